@@ -1,0 +1,41 @@
+"""ocdl: training a deep network is an optimal control problem.
+
+State it once (``SelectionProblem`` or ``ControlProblem``), solve it by IPOPT, by Pontryagin's maximum principle
+and by Hamilton–Jacobi–Bellman (``solve``), and see side by side where the answers agree (``compare``).
+"""
+
+from ocdl.activations import (
+    ELU,
+    Activation,
+    Arctan,
+    CustomActivation,
+    Identity,
+    LeakyReLU,
+    ReLU,
+    Sigmoid,
+    Tanh,
+)
+from ocdl.bounds import Box
+from ocdl.certify import certify
+from ocdl.depth import (
+    DepthScheme,
+    ExplicitEuler,
+    Gauss,
+    ImplicitMidpoint,
+    ImprovedEuler,
+    Kutta3,
+    Kutta4,
+    Radau,
+    Tableau,
+)
+from ocdl.errors import InvalidInput, NotSupported, OcdlError, SolveFailed
+
+# from ocdl.hjb import ValueIteration
+from ocdl.losses import CrossEntropy, HalfSquare, IdentityLink, Link, Logistic, Loss, Readout
+from ocdl.method import Method, Status
+from ocdl.problem import ControlProblem
+from ocdl.regularisers import Regulariser, Tikhonov
+from ocdl.selection import Grid, SelectionProblem
+from ocdl.solution import Solution, load
+from ocdl.solve import solve
+from ocdl.width import ClenshawCurtis, GaussLegendre, Midpoint, Nodes, TensorProduct, Trapezoid

@@ -1,0 +1,191 @@
+"""The referee: judges the controls of any route by one state sweep and one costate sweep.
+
+Cost, costate, feasibility, Hamiltonian and maximum-principle gap are recomputed from the controls alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ocdl.depth import DepthScheme
+from ocdl.hamiltonian import Hamiltonian
+from ocdl.method import Outcome
+from ocdl.problem import ControlProblem
+from ocdl.solution import FORMAT, Solution
+from ocdl.sweeps import Adjoint, Sweeper, Trajectory
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What the referee finds, in Euclidean coordinates.
+
+    ``hamiltonian`` and ``excess`` = H(u) − min_u H at the stages, (N, s); ``gap`` = Σ h_k b_i excess.
+    """
+
+    cost: float
+    trajectory: Trajectory
+    adjoint: Adjoint
+    hamiltonian: Array
+    excess: Array
+    gap: float
+    gap_is_exact: bool
+    feasibility: float
+
+
+def certify(problem: ControlProblem, depth: DepthScheme, u: Array, p: Array) -> Verdict:
+    """Judge controls u (N, m) and parameters p (P,). Raises SweepFailed where the state equation has no solution."""
+    sweeper = Sweeper(problem, depth)
+    trajectory = sweeper.state(u, p)
+    adjoint = sweeper.costate(trajectory, u, p)
+    hamiltonian = stage_hamiltonian(sweeper, trajectory, adjoint, u, p)
+    law = Hamiltonian(problem)
+    N, s, S, n = trajectory.stages.shape
+    least, _ = law.minimum(
+        sweeper.stage_t.ravel(),
+        trajectory.stages.reshape(-1, S, n),
+        np.nan_to_num(adjoint.stages).reshape(-1, S, n),
+        np.asarray(problem.weights),
+        np.repeat(u, s, axis=0),
+        p,
+    )
+    excess = hamiltonian - least.reshape(N, s)
+    weights = sweeper.h[:, None] * sweeper.tableau.b
+    return Verdict(
+        cost=sweeper.cost(trajectory, u, p),
+        trajectory=trajectory,
+        adjoint=adjoint,
+        hamiltonian=hamiltonian,
+        excess=excess,
+        gap=float(np.sum(weights * excess)),
+        gap_is_exact=law.closed_form,
+        feasibility=max(_violation(u, problem.control_box), _violation(p, problem.parameter_box)),
+    )
+
+
+def stage_hamiltonian(sweeper: Sweeper, trajectory: Trajectory, adjoint: Adjoint, u: Array, p: Array) -> Array:
+    """H = Σ_s ⟨Λ_s, φ_s⟩ + ω_s L_s + E at the stages, (N, s)."""
+    values = np.einsum("kisn,kisn->ki", np.nan_to_num(adjoint.stages), sweeper.rates(trajectory, u, p))
+    if sweeper.problem.running is not None:
+        values = values + sweeper.running(trajectory, u, p) @ sweeper.problem.weights
+    return values + sweeper.effort(u, p)
+
+
+def judged(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, *, method: str, seconds: float) -> Solution:
+    """The labelled ``Solution`` of a route's outcome: the referee's verdict beside the route's own claim."""
+    verdict = certify(problem, depth, outcome.u, outcome.p)
+    groups = {
+        "nodes": _nodes(problem, verdict),
+        "layers": _layers(problem, outcome.u, verdict, depth.tableau.b),
+        "stages": _stages(problem, verdict),
+        "parameters": _parameters(problem, outcome.p, verdict),
+        "claim": _claim(problem, verdict, outcome.claim),
+        "history": xr.Dataset({name: ("iteration", np.asarray(v, float)) for name, v in outcome.history.items()}),
+        "extras": xr.Dataset(dict(outcome.extras)),
+    }
+    tree = xr.DataTree.from_dict({name: dataset for name, dataset in groups.items() if dataset.variables})
+    tree.attrs = {
+        "format": FORMAT,
+        "method": method,
+        "status": outcome.status.name,
+        "detail": outcome.detail,
+        "seconds": seconds,
+        "cost": verdict.cost,
+        "gap": verdict.gap,
+        "gap_is_exact": int(verdict.gap_is_exact),
+        "feasibility": verdict.feasibility,
+        "scheme": repr(depth),
+    }
+    return Solution(tree)
+
+
+def _nodes(problem: ControlProblem, verdict: Verdict) -> xr.Dataset:
+    x = verdict.trajectory.x
+    return xr.Dataset(
+        {
+            "state": _at_nodes(problem, verdict, x, "state"),
+            "costate": _at_nodes(problem, verdict, verdict.adjoint.costate / problem.state_metric, "costate"),
+        }
+    )
+
+
+def _at_nodes(problem: ControlProblem, verdict: Verdict, values: Array, name: str) -> xr.DataArray:
+    leading = {"t": verdict.trajectory.t, "sample": np.arange(problem.samples)}
+    return problem.layout.label(problem.layout.state, values, leading).rename(name)  # type: ignore[union-attr]
+
+
+def _at_stages(problem: ControlProblem, verdict: Verdict, values: Array, name: str) -> xr.DataArray:
+    trajectory = verdict.trajectory
+    leading = {
+        "t": trajectory.t[:-1],
+        "stage": np.arange(trajectory.stage_t.shape[1]),
+        "sample": np.arange(problem.samples),
+    }
+    array = problem.layout.label(problem.layout.state, values, leading).rename(name)  # type: ignore[union-attr]
+    return array.assign_coords(depth=(("t", "stage"), trajectory.stage_t))
+
+
+def _stages(problem: ControlProblem, verdict: Verdict) -> xr.Dataset:
+    costate = verdict.adjoint.stages / problem.state_metric
+    return xr.Dataset(
+        {
+            "stage_state": _at_stages(problem, verdict, verdict.trajectory.stages, "stage_state"),
+            "stage_costate": _at_stages(problem, verdict, costate, "stage_costate"),
+            "excess": (("t", "stage"), verdict.excess, {"long_name": "H(u) − min_u H"}),
+        }
+    )
+
+
+def _layers(problem: ControlProblem, u: Array, verdict: Verdict, b: Array) -> xr.Dataset:
+    layout, trajectory = problem.layout, verdict.trajectory
+    assert layout is not None
+    leading = {"t": trajectory.t[:-1]}
+    gradient = verdict.adjoint.gradient_u / (trajectory.h[:, None] * np.asarray(problem.control_metric))
+    controls, gradients = layout.unpack(layout.controls, u), layout.unpack(layout.controls, gradient)
+    data = {
+        "hamiltonian": ("t", verdict.hamiltonian @ b),
+        "width": ("t", trajectory.h, {"long_name": "layer width h"}),
+    }
+    for part in layout.controls:
+        name = part.name
+        data[name] = layout.label(part, controls[name], leading, role="control", symbol=name)  # type: ignore[assignment]
+        data[f"gradient_{name}"] = layout.label(part, gradients[name], leading, role="gradient", symbol=name)  # type: ignore[assignment]
+    return xr.Dataset(data)
+
+
+def _parameters(problem: ControlProblem, p: Array, verdict: Verdict) -> xr.Dataset:
+    layout = problem.layout
+    assert layout is not None
+    gradient = verdict.adjoint.gradient_p / np.asarray(problem.parameter_metric)
+    values, gradients = layout.unpack(layout.parameters, p), layout.unpack(layout.parameters, gradient)
+    data = {}
+    for part in layout.parameters:
+        name = part.name
+        data[name] = layout.label(part, values[name], {}, role="parameter", symbol=name)
+        data[f"gradient_{name}"] = layout.label(part, gradients[name], {}, role="gradient", symbol=name)
+    return xr.Dataset(data)
+
+
+def _claim(problem: ControlProblem, verdict: Verdict, claim: dict[str, Any]) -> xr.Dataset:
+    metric = np.asarray(problem.state_metric)
+    data: dict[str, Any] = {}
+    for name, value in claim.items():
+        if name == "costate":
+            data[name] = _at_nodes(problem, verdict, np.asarray(value) / metric, name)
+        elif name == "stage_costate":
+            data["stage_costate"] = _at_stages(problem, verdict, np.asarray(value) / metric, name).rename(t="layer")
+        else:
+            data[name] = float(value)
+    return xr.Dataset(data)
+
+
+def _violation(values: Array, box: tuple[Array, Array]) -> float:
+    """Largest distance of a value from its interval."""
+    low, high = box
+    return float(np.max(np.maximum(low - values, values - high), initial=0.0))

@@ -1,0 +1,205 @@
+"""Depth: Runge–Kutta tableaux, collocation, and the mesh of layers.
+
+A depth scheme is a tableau (A, b, c), an order, and a mesh. To add one, subclass ``DepthScheme``
+(or ``Collocation``) and give its ``tableau``; sweeps, transcription and tests find it.
+Sources: Hairer, Nørsett and Wanner, "Solving ordinary differential equations I", chapter II;
+Hairer and Wanner, II, section IV.5 (Gauss, Radau IIA).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ocdl.errors import InvalidInput
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Tableau:
+    """x⁺ = x + h Σ b_i k_i with k_i = φ(t + c_i h, x + h Σ_j a_ij k_j); A (s, s), b (s,), c (s,)."""
+
+    A: Array
+    b: Array
+    c: Array
+    order: int
+
+    @property
+    def stages(self) -> int:
+        return int(self.b.size)
+
+    @property
+    def explicit(self) -> bool:
+        return bool(np.all(np.triu(self.A) == 0.0))
+
+    @property
+    def stiffly_accurate(self) -> bool:
+        """The last stage is the end of the layer."""
+        return bool(np.array_equal(self.A[-1], self.b))
+
+
+def explicit_tableau(rows: Sequence[Sequence[float]], b: Sequence[float], order: int) -> Tableau:
+    """A tableau from the rows below the diagonal; c_i = Σ_j a_ij."""
+    A = np.zeros((len(b), len(b)))
+    for i, row in enumerate(rows, start=1):
+        A[i, : len(row)] = row
+    return Tableau(A, np.array(b, dtype=float), A.sum(axis=1), order)
+
+
+@dataclass(frozen=True)
+class DepthScheme:
+    """Base of the depth schemes. ``layers``: the number N of equal layers, or their widths h_k,
+    which must sum to the horizon.
+    """
+
+    layers: int | Sequence[float]
+
+    def __post_init__(self) -> None:
+        said = f"{type(self).__name__}(layers={self.layers!r})"
+        if isinstance(self.layers, (bool, str)):
+            raise InvalidInput(f"{said}: layers is a positive whole number or the layer widths.")
+        if isinstance(self.layers, (int, np.integer)):
+            if self.layers < 1:
+                raise InvalidInput(f"{said}: a network needs at least one layer; got {self.layers}.")
+            return
+        try:
+            widths = np.asarray(self.layers, dtype=float)
+        except (TypeError, ValueError):
+            raise InvalidInput(f"{said}: layers is a positive whole number or the layer widths.") from None
+        if widths.ndim != 1 or widths.size == 0:
+            raise InvalidInput(f"{said}: layers is a positive whole number or a list of layer widths.")
+        if not np.all(np.isfinite(widths)) or np.any(widths <= 0.0):
+            raise InvalidInput(f"{said}: layer widths must be positive and finite.")
+        object.__setattr__(self, "layers", tuple(float(width) for width in widths))
+
+    @property
+    def tableau(self) -> Tableau:
+        raise NotImplementedError(f"{type(self).__name__} has no tableau")
+
+    @property
+    def count(self) -> int:
+        """Number of layers N."""
+        return int(self.layers) if isinstance(self.layers, (int, np.integer)) else len(self.layers)
+
+    def mesh(self, horizon: float) -> Array:
+        """Nodes t_0 = 0 < ... < t_N = T, shape (N+1,)."""
+        if isinstance(self.layers, (int, np.integer)):
+            return np.linspace(0.0, horizon, int(self.layers) + 1)
+        nodes = np.concatenate([[0.0], np.cumsum(self.layers)])
+        if abs(nodes[-1] - horizon) > 1e-9 * horizon:
+            raise InvalidInput(
+                f"{type(self).__name__}(layers=<{self.count} widths>): the layer widths must sum to the horizon "
+                f"{horizon:g}; they sum to {nodes[-1]:g}."
+            )
+        nodes[-1] = horizon
+        return nodes
+
+
+class ExplicitEuler(DepthScheme):
+    """x⁺ = x + h φ(x): a residual network. Order 1."""
+
+    tableau = explicit_tableau([], [1.0], 1)
+
+
+class ImprovedEuler(DepthScheme):
+    """Heun's method, the trapezoidal rule with an Euler predictor. Order 2."""
+
+    tableau = explicit_tableau([[1.0]], [0.5, 0.5], 2)
+
+
+class Kutta3(DepthScheme):
+    """Kutta's method of order 3."""
+
+    tableau = explicit_tableau([[1 / 2], [-1.0, 2.0]], [1 / 6, 2 / 3, 1 / 6], 3)
+
+
+class Kutta4(DepthScheme):
+    """The classical method of order 4."""
+
+    tableau = explicit_tableau([[1 / 2], [0.0, 1 / 2], [0.0, 0.0, 1.0]], [1 / 6, 1 / 3, 1 / 3, 1 / 6], 4)
+
+
+class ImplicitMidpoint(DepthScheme):
+    """One Gauss point a layer; symplectic and its own adjoint. Order 2."""
+
+    @cached_property
+    def tableau(self) -> Tableau:  # type: ignore[override]
+        return gauss_tableau(1)
+
+
+@dataclass(frozen=True)
+class Collocation(DepthScheme):
+    """Collocation at ``degree`` points a layer."""
+
+    degree: int = field(default=3)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.degree, (int, np.integer)) or isinstance(self.degree, bool) or self.degree < 1:
+            raise InvalidInput(
+                f"{type(self).__name__}(degree={self.degree!r}): the degree is a whole number of collocation points, "
+                "at least 1."
+            )
+
+
+@dataclass(frozen=True)
+class Gauss(Collocation):
+    """Gauss–Legendre collocation, order 2·degree."""
+
+    @property
+    def tableau(self) -> Tableau:
+        return gauss_tableau(int(self.degree))
+
+
+@dataclass(frozen=True)
+class Radau(Collocation):
+    """Radau IIA collocation, order 2·degree − 1; the last point is the end of the layer."""
+
+    @property
+    def tableau(self) -> Tableau:
+        return radau_tableau(int(self.degree))
+
+
+@lru_cache
+def gauss_tableau(degree: int) -> Tableau:
+    nodes = 0.5 * (1.0 + np.polynomial.legendre.leggauss(degree)[0])
+    return collocation_tableau(nodes, 2 * degree)
+
+
+@lru_cache
+def radau_tableau(degree: int) -> Tableau:
+    """Nodes are the zeros of P_s − P_{s−1} (s = degree), of which 1 is one."""
+    if degree == 1:
+        return collocation_tableau(np.array([1.0]), 1)
+    series = np.zeros(degree + 1)
+    series[degree], series[degree - 1] = 1.0, -1.0
+    roots = np.sort(np.polynomial.legendre.legroots(series).real)
+    slope = np.polynomial.legendre.legder(series)
+    for _ in range(2):
+        roots -= np.polynomial.legendre.legval(roots, series) / np.polynomial.legendre.legval(roots, slope)
+    roots[-1] = 1.0
+    return collocation_tableau(0.5 * (1.0 + roots), 2 * degree - 1)
+
+
+def collocation_tableau(nodes: Array, order: int) -> Tableau:
+    """a_ij = ∫_0^{c_i} ℓ_j, b_j = ∫_0^1 ℓ_j, ℓ_j the Lagrange polynomials of the nodes c."""
+    points, weights = np.polynomial.legendre.leggauss(nodes.size)
+    points, weights = 0.5 * (1.0 + points), 0.5 * weights
+    ends = np.append(nodes, 1.0)
+    integrals = np.einsum("q,iqj,i->ij", weights, lagrange(nodes, np.outer(ends, points)), ends)
+    A, b = integrals[:-1], integrals[-1]
+    return Tableau(A, A[-1].copy() if nodes[-1] == 1.0 else b, nodes, order)
+
+
+def lagrange(nodes: Array, at: Array) -> Array:
+    """ℓ_j(at), shape at.shape + (s,)."""
+    values = np.ones(at.shape + (nodes.size,))
+    for j, node in enumerate(nodes):
+        for other in np.delete(nodes, j):
+            values[..., j] *= (at - other) / (node - other)
+    return values

@@ -1,0 +1,74 @@
+"""Layout: how flat vectors of states, controls and parameters carry names, dimensions and coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ocdl.errors import InvalidInput
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One named block of a flat vector, e.g. b with dimensions (y, z) and shape (M, M)."""
+
+    name: str
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Parts of the state (one), the controls and the parameters, row-major; ``coords``: name → (dims, values)."""
+
+    state: Part
+    controls: tuple[Part, ...]
+    parameters: tuple[Part, ...]
+    coords: Mapping[str, tuple[tuple[str, ...], Any]]
+
+    def pack(self, parts: tuple[Part, ...], values: Mapping[str, Any], leading: tuple[int, ...]) -> Array:
+        """Flat array (*leading, total size) from named arrays (*leading, *shape)."""
+        missing = [part.name for part in parts if part.name not in values]
+        unknown = [name for name in values if name not in {part.name for part in parts}]
+        if missing or unknown:
+            raise InvalidInput(
+                f"controls {sorted(values)}: this problem's are {[part.name for part in parts]}; "
+                f"missing {missing}, unknown {unknown}."
+            )
+        blocks = []
+        for part in parts:
+            array = np.asarray(values[part.name], dtype=float)
+            if array.shape != leading + part.shape:
+                raise InvalidInput(
+                    f"{part.name}: shape {leading + part.shape} (dimensions t, {', '.join(part.dims)}) is needed "
+                    f"here; got {array.shape}."
+                )
+            blocks.append(array.reshape(leading + (part.size,)))
+        return np.concatenate(blocks, axis=-1) if blocks else np.zeros(leading + (0,))
+
+    def unpack(self, parts: tuple[Part, ...], flat: Array) -> dict[str, Array]:
+        """Named arrays (*leading, *shape) from a flat array (*leading, total size)."""
+        ends = np.cumsum([part.size for part in parts])
+        return {
+            part.name: flat[..., end - part.size : end].reshape(flat.shape[:-1] + part.shape)
+            for part, end in zip(parts, ends, strict=True)
+        }
+
+    def label(self, part: Part, values: Array, leading: Mapping[str, Array], **attrs: Any) -> xr.DataArray:
+        """A labelled array: ``leading`` dimensions with their coordinates, then the part's own."""
+        dims = tuple(leading) + part.dims
+        coords: dict[str, Any] = dict(leading)
+        coords |= {name: value for name, value in self.coords.items() if set(value[0]) <= set(part.dims)}
+        return xr.DataArray(values, dims=dims, coords=coords, name=part.name, attrs=attrs)

@@ -1,0 +1,112 @@
+"""The contract between ``solve`` and the routes: what a method is given and what it returns.
+
+A method is a frozen set of options. Its one verb
+
+    outcome = method.solve(problem, depth, start, progress=...)
+
+gets a ``ControlProblem``, a ``DepthScheme`` and a ``Start`` (controls to begin from), keeps nothing on itself, prints nothing,
+and returns an ``Outcome``: the controls it found, a status and what it says of itself. It never
+judges itself: cost, costate, feasibility and gap in a ``Solution`` come from the referee.
+It stops early on KeyboardInterrupt and returns its best iterate with ``Status.INTERRUPTED``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from ocdl.depth import DepthScheme
+    from ocdl.problem import ControlProblem
+
+Array = NDArray[np.float64]
+
+
+class Status(Enum):
+    """How a solve ended; the value is the sentence a user reads, with the remedy."""
+
+    CONVERGED = "Converged."
+    ACCEPTABLE = "Stopped at a looser tolerance than asked; refine the grid or restart from this solution to go on."
+    REACHABLE = (
+        "The target is reached: the costate vanishes and the maximum principle says nothing about the controls; "
+        "many controls are optimal."
+    )
+    CYCLE = (
+        "The method cycles between the same controls and will not converge; the best iterate is returned. "
+        "Use NeedleSteps, which accepts only steps that lower the cost."
+    )
+    STALLED = (
+        "No step lowers the cost enough although the stated tolerance is not met; "
+        "try another start, a finer depth grid, or another method."
+    )
+    ITERATION_LIMIT = (
+        "Stopped at the iteration limit; the last iterate is kept. Raise max_iterations or pass this solution as start."
+    )
+    INTERRUPTED = "Interrupted by the user; the best iterate so far is kept. Pass this solution as start to go on."
+    INFEASIBLE = (
+        "The solver found no feasible point; the last iterate is kept. "
+        "Loosen the bounds or constraints, or give a start that satisfies them."
+    )
+    NOT_A_NUMBER = (
+        "The model returned NaN or infinity; the last iterate is kept. "
+        "Bound the controls and states away from the singularity, or start elsewhere."
+    )
+    FAILED = "The solver failed; the last iterate is kept. Try another start, a coarser grid or other solver options."
+    ROLLED_OUT = "The value function was computed on its grid and its feedback rolled out."
+
+    @property
+    def failed(self) -> bool:
+        """True where the answer is not what was asked for (``solve`` raises SolveFailed by default)."""
+        return self in (
+            Status.ITERATION_LIMIT,
+            Status.INFEASIBLE,
+            Status.NOT_A_NUMBER,
+            Status.FAILED,
+        )
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a method begins: controls u (N, m) per layer and parameters p (P,), inside their boxes."""
+
+    u: Array
+    p: Array
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a method hands back, in Euclidean coordinates.
+
+    ``u`` (N, m): one row of controls a layer; ``p`` (P,): parameters; ``detail``: one sentence with this run's figures;
+    ``claim``: the route's own report, under the keys ``cost`` (float), ``costate`` (N+1, S, n),
+    ``stage_costate`` (N, s, S, n); never used in a comparison;
+    ``history``: equally long lists, one entry an iteration; ``extras``: labelled arrays worth saving (the value function).
+    """
+
+    u: Array
+    p: Array
+    status: Status
+    detail: str = ""
+    claim: dict[str, Any] = field(default_factory=dict)
+    history: dict[str, list[float]] = field(default_factory=dict)
+    extras: dict[str, xr.DataArray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Method:
+    """Base of every route's options; subclasses are frozen dataclasses with ``solve``."""
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    def solve(
+        self, problem: ControlProblem, depth: DepthScheme, start: Start, *, progress: bool | None = None
+    ) -> Outcome:
+        """Solve ``problem`` on ``depth`` from ``start``; ``progress`` None shows a bar only on a terminal."""
+        raise NotImplementedError

@@ -1,0 +1,229 @@
+"""SelectionProblem: the continuous width–depth learning problem; a width quadrature makes it a ControlProblem.
+
+    ∂t f(y,t) = σ( a(y,t) − ∫_Y b(y,z,t) f(z,t) dz ),  f(y,0) = f_I(y),  (a, b) in a box,
+    J = Σ_s ω_s ∫ loss(h(O_s(y)), c_s(y)) dy + λ R(a, b, readout),  O = f(·,T) or ∫ W f dz + μ.
+
+Source: Liu and Markowich, "Selection dynamics for deep neural networks", section 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import casadi as ca
+import numpy as np
+from numpy.typing import NDArray
+
+from ocdl.activations import Activation
+from ocdl.bounds import Box
+from ocdl.depth import DepthScheme
+from ocdl.errors import InvalidInput
+from ocdl.layout import Layout, Part
+from ocdl.losses import HalfSquare, IdentityLink, Link, Loss, Readout
+from ocdl.problem import ControlProblem, finite_array
+from ocdl.regularisers import Regulariser
+from ocdl.velocity_box import VelocityBox
+from ocdl.width import Nodes, Width
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A width quadrature and a depth scheme: ``Grid(width=Midpoint(8), depth=Radau(layers=50, degree=3))``."""
+
+    width: Width
+    depth: DepthScheme
+
+    def __post_init__(self) -> None:
+        if not hasattr(self.width, "on"):
+            raise InvalidInput(f"Grid(width={self.width!r}): width is a quadrature such as Midpoint(8).")
+        if not isinstance(self.depth, DepthScheme):
+            raise InvalidInput(f"Grid(depth={self.depth!r}): depth is a scheme such as Radau(layers=50, degree=3).")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SelectionProblem:
+    """The learning problem in function space (see the module's formula); no grid in it.
+
+    activation: σ. horizon: T > 0, the depth.
+    initial, target: functions of the width nodes y, (M,) or (M, n), with values (M,) for one sample or (S, M); or
+        such arrays, or a number. With a readout of K outputs the target holds the labels: a number for one
+        sample, (S,) for K = 1, or (S, K).
+    bounds: Box(a=..., b=...), scalars or arrays of shape (M,), (M, M); a name left out is unbounded.
+    domain: Y, an interval or one interval per dimension. weights: ω_s, equal by default.
+    """
+
+    activation: Activation
+    horizon: float
+    initial: Callable[[Array], Any] | Any
+    target: Callable[[Array], Any] | Any
+    bounds: Box = field(default_factory=Box)
+    domain: Any = (0.0, 1.0)
+    loss: Loss = HalfSquare()
+    regulariser: Regulariser | None = None
+    readout: Readout | None = None
+    weights: Any = None
+
+    def __post_init__(self) -> None:
+        for name, kind in (("activation", Activation), ("loss", Loss), ("bounds", Box)):
+            if not isinstance(getattr(self, name), kind):
+                hint = {"activation": "ocdl.Tanh()", "loss": "ocdl.HalfSquare()", "bounds": "ocdl.Box(a=(-1, 1))"}[name]
+                raise InvalidInput(f"{name}={getattr(self, name)!r}: give an instance such as {hint}.")
+        for name, kind in (("regulariser", Regulariser), ("readout", Readout)):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kind):
+                raise InvalidInput(f"{name}={value!r}: give an instance of {kind.__name__}, or None.")
+        unknown = set(self.bounds.names) - {"a", "b"}
+        if unknown:
+            raise InvalidInput(f"{self.bounds!r}: a SelectionProblem's box has intervals for a and b; got {unknown}.")
+        self.loss.check(self.link)
+
+    @property
+    def link(self) -> Link:
+        return IdentityLink() if self.readout is None else self.readout.link
+
+    def replace(self, **changes: Any) -> SelectionProblem:
+        """The same problem with some fields changed."""
+        return replace(self, **changes)
+
+    def discretise(self, width: Width) -> ControlProblem:
+        """The method of lines: state f(y_i), controls a(y_i) and b(y_i, z_j) as [a, b row by row], ∫ g dy ≈ Σ w_i g(y_i)."""
+        nodes = width.on(self.domain)
+        w, M = nodes.weights, nodes.weights.size
+        x0 = self._initial(nodes)
+        readout = _Output.of(self.readout, w)
+        labels = self._labels(nodes, len(x0), readout)
+        low, high = zip(self.bounds.interval("a", (M,)), self.bounds.interval("b", (M, M)), strict=True)
+        control_metric = np.concatenate([w, np.outer(w, w).ravel()])
+        parameter_box = readout.box(self.readout, M)
+        return ControlProblem(
+            dynamics=lambda z: self.activation(z),
+            lift=lambda x, u: u[:M] - ca.reshape(u[M:], M, M).T @ (w * x),
+            initial=x0,
+            horizon=self.horizon,
+            terminal=lambda x, p, d: ca.dot(readout.weights, self.loss.density(readout(x, p), d, self.link)),
+            effort=None if self.regulariser is None else (lambda u: self._penalty(u, control_metric)),
+            penalty=None
+            if self.regulariser is None or not readout.size
+            else (lambda p: self._penalty(p, readout.metric)),
+            bounds=Box(
+                u=tuple(np.concatenate([a, b.ravel()]) for a, b in (low, high)),  # type: ignore[arg-type]
+                p=parameter_box,
+            ),
+            controls=M + M * M,
+            parameters=readout.size,
+            data=labels,
+            weights=self.weights,
+            layout=_layout(nodes, readout),
+            state_metric=w,
+            control_metric=control_metric,
+            parameter_metric=readout.metric,
+            velocity_box=self._velocity_box(w, low, high) if len(x0) == 1 else None,
+        )
+
+    def _penalty(self, values: Any, metric: Array) -> Any:
+        assert self.regulariser is not None
+        return ca.dot(metric, self.regulariser.density(values))
+
+    def _velocity_box(self, w: Array, low: Any, high: Any) -> VelocityBox | None:
+        finite = all(np.all(np.isfinite(bound)) for bound in (*low, *high))
+        if not (self.activation.increasing and finite):
+            return None
+        return VelocityBox(self.activation, w, a_lower=low[0], a_upper=high[0], b_lower=low[1], b_upper=high[1])
+
+    def _initial(self, nodes: Nodes) -> Array:
+        return _rows("initial", self.initial, nodes, None)
+
+    def _labels(self, nodes: Nodes, samples: int, readout: _Output) -> Array:
+        if self.readout is None or self.readout.outputs == "width":
+            return _rows("target", self.target, nodes, samples)
+        if callable(self.target):
+            raise InvalidInput("target: behind a readout of K outputs the target is an array of labels, no function.")
+        labels = finite_array("target", self.target)
+        outputs = readout.weights.size
+        if labels.ndim < 2:
+            labels = (
+                np.broadcast_to(labels, (samples,))[:, None] if outputs == 1 and labels.size in (1, samples) else labels
+            )
+        if labels.shape != (samples, outputs):
+            raise InvalidInput(
+                f"target: {samples} samples with {outputs} output(s) need labels of shape ({samples}, {outputs}); "
+                f"got {np.shape(self.target)}."
+            )
+        return labels
+
+
+@dataclass(frozen=True, eq=False)
+class _Output:
+    """O(x, p): the state itself, or W (w∘x) + μ with p = [W row by row, μ]."""
+
+    weights: Array  # of the output's own quadrature, (K,)
+    width: Array | None  # weights w (M,) of the state where there is a readout
+
+    @classmethod
+    def of(cls, readout: Readout | None, w: Array) -> _Output:
+        if readout is None:
+            return cls(w, None)
+        return cls(w if readout.outputs == "width" else np.ones(int(readout.outputs)), w)
+
+    @property
+    def size(self) -> int:
+        return 0 if self.width is None else self.weights.size * (self.width.size + 1)
+
+    @property
+    def metric(self) -> Array:
+        if self.width is None:
+            return np.zeros(0)
+        return np.concatenate([np.outer(self.weights, self.width).ravel(), self.weights])
+
+    def __call__(self, x: Any, p: Any) -> Any:
+        if self.width is None:
+            return x
+        K, M = self.weights.size, self.width.size
+        return ca.reshape(p[: K * M], M, K).T @ (self.width * x) + p[K * M :]
+
+    def box(self, readout: Readout | None, M: int) -> tuple[Array, Array]:
+        if readout is None:
+            return np.zeros(0), np.zeros(0)
+        K = self.weights.size
+        named = Box(weight=readout.weight, bias=readout.bias)
+        (wl, wu), (bl, bu) = named.interval("weight", (K, M)), named.interval("bias", (K,))
+        return np.concatenate([wl.ravel(), bl]), np.concatenate([wu.ravel(), bu])
+
+
+def _rows(name: str, given: Any, nodes: Nodes, samples: int | None) -> Array:
+    """Values of a data function at the nodes, shape (S, M)."""
+    M = nodes.weights.size
+    values = finite_array(name, given(nodes.points) if callable(given) else given)
+    if values.ndim == 0:
+        values = np.full(M, values)
+    rows = np.atleast_2d(values)
+    if rows.ndim != 2 or rows.shape[1] != M or rows.shape[0] == 0:
+        raise InvalidInput(
+            f"{name}: values of shape ({M},) or (S, {M}) at the {M} width nodes are needed; got {values.shape}."
+        )
+    if samples is not None and rows.shape[0] == 1:
+        rows = np.broadcast_to(rows, (samples, M))
+    if samples is not None and rows.shape[0] != samples:
+        raise InvalidInput(f"{name}: the initial value has {samples} samples; got {rows.shape[0]} rows.")
+    return np.array(rows)
+
+
+def _layout(nodes: Nodes, readout: _Output) -> Layout:
+    M, points = nodes.weights.size, nodes.points
+    coords: dict[str, Any] = {}
+    for axis in ("y", "z"):
+        if points.ndim == 1:
+            coords[axis] = ((axis,), points)
+        else:
+            coords |= {f"{axis}{i}": ((axis,), points[:, i]) for i in range(points.shape[1])}
+    K = readout.weights.size
+    return Layout(
+        state=Part("f", ("y",), (M,)),
+        controls=(Part("a", ("y",), (M,)), Part("b", ("y", "z"), (M, M))),
+        parameters=(Part("W", ("output", "z"), (K, M)), Part("mu", ("output",), (K,))) if readout.size else (),
+        coords=coords,
+    )

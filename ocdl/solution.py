@@ -1,0 +1,183 @@
+"""Solution: what every route returns, labelled, judged by the referee; saved and loaded as netCDF."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from ocdl.errors import InvalidInput
+from ocdl.method import Status
+
+FORMAT = "ocdl solution 1"
+
+
+class Solution:
+    """One answer to one problem on one grid, as labelled arrays in an xarray ``DataTree``.
+
+    ``nodes``: state and costate at t_0..t_N; ``layers``: controls, Hamiltonian and gradients, constant on
+    [t_k, t_{k+1}) and labelled by t_k; ``stages``: state and costate at the stages; ``parameters``; ``claim``: what
+    the route says of itself; ``history``: its learning curve. Everything but ``claim``, ``history`` and ``extras``
+    is recomputed by the referee from the controls.
+    """
+
+    def __init__(self, tree: xr.DataTree) -> None:
+        self.tree = tree
+
+    # -- what was solved, and how it ended -----------------------------------------------------------
+
+    @property
+    def method(self) -> str:
+        """Name of the method."""
+        return str(self.tree.attrs["method"])
+
+    @property
+    def status(self) -> Status:
+        """How the solve ended; ``status.value`` is the sentence to read."""
+        return Status[str(self.tree.attrs["status"])]
+
+    @property
+    def detail(self) -> str:
+        """This run's figures in a sentence."""
+        return str(self.tree.attrs["detail"])
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the route, without the referee."""
+        return float(self.tree.attrs["seconds"])
+
+    # -- the referee's verdict -----------------------------------------------------------------------
+
+    @property
+    def cost(self) -> float:
+        """J of the controls, re-integrated on the solution's own depth scheme."""
+        return float(self.tree.attrs["cost"])
+
+    @property
+    def gap(self) -> float:
+        """Maximum-principle gap Σ_k h_k Σ_i b_i [H(u_k) − min_u H] at the stages; zero for an extremal."""
+        return float(self.tree.attrs["gap"])
+
+    @property
+    def gap_is_exact(self) -> bool:
+        """True where min_u H is the closed form; otherwise the gap is a lower bound by local minimisation."""
+        return bool(self.tree.attrs["gap_is_exact"])
+
+    @property
+    def feasibility(self) -> float:
+        """Largest violation of a bound on controls or parameters (the state satisfies its equation by construction)."""
+        return float(self.tree.attrs["feasibility"])
+
+    @property
+    def state(self) -> xr.DataArray:
+        """f(y, t) at the depth nodes, dimensions (t, sample, y)."""
+        return self.tree["nodes/state"]
+
+    @property
+    def costate(self) -> xr.DataArray:
+        """p = ∂J/∂f in function space at the depth nodes, dimensions (t, sample, y)."""
+        return self.tree["nodes/costate"]
+
+    @property
+    def r(self) -> xr.DataArray:
+        """The costate of Liu and Markowich, who maximise: r = −p."""
+        return (-self.costate).rename("r")
+
+    @property
+    def hamiltonian(self) -> xr.DataArray:
+        """H of the controls, averaged over the stages of each layer, dimension t."""
+        return self.tree["layers/hamiltonian"]
+
+    @property
+    def controls(self) -> dict[str, xr.DataArray]:
+        """The controls by name, e.g. a (t, y) and b (t, y, z)."""
+        return self._named("layers", "control")
+
+    @property
+    def parameters(self) -> dict[str, xr.DataArray]:
+        """The time-invariant parameters by name, e.g. W (output, z) and mu (output)."""
+        return self._named("parameters", "parameter")
+
+    @property
+    def gradient(self) -> dict[str, xr.DataArray]:
+        """Gradient of the discrete cost in function space, by control and parameter name."""
+        return self._named("layers", "gradient") | self._named("parameters", "gradient")
+
+    @property
+    def claim(self) -> Mapping[str, Any]:
+        """What the route itself reports: ``cost``, and where it has them ``costate`` and ``stage_costate``."""
+        return _Group(self.tree, "claim")
+
+    @property
+    def history(self) -> Mapping[str, Any]:
+        """The route's learning curve: one array an iterate's figure."""
+        return _Group(self.tree, "history")
+
+    @property
+    def extras(self) -> Mapping[str, Any]:
+        """What else the route found worth keeping, e.g. ``value``, the value function on its grid."""
+        return _Group(self.tree, "extras")
+
+    def __getattr__(self, name: str) -> xr.DataArray:
+        if not name.startswith("_") and "tree" in self.__dict__:
+            named = self.controls | self.parameters
+            if name in named:
+                return named[name]
+            raise AttributeError(f"a solution by {self.method} has no {name!r}; its controls are {list(named)}")
+        raise AttributeError(name)
+
+    def _named(self, group: str, role: str) -> dict[str, xr.DataArray]:
+        if group not in self.tree.children:
+            return {}
+        arrays = self.tree[group].data_vars.values()
+        return {str(a.attrs["symbol"]): a for a in arrays if a.attrs.get("role") == role}
+
+    def __repr__(self) -> str:
+        exact = "" if self.gap_is_exact else " (local)"
+        return (
+            f"<ocdl.Solution by {self.method}: cost {self.cost:.10g}, gap {self.gap:.2e}{exact}, "
+            f"feasibility {self.feasibility:.1e}; {self.status.value}{' ' + self.detail if self.detail else ''}>"
+        )
+
+    # -- files ------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write everything to a netCDF file (groups nodes, layers, stages, ...)."""
+        self.tree.to_netcdf(path, engine="netcdf4")
+
+
+class _Group(Mapping[str, Any]):
+    """The variables of one group of the tree by name, scalars as floats."""
+
+    def __init__(self, tree: xr.DataTree, name: str) -> None:
+        self._variables = dict(tree[name].data_vars) if name in tree.children else {}
+
+    def __getitem__(self, name: str) -> Any:
+        variable = self._variables[name]
+        return float(variable) if variable.ndim == 0 else variable
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(str(name) for name in self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
+
+
+def load(path: str | Path) -> Solution:
+    """Read a solution that ``Solution.save`` wrote; data only, no code is ever executed.
+
+    Raises InvalidInput for a file that is missing, is no netCDF, or is not ours.
+    """
+    if not Path(path).is_file():
+        raise InvalidInput(f"load({str(path)!r}): there is no such file.")
+    try:
+        with xr.open_datatree(path, engine="netcdf4") as opened:
+            tree = opened.load()
+    except Exception as error:  # the readers below raise what they like
+        raise InvalidInput(f"load({str(path)!r}): this is no netCDF-4 file that can be read ({error}).") from None
+    if tree.attrs.get("format") != FORMAT:
+        found = tree.attrs.get("format", "no such mark")
+        raise InvalidInput(f"load({str(path)!r}): a file marked {FORMAT!r} is needed; this one has {found!r}.")
+    return Solution(tree)

@@ -1,0 +1,314 @@
+"""One sweep forward for the state, one backward for the costate, for any Runge–Kutta scheme.
+
+State:    X_i = x_k + h Σ_j a_ij φ(t_j, X_j, u_j),   x_{k+1} = x_k + h Σ_i b_i φ(t_i, X_i, u_i).
+Costate:  K_i = h b_i p_{k+1} + h Σ_j a_ji G_j,      p_k = p_{k+1} + Σ_j G_j,
+          G_j = φ_x(X_j)ᵀ K_j + h b_j ω_s L_x(X_j),   Λ_i = K_i / (h b_i).
+
+With b_i ≠ 0 this is the symplectic partitioned pair of the scheme, so the costate sweep *is* the
+gradient of the discrete cost: ∂J/∂u_k = Σ_i φ_uᵀ K_i + h b_i (ω L_u + E_u).
+Sources: Hager, Numer. Math. 87 (2000), section 2; Sanz-Serna, SIAM Review 58 (2016), section 3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import casadi as ca
+import numpy as np
+from numpy.typing import NDArray
+
+from ocdl.batch import Batch
+from ocdl.depth import DepthScheme, Tableau
+from ocdl.errors import OcdlError
+from ocdl.problem import ControlProblem
+
+Array = NDArray[np.float64]
+
+BLOCK = 4_000_000  # entries of a batch of Jacobians held at once
+
+
+class SweepFailed(OcdlError, ArithmeticError):
+    """A sweep met NaN, infinity or stage equations without a solution: says where."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """t (N+1,), h (N,), stage depths (N, s), states x (N+1, S, n) and stages X (N, s, S, n)."""
+
+    t: Array
+    h: Array
+    stage_t: Array
+    x: Array
+    stages: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Adjoint:
+    """Euclidean costates p (N+1, S, n) and stage costates Λ (N, s, S, n) (NaN where b_i = 0),
+    with the gradient of the discrete cost in u (N, m) and in the parameters (P,).
+    """
+
+    costate: Array
+    stages: Array
+    gradient_u: Array
+    gradient_p: Array
+
+
+class Sweeper:
+    """The compiled sweeps of one problem on one depth scheme; build once, run for many controls.
+
+    It holds functions, never a trajectory.
+    """
+
+    def __init__(self, problem: ControlProblem, depth: DepthScheme) -> None:
+        self.problem, self.tableau = problem, depth.tableau
+        self.t = depth.mesh(problem.horizon)
+        self.h = np.diff(self.t)
+        self.stage_t = self.t[:-1, None] + self.h[:, None] * self.tableau.c
+        self._data = np.asarray(problem.data)
+
+    # -- forward ---------------------------------------------------------------------------------
+
+    @cached_property
+    def _step(self) -> Batch:
+        """(x, t, h, u, p, d) → x⁺ and the stages, of one sample over one layer."""
+        build = _explicit_step if self.tableau.explicit else _implicit_step
+        return Batch(build(self.problem, self.tableau), shared=(1, 2, 3, 4))
+
+    def state(self, u: Array, p: Array, x0: Array | None = None) -> Trajectory:
+        """States for controls u (N, m) and parameters p (P,), from x^0 (S, n) or the problem's own."""
+        x0 = self.problem.x0 if x0 is None else x0
+        N, s, (S, n) = self.h.size, self.tableau.stages, x0.shape
+        data = self._data.T if self.problem.samples == S else np.zeros((self._data.shape[1], S))
+        x, stages = np.empty((N + 1, S, n)), np.empty((N, s, S, n))
+        x[0] = x0
+        for k in range(N):
+            end, inner, residual = self._step(x[k].T, self.t[k], self.h[k], u[k], p, data)
+            self._check(k, x[k], end, residual)
+            x[k + 1], stages[k] = end.T, inner.T.reshape(S, s, n).swapaxes(0, 1)
+        return Trajectory(self.t, self.h, self.stage_t, x, stages)
+
+    def _check(self, k: int, x: Array, end: Array, residual: Array) -> None:
+        if not np.all(np.isfinite(end)):
+            i, sample = (int(v) for v in np.argwhere(~np.isfinite(end))[0])
+            names = self.problem.states or ()
+            raise SweepFailed(
+                f"the state became {end[i, sample]} in layer {k} (t = {self.t[k]:g}), state {names[i]}, "
+                f"sample {sample}; there it came from {x[sample, i]:g}. Shorten the layers or bound the controls."
+            )
+        if np.max(residual, initial=0.0) > 1e-9 * (1.0 + np.max(np.abs(end))):
+            raise SweepFailed(
+                f"the stage equations of layer {k} (t = {self.t[k]:g}, h = {self.h[k]:g}) have no solution near the "
+                f"state: residual {np.max(residual):.1e}. Use more layers."
+            )
+
+    def cost(self, trajectory: Trajectory, u: Array, p: Array) -> float:
+        """The discrete cost: terminal losses, running costs by the scheme's own quadrature, penalty."""
+        problem = self.problem
+        terminal = self._terminal(trajectory.x[-1].T, p, self._data.T)[0][0]
+        total = float(np.dot(problem.weights, terminal))
+        if problem.running is not None:
+            weights = self._stage_weights()[:, :, None] * problem.weights
+            total += float(np.sum(weights * self.running(trajectory, u, p)))
+        return total + float(np.sum(self._stage_weights() * self.effort(u, p))) + float(self._penalty(p)[0])
+
+    def running(self, trajectory: Trajectory, u: Array, p: Array) -> Array:
+        """L at the stages, (N, s, S)."""
+        columns = self._columns(trajectory, u)
+        return self._running(*columns[:3], p, columns[3])[0].reshape(trajectory.stages.shape[:3])
+
+    def effort(self, u: Array, p: Array) -> Array:
+        """E at the stages, (N, s)."""
+        if self.problem.effort is None:
+            return np.zeros(self.stage_t.shape)
+        s = self.tableau.stages
+        values = self._effort(self.stage_t.reshape(1, -1), np.repeat(u, s, axis=0).T, p)[0]
+        return values.reshape(self.stage_t.shape)
+
+    def rates(self, trajectory: Trajectory, u: Array, p: Array) -> Array:
+        """φ at the stages, (N, s, S, n)."""
+        t, x, controls, d = self._columns(trajectory, u)
+        return self._rate(t, x, controls, p, d)[0].T.reshape(trajectory.stages.shape)
+
+    # -- backward --------------------------------------------------------------------------------
+
+    def costate(self, trajectory: Trajectory, u: Array, p: Array) -> Adjoint:
+        """The costate sweep and the gradient of the discrete cost, along ``trajectory``."""
+        problem = self.problem
+        (N, s, S, n) = trajectory.stages.shape
+        _, terminal_x, terminal_p = self._terminal(trajectory.x[-1].T, p, self._data.T)
+        costate, K = np.empty((N + 1, S, n)), np.empty((N, s, S, n))
+        costate[N] = problem.weights[:, None] * terminal_x.T
+        for layers in self._blocks(N, s * S * n * n * (s if not self.tableau.explicit else 1)):
+            jacobian, source = self._linearised(trajectory, u, p, layers)
+            self._backward(layers, jacobian, source, costate, K)
+        gradient_u, gradient_p = self._gradients(trajectory, u, p, K)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            stages = K / self._stage_weights()[:, :, None, None]
+            stages[:, self.tableau.b == 0.0] = np.nan
+        penalty = self._penalty(p)[1]
+        return Adjoint(costate, stages, gradient_u, gradient_p + terminal_p @ problem.weights + penalty)
+
+    def _backward(self, layers: range, jacobian: Array, source: Array, costate: Array, K: Array) -> None:
+        """Fill K and p over ``layers``; jacobian φ_x and source h b_j ω L_x at their stages."""
+        A, b = self.tableau.A, self.tableau.b
+        n, s = costate.shape[-1], b.size
+        for k in reversed(layers):
+            J, g, h, at = jacobian[k - layers.start], source[k - layers.start], self.h[k], costate[k + 1]
+            if self.tableau.explicit:
+                G = np.zeros_like(g)
+                for i in reversed(range(s)):
+                    K[k, i] = h * (b[i] * at + np.tensordot(A[:, i], G, axes=1))
+                    G[i] = np.einsum("sij,si->sj", J[i], K[k, i]) + g[i]
+            else:
+                # (I − h Aᵀ ⊗ φ_xᵀ) K = h b ⊗ p⁺ + h Aᵀ g, one system a sample
+                system = -h * np.einsum("ji,jsab->siajb", A, J.swapaxes(-1, -2)).transpose(0, 1, 2, 3, 4)
+                system = system.reshape(-1, s * n, s * n) + np.eye(s * n)
+                right = h * (b[:, None, None] * at + np.einsum("ji,jsa->isa", A, g))
+                solved = np.linalg.solve(system, right.swapaxes(0, 1).reshape(-1, s * n, 1))
+                K[k] = solved.reshape(-1, s, n).swapaxes(0, 1)
+                G = np.einsum("jsab,jsa->jsb", J, K[k]) + g
+            costate[k] = at + G.sum(axis=0)
+
+    def _linearised(self, trajectory: Trajectory, u: Array, p: Array, layers: range) -> tuple[Array, Array]:
+        """φ_x (layers, s, S, n, n) and h b ω L_x (layers, s, S, n)."""
+        n = trajectory.x.shape[-1]
+        t, x, controls, d = self._columns(trajectory, u, layers)
+        jacobian, running_x = self._jacobian(t, x, controls, p, d)
+        shape = (len(layers), *trajectory.stages.shape[1:])
+        weights = self._stage_weights()[layers.start : layers.stop, :, None] * self.problem.weights
+        # the columns of one Jacobian lie side by side
+        jacobian = jacobian.reshape(n, -1, n).swapaxes(0, 1).reshape(*shape, n)
+        return jacobian, weights[..., None] * running_x.T.reshape(shape)
+
+    def _gradients(self, trajectory: Trajectory, u: Array, p: Array, K: Array) -> tuple[Array, Array]:
+        N, s, S, n = K.shape
+        gradient_u, gradient_p = np.zeros((N, self.problem.m)), np.zeros(self.problem.P)
+        weights = self._stage_weights()[:, :, None] * self.problem.weights
+        for k in range(N):
+            layer = range(k, k + 1)
+            t, x, _, d = self._columns(trajectory, u, layer)
+            pulled = self._pullback(t, x, u[k], p, d, K[k].reshape(-1, n).T, weights[k].reshape(1, -1))
+            gradient_u[k] = pulled[0]
+            gradient_p += pulled[1]
+        if self.problem.effort is not None:
+            _, in_u, in_p = self._effort(self.stage_t.reshape(1, -1), np.repeat(u, s, axis=0).T, p)
+            stage_weights = self._stage_weights()
+            gradient_u += np.einsum("ki,kim->km", stage_weights, in_u.T.reshape(N, s, -1))
+            gradient_p += in_p @ stage_weights.ravel()
+        return gradient_u, gradient_p
+
+    # -- the compiled pieces -----------------------------------------------------------------------
+
+    @cached_property
+    def _rate(self) -> Batch:
+        return Batch(self.problem.rate, shared=(3,))
+
+    @cached_property
+    def _running(self) -> Batch:
+        s = self.problem.symbols()
+        return Batch(ca.Function("running", list(s.values()), [self.problem.evaluate("running", **s)]), shared=(3,))
+
+    @cached_property
+    def _jacobian(self) -> Batch:
+        """(t, x, u, p, d) → φ_x with its columns side by side, and L_x."""
+        s = self.problem.symbols()
+        rate, running = self.problem.rate(*s.values()), self.problem.evaluate("running", **s)
+        parts = [ca.densify(ca.jacobian(rate, s["x"])), ca.densify(ca.gradient(running, s["x"]))]
+        return Batch(ca.Function("jacobian", list(s.values()), parts), shared=(3,))
+
+    @cached_property
+    def _pullback(self) -> Batch:
+        """(t, x, u, p, d, K, weight) → φ_uᵀK + weight L_u and the same in p, summed over the columns."""
+        s = self.problem.symbols()
+        K, weight = ca.SX.sym("K", self.problem.n), ca.SX.sym("weight")
+        value = ca.dot(self.problem.rate(*s.values()), K) + weight * self.problem.evaluate("running", **s)
+        parts = [ca.densify(ca.gradient(value, s[name])) for name in ("u", "p")]
+        return Batch(ca.Function("pullback", [*s.values(), K, weight], parts), shared=(2, 3), summed=(0, 1))
+
+    @cached_property
+    def _effort(self) -> Batch:
+        s = self.problem.symbols()
+        value = self.problem.evaluate("effort", t=s["t"], u=s["u"], p=s["p"])
+        parts = [value, ca.densify(ca.gradient(value, s["u"])), ca.densify(ca.gradient(value, s["p"]))]
+        return Batch(ca.Function("effort", [s["t"], s["u"], s["p"]], parts), shared=(2,))
+
+    @cached_property
+    def _terminal(self) -> Batch:
+        return Batch(self.problem.terminal_function, shared=(1,))
+
+    def _penalty(self, p: Array) -> tuple[float, Array]:
+        value, gradient = self._penalty_function(p)
+        return float(value), gradient.full().ravel()
+
+    @cached_property
+    def _penalty_function(self) -> ca.Function:
+        p = ca.SX.sym("p", self.problem.P)
+        value = self.problem.evaluate("penalty", p=p)
+        return ca.Function("penalty", [p], [value, ca.densify(ca.gradient(value, p))])
+
+    # -- shapes ------------------------------------------------------------------------------------
+
+    def _stage_weights(self) -> Array:
+        """h_k b_i, (N, s)."""
+        return self.h[:, None] * self.tableau.b
+
+    def _columns(self, trajectory: Trajectory, u: Array, layers: range | None = None) -> tuple[Any, ...]:
+        """t, x, u, d of every (layer, stage, sample) as columns."""
+        layers = range(self.h.size) if layers is None else layers
+        _, s, S, n = trajectory.stages.shape
+        part = slice(layers.start, layers.stop)
+        t = np.repeat(self.stage_t[part].ravel(), S)[None, :]
+        x = trajectory.stages[part].reshape(-1, n).T
+        return t, x, np.repeat(u[part], s * S, axis=0).T, np.tile(self._data.T, (1, len(layers) * s))
+
+    @staticmethod
+    def _blocks(N: int, entries: int) -> list[range]:
+        """The layers from last to first in blocks of at most BLOCK Jacobian entries."""
+        size = max(1, BLOCK // max(entries, 1))
+        return [range(max(0, end - size), end) for end in range(N, 0, -size)]
+
+
+def _explicit_step(problem: ControlProblem, tableau: Tableau) -> ca.Function:
+    x, t, h, u, p, d = _step_symbols(problem, ca.SX)
+    slopes: list[Any] = []
+    stages = []
+    for row, c in zip(tableau.A, tableau.c, strict=True):
+        stages.append(x + h * sum((a * k for a, k in zip(row, slopes, strict=False) if a), ca.SX(0)))
+        slopes.append(problem.rate(t + c * h, stages[-1], u, p, d))
+    end = x + h * sum((b * k for b, k in zip(tableau.b, slopes, strict=True)), ca.SX(0))
+    return ca.Function("step", [x, t, h, u, p, d], [end, ca.vertcat(*stages), ca.SX(0)])
+
+
+def _implicit_step(problem: ControlProblem, tableau: Tableau) -> ca.Function:
+    """Newton's method on the stage equations, started from a constant state."""
+    n, s = problem.n, tableau.stages
+    arguments = _step_symbols(problem, ca.SX)
+    x, t, h, u, p, d = arguments
+    stages = ca.SX.sym("X", n * s)
+    slopes = [problem.rate(t + c * h, stages[i * n : (i + 1) * n], u, p, d) for i, c in enumerate(tableau.c)]
+    sums = [sum((a * k for a, k in zip(row, slopes, strict=True)), ca.SX(0)) for row in tableau.A]
+    residual = ca.vertcat(*[stages[i * n : (i + 1) * n] - x - h * total for i, total in enumerate(sums)])
+    end = x + h * sum((b * k for b, k in zip(tableau.b, slopes, strict=True)), ca.SX(0))
+    given = ca.vertcat(*arguments)
+    options = {
+        "linear_solver": "lapacklu",
+        "abstol": 1e-15,
+        "abstolStep": 1e-14,
+        "max_iter": 30,
+        "error_on_fail": False,
+    }
+    newton = ca.rootfinder("stages", "newton", {"x": stages, "p": given, "g": residual}, options)
+    close = ca.Function("close", [stages, given], [end, ca.norm_inf(residual)])
+    symbols = _step_symbols(problem, ca.MX)
+    packed = ca.vertcat(*symbols)
+    solved = newton(ca.repmat(symbols[0], s, 1), packed)
+    end_value, error = close(solved, packed)
+    return ca.Function("step", list(symbols), [end_value, solved, error])
+
+
+def _step_symbols(problem: ControlProblem, kind: type) -> tuple[Any, ...]:
+    s = problem.symbols(kind)
+    return s["x"], s["t"], kind.sym("h"), s["u"], s["p"], s["d"]
