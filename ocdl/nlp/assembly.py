@@ -1,0 +1,166 @@
+"""Derivatives by structure: an NLP put together from the derivatives of small elements.
+
+Each kind of element (a layer of one sample, a terminal loss, ...) is one SX function of a few local variables.
+Its gradient, Jacobian and Hessian are formed once, mapped over all elements of the kind and scattered into the
+known sparsity pattern of the whole, so that CasADi never differentiates or colours the whole problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import casadi as ca
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Elements:
+    """K elements of one kind: cost and residual as expressions in ``local`` variables and ``constants``.
+
+    ``variables`` (local, K): where the local variables lie in w; ``rows`` (residual, K): where the residuals lie in g;
+    ``values`` (constants, K).
+    """
+
+    local: ca.SX
+    constants: ca.SX
+    cost: ca.SX
+    residual: ca.SX
+    variables: Indices
+    rows: Indices
+    values: Array
+
+    @property
+    def count(self) -> int:
+        return int(self.variables.shape[1])
+
+    def gather(self, w: ca.MX) -> ca.MX:
+        """The local variables of all elements as columns."""
+        return ca.reshape(w[self.variables.ravel(order="F").tolist()], *self.variables.shape)
+
+    def mapped(self, name: str, extra: Sequence[ca.SX], outputs: Sequence[ca.SX]) -> ca.Function:
+        """(local, constants, *extra) → outputs, mapped over the K elements."""
+        function = ca.Function(name, [self.local, self.constants, *extra], [ca.densify(out) for out in outputs])
+        return function.map(self.count)
+
+
+@dataclass(frozen=True, eq=False)
+class NonlinearProgram:
+    """min f(w) subject to bounds on g(w), with the functions that ``nlpsol`` takes: all derivatives assembled."""
+
+    variables: int
+    constraints: int
+    objective: ca.Function
+    grad_f: ca.Function
+    jac_g: ca.Function
+    hess_lag: ca.Function
+
+
+def assemble(kinds: Sequence[Elements], variables: int, constraints: int) -> NonlinearProgram:
+    """The whole program from its kinds of elements."""
+    w, none = ca.MX.sym("w", variables), ca.MX.sym("none", 0)
+    lam_f, lam_g = ca.MX.sym("lam_f"), ca.MX.sym("lam_g", constraints)
+    f, g = _values(kinds, w, constraints)
+    gradient = _gradient(kinds, w, variables)
+    jacobian = _jacobian(kinds, w, constraints, variables)
+    hessian = _hessian(kinds, w, lam_f, lam_g, variables)
+    return NonlinearProgram(
+        variables,
+        constraints,
+        ca.Function("nlp", [w, none], [f, g], ["x", "p"], ["f", "g"]),
+        ca.Function("grad_f", [w, none], [f, gradient], ["x", "p"], ["f", "grad_f_x"]),
+        ca.Function("jac_g", [w, none], [g, jacobian], ["x", "p"], ["g", "jac_g_x"]),
+        ca.Function(
+            "hess_lag", [w, none, lam_f, lam_g], [hessian], ["x", "p", "lam_f", "lam_g"], ["triu_hess_gamma_x_x"]
+        ),
+    )
+
+
+def _values(kinds: Sequence[Elements], w: ca.MX, constraints: int) -> tuple[ca.MX, ca.MX]:
+    total, rows, residuals = ca.MX(0), [np.zeros(0, np.int64)], [ca.MX(0, 1)]
+    for kind in kinds:
+        cost, residual = kind.mapped("values", [], [kind.cost, kind.residual])(kind.gather(w), kind.values)
+        total = total + ca.sum2(cost)
+        rows.append(kind.rows.ravel(order="F"))
+        residuals.append(ca.vec(residual))
+    order = np.argsort(np.concatenate(rows))  # every row of g belongs to exactly one element
+    return total, ca.vertcat(*residuals)[order.tolist()] if constraints else ca.MX(0, 1)
+
+
+def _gradient(kinds: Sequence[Elements], w: ca.MX, variables: int) -> ca.MX:
+    places, values = [np.zeros(0, np.int64)], [ca.MX(0, 1)]
+    for kind in kinds:
+        gradient = ca.gradient(kind.cost, kind.local)
+        used = np.array(gradient.sparsity().row(), dtype=np.int64)
+        if used.size:
+            column = kind.mapped("gradient", [], [gradient[used.tolist()]])(kind.gather(w), kind.values)
+            places.append(kind.variables[used].ravel(order="F"))
+            values.append(ca.vec(column))
+    at = np.concatenate(places)
+    scatter = sparse.csc_matrix((np.ones(at.size), (at, np.arange(at.size))), shape=(variables, at.size))
+    return ca.densify(_constant(scatter) @ ca.vertcat(*values)) if at.size else ca.MX.zeros(variables)
+
+
+def _jacobian(kinds: Sequence[Elements], w: ca.MX, constraints: int, variables: int) -> ca.MX:
+    triplets = _Triplets(constraints, variables)
+    for kind in kinds:
+        jacobian = ca.jacobian(kind.residual, kind.local)
+        i, j = (np.array(part, dtype=np.int64) for part in jacobian.sparsity().get_triplet())
+        if i.size:
+            entries = kind.mapped("jacobian", [], [ca.vertcat(*jacobian.nonzeros())])(kind.gather(w), kind.values)
+            triplets.add(kind.rows[i], kind.variables[j], entries)
+    return triplets.matrix()
+
+
+def _hessian(kinds: Sequence[Elements], w: ca.MX, lam_f: ca.MX, lam_g: ca.MX, variables: int) -> ca.MX:
+    """Upper triangle of the Hessian of λ_f f + λ_gᵀ g."""
+    triplets = _Triplets(variables, variables)
+    for kind in kinds:
+        weight, multiplier = ca.SX.sym("weight"), ca.SX.sym("multiplier", kind.residual.numel())
+        lagrangian = weight * kind.cost + ca.dot(multiplier, kind.residual)
+        hessian = ca.triu(ca.hessian(lagrangian, kind.local)[0])
+        i, j = (np.array(part, dtype=np.int64) for part in hessian.sparsity().get_triplet())
+        if i.size:
+            function = kind.mapped("hessian", [weight, multiplier], [ca.vertcat(*hessian.nonzeros())])
+            multipliers = ca.reshape(lam_g[kind.rows.ravel(order="F").tolist()], *kind.rows.shape)
+            entries = function(kind.gather(w), kind.values, ca.repmat(lam_f, 1, kind.count), multipliers)
+            first, second = kind.variables[i], kind.variables[j]
+            triplets.add(np.minimum(first, second), np.maximum(first, second), entries)
+    return triplets.matrix()
+
+
+class _Triplets:
+    """Entries (row, column, value) of a sparse matrix, equal places added up."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        self.shape = rows, columns
+        self.places: list[Indices] = []
+        self.values: list[ca.MX] = []
+
+    def add(self, rows: Indices, columns: Indices, entries: ca.MX) -> None:
+        self.places.append((columns * self.shape[0] + rows).ravel(order="F"))
+        self.values.append(ca.vec(entries))
+
+    def matrix(self) -> ca.MX:
+        if not self.places:
+            return ca.MX(*self.shape)
+        place, slot = np.unique(np.concatenate(self.places), return_inverse=True)  # column-major order
+        columns, rows = np.divmod(place, self.shape[0])
+        pattern = ca.Sparsity.triplet(*self.shape, rows.tolist(), columns.tolist())
+        values = ca.vertcat(*self.values)
+        if place.size == slot.size:
+            return ca.MX(pattern, values[np.argsort(slot).tolist()])
+        scatter = sparse.csc_matrix((np.ones(slot.size), (slot, np.arange(slot.size))), shape=(place.size, slot.size))
+        return ca.MX(pattern, ca.densify(_constant(scatter) @ values))
+
+
+def _constant(matrix: Any) -> ca.DM:
+    csc = sparse.csc_matrix(matrix)
+    pattern = ca.Sparsity(*csc.shape, csc.indptr.tolist(), csc.indices.tolist())
+    return ca.DM(pattern, csc.data)

@@ -1,0 +1,189 @@
+"""The direct route: IPOPT on the transcribed problem."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import casadi as ca
+import numpy as np
+from numpy.typing import NDArray
+
+from ocdl.depth import DepthScheme
+from ocdl.errors import InvalidInput
+from ocdl.method import Method, Outcome, Start, Status
+from ocdl.nlp.assembly import NonlinearProgram
+from ocdl.nlp.transcription import Transcription
+from ocdl.problem import ControlProblem
+from ocdl.progress import progress_bar
+
+Array = NDArray[np.float64]
+
+STATUS = {
+    "Solve_Succeeded": Status.CONVERGED,
+    "Solved_To_Acceptable_Level": Status.ACCEPTABLE,
+    "Feasible_Point_Found": Status.ACCEPTABLE,
+    "Search_Direction_Becomes_Too_Small": Status.STALLED,
+    "Infeasible_Problem_Detected": Status.INFEASIBLE,
+    "Maximum_Iterations_Exceeded": Status.ITERATION_LIMIT,
+    "Maximum_CpuTime_Exceeded": Status.ITERATION_LIMIT,
+    "Maximum_WallTime_Exceeded": Status.ITERATION_LIMIT,
+    "User_Requested_Stop": Status.INTERRUPTED,
+    "Invalid_Number_Detected": Status.NOT_A_NUMBER,
+}
+
+
+@dataclass(frozen=True)
+class Ipopt(Method):
+    """Direct collocation (or Runge–Kutta transcription) solved by IPOPT with exact, assembled second derivatives.
+
+    tolerance: IPOPT's ``tol``, on the scaled optimality conditions. max_iterations: its ``max_iter``.
+    verbose: show IPOPT's own log. options: IPOPT's options passed through verbatim, e.g. ``{"mu_strategy": "adaptive"}``.
+    Source: Wächter and Biegler, Math. Program. 106 (2006).
+    """
+
+    tolerance: float = 1e-9
+    max_iterations: int = 1000
+    verbose: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.tolerance < 1.0:
+            raise InvalidInput(f"Ipopt(tolerance={self.tolerance!r}): the tolerance must lie between 0 and 1.")
+        if not isinstance(self.max_iterations, int) or self.max_iterations < 0:
+            raise InvalidInput(
+                f"Ipopt(max_iterations={self.max_iterations!r}): a whole number of iterations is needed, at least 0."
+            )
+        if not isinstance(self.options, Mapping):
+            raise InvalidInput(f"Ipopt(options={self.options!r}): a mapping of IPOPT's option names is needed.")
+
+    def solve(
+        self, problem: ControlProblem, depth: DepthScheme, start: Start, *, progress: bool | None = None
+    ) -> Outcome:
+        transcription = Transcription(problem, depth)
+        program = transcription.program
+        low, high = transcription.bounds()
+        guess = np.clip(transcription.guess(start), low, high)
+        with (
+            progress_bar(self.name, progress=False if self.verbose else progress) as bar,
+            _Watch(program, guess, bar) as watch,
+        ):
+            solver = self._solver(program, watch)
+            found = solver(x0=guess, lbx=low, ubx=high, lbg=0.0, ubg=0.0)
+        said = str(solver.stats()["return_status"])
+        w, multipliers = found["x"].full().ravel(), found["lam_g"].full().ravel()
+        if not np.all(np.isfinite(w)):
+            w, multipliers = watch.iterate, np.zeros(program.constraints)
+        return self._outcome(transcription, w, multipliers, said, float(found["f"]), solver.stats())
+
+    def _solver(self, program: NonlinearProgram, watch: _Watch) -> ca.Function:
+        ipopt = {
+            "tol": self.tolerance,
+            "max_iter": self.max_iterations,
+            "honor_original_bounds": "yes",
+            "print_level": 5 if self.verbose else 0,
+            "sb": "yes",
+            **self.options,
+        }
+        options: dict[str, Any] = {
+            "ipopt": ipopt,
+            "print_time": False,
+            "grad_f": program.grad_f,
+            "jac_g": program.jac_g,
+            "hess_lag": program.hess_lag,
+            "iteration_callback": watch,
+            "show_eval_warnings": False,
+        }
+        try:
+            return ca.nlpsol("ipopt", "ipopt", program.objective, options)
+        except RuntimeError as error:
+            raise InvalidInput(f"Ipopt(options={dict(self.options)!r}): IPOPT refuses them: {_core(error)}") from None
+
+    @staticmethod
+    def _outcome(
+        transcription: Transcription, w: Array, multipliers: Array, said: str, cost: float, stats: Mapping[str, Any]
+    ) -> Outcome:
+        u, p = transcription.controls(w)
+        costate, stage_costate = transcription.costates(w, multipliers)
+        iterations = stats.get("iterations", {})
+        history = {
+            ours: list(map(float, iterations[theirs]))
+            for theirs, ours in (("obj", "cost"), ("inf_pr", "infeasibility"), ("inf_du", "dual_infeasibility"), ("mu", "mu"))
+            if theirs in iterations
+        }
+        return Outcome(
+            u,
+            p,
+            STATUS.get(said, Status.FAILED),
+            detail=f"IPOPT: {said.replace('_', ' ').lower()} after {stats.get('iter_count', 0)} iterations.",
+            claim={"cost": cost, "costate": costate, "stage_costate": stage_costate},
+            history=history,
+        )
+
+
+class _Watch(ca.Callback):
+    """Shows progress and turns Ctrl-C into a stop at the current iterate."""
+
+    def __init__(self, program: NonlinearProgram, guess: Array, bar: Any) -> None:
+        ca.Callback.__init__(self)
+        self.sizes = {"x": program.variables, "f": 1, "g": program.constraints}
+        self.sizes |= {"lam_x": program.variables, "lam_g": program.constraints, "lam_p": 0}
+        self.iterate, self.bar, self.stopped = guess, bar, False
+        self.construct("watch", {})
+
+    def get_n_in(self) -> int:
+        return ca.nlpsol_n_out()
+
+    def get_n_out(self) -> int:
+        return 1
+
+    def get_name_in(self, i: int) -> str:
+        return ca.nlpsol_out(i)
+
+    def get_name_out(self, i: int) -> str:
+        return "stop"
+
+    def get_sparsity_in(self, i: int) -> ca.Sparsity:
+        return ca.Sparsity.dense(self.sizes.get(ca.nlpsol_out(i), 0), 1)
+
+    def eval(self, arguments: Any) -> list[Any]:
+        iterate = np.asarray(arguments[0]).ravel()
+        if np.all(np.isfinite(iterate)):
+            self.iterate = iterate
+        self.bar.update()
+        self.bar.set_postfix_str(f"cost {float(arguments[1]):.6g}", refresh=False)
+        return [int(self.stopped)]
+
+    def __enter__(self) -> _Watch:
+        self._context = _interruptible(self)
+        self._context.__enter__()
+        return self
+
+    def __exit__(self, *details: Any) -> None:
+        self._context.__exit__(*details)
+
+
+@contextmanager
+def _interruptible(watch: _Watch) -> Iterator[None]:
+    """While IPOPT runs, SIGINT asks it to stop after the current iteration (main thread only)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: Any) -> None:
+        watch.stopped = True
+
+    previous = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _core(error: Exception) -> str:
+    """The last line of CasADi's message, which says what is wrong."""
+    return str(error).strip().splitlines()[-1]
