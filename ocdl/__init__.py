@@ -4,19 +4,10 @@ State it once (``SelectionProblem`` or ``ControlProblem``), solve it by IPOPT, b
 and by Hamilton–Jacobi–Bellman (``solve``), and see side by side where the answers agree (``compare``).
 """
 
-from ocdl.activations import (
-    ELU,
-    Activation,
-    Arctan,
-    CustomActivation,
-    Identity,
-    LeakyReLU,
-    ReLU,
-    Sigmoid,
-    Tanh,
-)
+from ocdl.activations import ELU, Activation, Arctan, CustomActivation, Identity, LeakyReLU, ReLU, Sigmoid, Tanh
 from ocdl.bounds import Box
 from ocdl.certify import certify
+from ocdl.data import Samples, digits
 from ocdl.depth import (
     DepthScheme,
     ExplicitEuler,
@@ -29,10 +20,12 @@ from ocdl.depth import (
     Tableau,
 )
 from ocdl.errors import InvalidInput, NotSupported, OcdlError, SolveFailed
-
-# from ocdl.hjb import ValueIteration
+from ocdl.hjb import ValueFunction, ValueIteration
 from ocdl.losses import CrossEntropy, HalfSquare, IdentityLink, Link, Logistic, Loss, Readout
-from ocdl.method import Method, Status
+from ocdl.method import Method, Outcome, Start, Status
+from ocdl.nlp import Ipopt
+from ocdl.pmp import NeedleSteps, ProjectedGradient, SuccessiveApproximations
+from ocdl.predict import accuracy, predict
 from ocdl.problem import ControlProblem
 from ocdl.regularisers import Regulariser, Tikhonov
 from ocdl.selection import Grid, SelectionProblem

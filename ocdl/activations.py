@@ -7,12 +7,15 @@ A new activation is a subclass with its ``formula``, its ``limits`` and whether 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
+import casadi as ca
 import numpy as np
 
+from ocdl.arrays import is_real
 from ocdl.errors import InvalidInput
 
 
@@ -24,9 +27,9 @@ class Activation:
     closed-form maximum principle needs; ``smooth`` that σ is C².
     """
 
-    limits: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
-    increasing: ClassVar[bool] = True
-    smooth: ClassVar[bool] = True
+    limits = (-math.inf, math.inf)  # no annotations: these are no fields
+    increasing = True
+    smooth = True
 
     def formula(self, s: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no formula")
@@ -80,8 +83,12 @@ class LeakyReLU(Activation):
     slope: float = 0.1
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.slope < 1.0:
-            raise InvalidInput(f"LeakyReLU(slope={self.slope!r}): the slope must lie in [0, 1).")
+        if not (is_real(self.slope) and 0.0 <= self.slope < 1.0):
+            raise InvalidInput(f"LeakyReLU(slope={self.slope!r}): the slope must be a number in [0, 1).")
+
+    @property
+    def limits(self) -> tuple[float, float]:  # type: ignore[override]
+        return (-math.inf if self.slope > 0.0 else 0.0, math.inf)
 
     def formula(self, s: Any) -> Any:
         return np.fmax(s, self.slope * s)
@@ -95,7 +102,7 @@ class ELU(Activation):
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.alpha) and self.alpha > 0.0):
+        if not (is_real(self.alpha) and math.isfinite(self.alpha) and self.alpha > 0.0):
             raise InvalidInput(f"ELU(alpha={self.alpha!r}): alpha must be positive and finite.")
 
     @property
@@ -117,31 +124,68 @@ class Identity(Activation):
 class CustomActivation(Activation):
     """A user's own σ, written with numpy functions: ``CustomActivation(lambda s: s / np.sqrt(1 + s**2))``.
 
-    ``increasing`` is checked on a sample of [−50, 50] when claimed; ``bounds`` are (inf σ, sup σ).
+    It acts entry by entry, on numpy arrays and on CasADi expressions alike; that, ``increasing`` when claimed and
+    ``bounds`` = (inf σ, sup σ) are checked on a sample of [−50, 50].
     Source of the closed forms that rest on the claim: Liu and Markowich, section 4.2.
     """
 
-    function: Callable[[Any], Any] = np.tanh
-    increasing: bool = False  # type: ignore[misc]
-    smooth: bool = True  # type: ignore[misc]
+    function: Callable[[Any], Any]
+    increasing: bool = False
+    smooth: bool = True
     bounds: tuple[float, float] = (-math.inf, math.inf)
 
     def __post_init__(self) -> None:
-        values = np.asarray(self(np.linspace(-50.0, 50.0, 4001)), dtype=float)
-        if values.shape != (4001,) or not np.all(np.isfinite(values)):
+        s = np.linspace(-50.0, 50.0, 4001)
+        values = self._sampled(s)
+        slope = np.diff(values)
+        if self.increasing and np.any(slope < -1e-12 * np.maximum(1.0, np.abs(values[1:]))):
             raise InvalidInput(
-                "CustomActivation(function=...): the function must map an array to finite values of the same shape; "
-                f"on linspace(-50, 50, 4001) it gave shape {values.shape}, "
-                f"{int(np.sum(~np.isfinite(values)))} values not finite."
+                f"CustomActivation(increasing=True): the function decreases near s = {s[np.argmin(slope)]:g}."
             )
-        if self.increasing and np.any(np.diff(values) < -1e-12 * np.maximum(1.0, np.abs(values[1:]))):
-            at = float(np.linspace(-50, 50, 4001)[int(np.argmin(np.diff(values)))])
-            raise InvalidInput(f"CustomActivation(increasing=True): the function decreases near s = {at:g}.")
-        if np.any(values < self.bounds[0]) or np.any(values > self.bounds[1]):
+        try:
+            lower, upper = self.bounds
+            inside = bool(np.all((lower <= values) & (values <= upper)))
+        except (TypeError, ValueError):
+            raise InvalidInput(
+                f"CustomActivation(bounds={self.bounds!r}): bounds are the pair of numbers (inf σ, sup σ)."
+            ) from None
+        if not inside:
             raise InvalidInput(
                 f"CustomActivation(bounds={self.bounds}): the function leaves its stated bounds; "
                 f"it ranges over [{values.min():g}, {values.max():g}] on [-50, 50]."
             )
+
+    def _sampled(self, s: Any) -> Any:
+        """σ(s), once it is sure that numpy and CasADi read the same function of each entry."""
+        said = "CustomActivation(function=...): the function"
+        if not callable(self.function):
+            raise InvalidInput(f"CustomActivation(function={self.function!r}): give a function of one array.")
+        try:
+            values = np.asarray(self(s), dtype=float)
+        except Exception as error:  # the user's own function may raise what it likes
+            raise InvalidInput(f"{said} raised {type(error).__name__} on an array: {error}.") from error
+        if values.shape != s.shape or not np.all(np.isfinite(values)):
+            raise InvalidInput(
+                f"{said} must map an array to finite values of the same shape; on linspace(-50, 50, {s.size}) it gave "
+                f"shape {values.shape}, {int(np.sum(~np.isfinite(values)))} values not finite."
+            )
+        symbol = ca.SX.sym("s")
+        try:
+            with warnings.catch_warnings():  # CasADi announces a future change of numpy functions on its values
+                warnings.simplefilter("ignore", FutureWarning)
+                compiled = ca.Function("sigma", [symbol], [self(symbol)])
+        except Exception as error:
+            raise InvalidInput(
+                f"{said} must also take CasADi expressions: write it with numpy's elementary functions, such as "
+                f"np.tanh, np.exp, np.fmax. On an expression it raised {type(error).__name__}."
+            ) from error
+        wrong = np.abs(compiled(s[None, :]).full().ravel() - values) > 1e-9 * np.maximum(1.0, np.abs(values))
+        if np.any(wrong):
+            raise InvalidInput(
+                f"{said} must act on each entry alone, and on CasADi expressions as on arrays; "
+                f"at s = {s[np.argmax(wrong)]:g} the two differ."
+            )
+        return values
 
     @property
     def limits(self) -> tuple[float, float]:  # type: ignore[override]

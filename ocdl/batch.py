@@ -10,26 +10,76 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+KEPT = 8  # mapped functions of exact size; further sizes share the next power of two
+
+
+class Direct:
+    """A CasADi function of dense matrices that reads and writes numpy memory.
+
+    CasADi's own call converts every array entry by entry, which costs more than evaluating the function.
+    Results are column-major. One instance is not for several threads at once.
+    """
+
+    def __init__(self, function: ca.Function) -> None:
+        sparse = [i for i in range(function.n_out()) if not function.sparsity_out(i).is_dense()]
+        self.function = _densified(function) if sparse else function
+        self._arguments = [self.function.numel_in(i) for i in range(self.function.n_in())]
+        self._shapes = [self.function.size_out(i) for i in range(self.function.n_out())]
+        self._buffer, self._run = self.function.buffer()
+
+    def __call__(self, *arguments: Any) -> list[Array]:
+        given = [np.asfortranarray(argument, dtype=float) for argument in arguments]
+        if [array.size for array in given] != self._arguments:
+            raise ValueError(f"{self.function.name()}: arguments of {self._arguments} entries are needed.")
+        results = [np.empty(shape, order="F") for shape in self._shapes]
+        for set_, arrays in ((self._buffer.set_arg, given), (self._buffer.set_res, results)):
+            for i, array in enumerate(arrays):
+                if array.size:
+                    set_(i, memoryview(array.reshape(-1, order="A")))
+        self._run()
+        if self._buffer.ret():
+            raise RuntimeError(f"{self.function.name()}: CasADi could not evaluate it.")
+        return results
+
+
+def _densified(function: ca.Function) -> ca.Function:
+    arguments = function.mx_in()
+    results = function(*arguments)
+    results = results if isinstance(results, (tuple, list)) else [results]
+    return ca.Function(function.name(), arguments, [ca.densify(result) for result in results])
+
 
 class Batch:
     """Maps a function over K columns: arguments are (rows, K), those in ``shared`` (rows,).
 
     Results are (rows, K), or (rows,) for those in ``summed``, which are added up over the columns.
-    One mapped function is built for every K that occurs, then kept.
+    Arguments in ``layered`` are (rows, N): each serves K/N columns in turn, and ``summed`` results are then (rows, N),
+    added up over the columns of a layer. One mapped function is built for every (K, N) that occurs, then kept.
     """
 
-    def __init__(self, function: ca.Function, shared: tuple[int, ...] = (), summed: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        function: ca.Function,
+        shared: tuple[int, ...] = (),
+        summed: tuple[int, ...] = (),
+        layered: tuple[int, ...] = (),
+    ) -> None:
         self.function = function
-        self.shared, self.summed = shared, summed
-        self._maps: dict[int, ca.Function] = {}
+        self.shared, self.summed, self.layered = shared, summed, layered
+        self._maps: dict[tuple[int, int], Direct] = {}
 
     def __call__(self, *arguments: Any) -> list[Array]:
-        separate = next(i for i in range(len(arguments)) if i not in self.shared)
+        separate = next(i for i in range(len(arguments)) if i not in self.shared + self.layered)
         columns = int(np.shape(arguments[separate])[-1])
-        if columns not in self._maps:
-            self._maps[columns] = self.function.map(
-                f"{self.function.name()}_{columns}", "serial", columns, list(self.shared), list(self.summed)
-            )
-        results = self._maps[columns](*arguments)
-        arrays = [np.asarray(r.full()) for r in (results if isinstance(results, (tuple, list)) else [results])]
-        return [array[:, 0] if i in self.summed else array for i, array in enumerate(arrays)]
+        layers = int(np.shape(arguments[self.layered[0]])[-1]) if self.layered else 1
+        if (columns, layers) not in self._maps:
+            self._maps[columns, layers] = Direct(self._mapped(columns, layers))
+        arrays = self._maps[columns, layers](*arguments)
+        return [array[:, 0] if i in self.summed and not self.layered else array for i, array in enumerate(arrays)]
+
+    def _mapped(self, columns: int, layers: int) -> ca.Function:
+        name, fixed = self.function.name(), list(self.shared + self.layered)
+        inner = self.function.map(f"{name}_{columns // layers}", "serial", columns // layers, fixed, list(self.summed))
+        return (
+            inner.map(f"{name}_{columns}_{layers}", "serial", layers, list(self.shared), []) if self.layered else inner
+        )

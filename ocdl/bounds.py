@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ocdl.arrays import Array, real_array
 from ocdl.errors import InvalidInput
-
-Array = NDArray[np.float64]
 
 
 class Box:
@@ -20,7 +19,9 @@ class Box:
     Raises InvalidInput for reversed ends, NaN, or (when the shape is known) a wrong shape.
     """
 
-    def __init__(self, **intervals: tuple[Any, Any] | None) -> None:
+    def __init__(self, *unnamed: Any, **intervals: tuple[Any, Any] | None) -> None:
+        if unnamed:
+            raise InvalidInput(f"Box({_shown(unnamed)[1:-1]}): name each interval, e.g. Box(a=(-1, 1), b=(-1, 1)).")
         self._intervals: dict[str, tuple[Array, Array]] = {}
         for name, interval in intervals.items():
             if interval is not None:
@@ -28,12 +29,11 @@ class Box:
 
     def _checked(self, name: str, interval: tuple[Any, Any]) -> tuple[Array, Array]:
         said = f"Box({name}={_shown(interval)})"
-        try:
-            lower, upper = interval
-            low = np.asarray(-np.inf if lower is None else lower, dtype=float)
-            high = np.asarray(np.inf if upper is None else upper, dtype=float)
-        except (TypeError, ValueError) as error:
-            raise InvalidInput(f"{said}: an interval is a pair (lower, upper) of numbers or arrays; {error}.") from None
+        if isinstance(interval, (str, bytes, Mapping)) or not hasattr(interval, "__len__") or len(interval) != 2:
+            raise InvalidInput(f"{said}: an interval is a pair (lower, upper) of numbers or arrays.")
+        lower, upper = interval
+        low = real_array(said, -np.inf if lower is None else lower)
+        high = real_array(said, np.inf if upper is None else upper)
         if np.any(np.isnan(low)) or np.any(np.isnan(high)):
             raise InvalidInput(f"{said}: bounds must be numbers; got NaN.")
         try:
@@ -43,7 +43,7 @@ class Box:
                 f"{said}: lower and upper must have matching shapes; got {low.shape} and {high.shape}."
             ) from None
         if np.any(low > high):
-            at = np.unravel_index(int(np.argmax(low - high)), low.shape)
+            at = np.unravel_index(int(np.argmax(low > high)), low.shape)
             where = f" at entry {tuple(int(i) for i in at)}" if low.ndim else ""
             raise InvalidInput(
                 f"{said}: the lower bound must not exceed the upper; got {low[at]:g} > {high[at]:g}{where}."
@@ -78,6 +78,8 @@ def _shown(interval: Any) -> str:
 
 
 def _shown_end(end: Any) -> str:
+    if isinstance(end, (np.ndarray, list, tuple)) and np.size(np.asarray(end, dtype=object)) > 4:
+        return f"<array {np.shape(np.asarray(end, dtype=object))}>"
     if isinstance(end, np.ndarray) and end.ndim:
-        return f"<array {end.shape}>"
+        return str(end.tolist())
     return f"{end:g}" if isinstance(end, (int, float, np.ndarray)) else repr(end)

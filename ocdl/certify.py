@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from ocdl.depth import DepthScheme
 from ocdl.hamiltonian import Hamiltonian
-from ocdl.method import Outcome
+from ocdl.method import Outcome, Status
 from ocdl.problem import ControlProblem
 from ocdl.solution import FORMAT, Solution
 from ocdl.sweeps import Adjoint, Sweeper, Trajectory
 
 Array = NDArray[np.float64]
+
+VANISHING = 1e-6  # a costate function below this everywhere: the target is reached
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +95,7 @@ def judged(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, *, met
     tree.attrs = {
         "format": FORMAT,
         "method": method,
-        "status": outcome.status.name,
+        "status": _status(problem, outcome, verdict).name,
         "detail": outcome.detail,
         "seconds": seconds,
         "cost": verdict.cost,
@@ -105,24 +107,31 @@ def judged(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, *, met
     return Solution(tree)
 
 
+def _status(problem: ControlProblem, outcome: Outcome, verdict: Verdict) -> Status:
+    """The route's status; a success whose costate vanishes everywhere is named for what it is."""
+    vanishes = np.max(np.abs(verdict.adjoint.costate / problem.state_metric)) < VANISHING
+    done = outcome.status in (Status.CONVERGED, Status.ACCEPTABLE, Status.STALLED)
+    return Status.REACHABLE if done and vanishes and not problem.has_running_cost else outcome.status
+
+
 def _nodes(problem: ControlProblem, verdict: Verdict) -> xr.Dataset:
     x = verdict.trajectory.x
     return xr.Dataset(
         {
-            "state": _at_nodes(problem, verdict, x, "state"),
+            "states": _at_nodes(problem, verdict, x, "states"),  # "state" is a ControlProblem's dimension
             "costate": _at_nodes(problem, verdict, verdict.adjoint.costate / problem.state_metric, "costate"),
         }
     )
 
 
 def _at_nodes(problem: ControlProblem, verdict: Verdict, values: Array, name: str) -> xr.DataArray:
-    leading = {"t": verdict.trajectory.t, "sample": np.arange(problem.samples)}
+    leading: dict[str, Any] = {"t": verdict.trajectory.t, "sample": np.arange(problem.samples)}
     return problem.layout.label(problem.layout.state, values, leading).rename(name)  # type: ignore[union-attr]
 
 
 def _at_stages(problem: ControlProblem, verdict: Verdict, values: Array, name: str) -> xr.DataArray:
     trajectory = verdict.trajectory
-    leading = {
+    leading: dict[str, Any] = {
         "t": trajectory.t[:-1],
         "stage": np.arange(trajectory.stage_t.shape[1]),
         "sample": np.arange(problem.samples),

@@ -13,11 +13,9 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ocdl.arrays import Array, is_whole, real_array
 from ocdl.errors import InvalidInput
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +66,8 @@ class DepthScheme:
                 raise InvalidInput(f"{said}: a network needs at least one layer; got {self.layers}.")
             return
         try:
-            widths = np.asarray(self.layers, dtype=float)
-        except (TypeError, ValueError):
+            widths = real_array("layers", self.layers)
+        except InvalidInput:
             raise InvalidInput(f"{said}: layers is a positive whole number or the layer widths.") from None
         if widths.ndim != 1 or widths.size == 0:
             raise InvalidInput(f"{said}: layers is a positive whole number or a list of layer widths.")
@@ -128,7 +126,7 @@ class ImplicitMidpoint(DepthScheme):
     """One Gauss point a layer; symplectic and its own adjoint. Order 2."""
 
     @cached_property
-    def tableau(self) -> Tableau:  # type: ignore[override]
+    def tableau(self) -> Tableau:
         return gauss_tableau(1)
 
 
@@ -140,7 +138,7 @@ class Collocation(DepthScheme):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.degree, (int, np.integer)) or isinstance(self.degree, bool) or self.degree < 1:
+        if not is_whole(self.degree) or self.degree < 1:
             raise InvalidInput(
                 f"{type(self).__name__}(degree={self.degree!r}): the degree is a whole number of collocation points, "
                 "at least 1."
@@ -198,7 +196,7 @@ def collocation_tableau(nodes: Array, order: int) -> Tableau:
 
 def lagrange(nodes: Array, at: Array) -> Array:
     """ℓ_j(at), shape at.shape + (s,)."""
-    values = np.ones(at.shape + (nodes.size,))
+    values = np.ones((*at.shape, nodes.size))
     for j, node in enumerate(nodes):
         for other in np.delete(nodes, j):
             values[..., j] *= (at - other) / (node - other)

@@ -1,6 +1,6 @@
-"""The Hamiltonian and its minimum over the controls: in closed form where there is one, else by L-BFGS-B.
+"""The Hamiltonian and its minimum over the controls: in closed form where there is one, else by projected gradients.
 
-    H(u) = Σ_c ⟨Λ_c, φ(t_c, x_c, u)⟩ + ω_c L(t_c, x_c, u) + E(t, u),
+    H(u) = Σ_c ⟨Λ_c, φ(t_c, x_c, u)⟩ + ω_c L(t_c, x_c, u) + Ω E(t, u),   Ω = Σ_c ω_c / Σ_s ω_s,
 
 summed over the columns c (the samples of a stage, or all stages of a layer with their weights in Λ and ω).
 """
@@ -12,16 +12,18 @@ from functools import cached_property
 import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from ocdl.batch import Batch
 from ocdl.problem import ControlProblem
 
 Array = NDArray[np.float64]
 
+ITERATIONS = 200
+ARMIJO = 1e-4
+
 
 class Hamiltonian:
-    """H of one problem. Points come as t (K,), x and Λ (K, C, n), ω (C,), u (K, m)."""
+    """H of one problem, at K points at once: t (K,) or (K, C), x and Λ (K, C, n), ω (C,), u (K, m), p (P,)."""
 
     def __init__(self, problem: ControlProblem) -> None:
         self.problem = problem
@@ -31,54 +33,92 @@ class Hamiltonian:
         """One sample of a selection problem with increasing σ, a finite box and no running cost."""
         return self.problem.velocity_box is not None and not self.problem.has_running_cost
 
-    def value(self, t: float, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> tuple[float, Array]:
-        """H and its gradient in u (m,) at one point; x and Λ (C, n), ω (C,)."""
-        data = self._data(len(x))
-        times = np.full((1, len(x)), t)
-        value, gradient = self._columns(times, x.T, u, p, data, costate.T, omega[None, :])
-        effort, effort_gradient = self._effort(t, u, p)
+    def values(self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> tuple[Array, Array]:
+        """H (K,) and its gradient in u (K, m)."""
+        K, C, n = x.shape
+        times = np.broadcast_to(np.reshape(t, (K, -1)), (K, C))
+        data = np.tile(np.asarray(self.problem.data).T, (1, K * C // self.problem.samples))
+        value, gradient = self._columns(
+            times.reshape(1, -1),
+            x.reshape(-1, n).T,
+            np.repeat(u, C, axis=0).T,
+            p,
+            data,
+            costate.reshape(-1, n).T,
+            np.tile(omega, K)[None, :],
+        )
         total = float(np.sum(omega) / np.sum(self.problem.weights))
-        return float(value[0] + total * effort), gradient + total * effort_gradient.full().ravel()
+        effort, slope = self._effort(times[:, :1].T, u.T, p)
+        return (
+            value.reshape(K, C).sum(axis=1) + total * effort[0],
+            gradient.T.reshape(K, C, -1).sum(axis=1) + total * slope.T,
+        )
+
+    def value(self, t: float, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> tuple[float, Array]:
+        """H and its gradient in u (m,) at one point; x and Λ (C, n)."""
+        value, gradient = self.values(np.array([t]), x[None], costate[None], omega, u[None], p)
+        return float(value[0]), gradient[0]
 
     def minimum(
         self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array
     ) -> tuple[Array, Array | None]:
         """min_u H at every point, (K,), and where it is attained (K, m).
 
-        The closed form is global and returns no argument; otherwise L-BFGS-B from the current u and
-        from the box's corners nearest to and farthest along −∇H: a local minimum, so that the gap it gives
-        is a lower bound of the true one.
+        The closed form is global and returns no argument. Otherwise spectral projected gradients from the current u
+        and from the corner of the box along −∇H: a local minimum, so that the gap it gives is a lower
+        bound of the true one.
         """
         box = self.problem.velocity_box
         if box is not None and self.closed_form:
             return box.minimum(x, costate).sum(axis=-1), None
-        pairs = [self._search(*point, omega, v, p) for *point, v in zip(t, x, costate, u, strict=True)]
-        return np.array([value for value, _ in pairs]), np.array([argument for _, argument in pairs])
-
-    def _search(self, t: float, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> tuple[float, Array]:
         low, high = self.problem.control_box
-        best = self.value(t, x, costate, omega, u, p)[0], u
-        for start in self._starts(t, x, costate, omega, u, p):
-            found = minimize(
-                lambda v: self.value(t, x, costate, omega, v, p),
-                start,
-                jac=True,
-                method="L-BFGS-B",
-                bounds=np.stack([low, high], axis=1),
-                options={"ftol": 1e-15, "gtol": 1e-12, "maxiter": 200},
-            )
-            best = min(best, (float(found.fun), found.x), key=lambda pair: pair[0])
-        return best
-
-    def _starts(self, t: float, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> list[Array]:
-        low, high = self.problem.control_box
-        slope = self.value(t, x, costate, omega, u, p)[1]
+        slope = self.values(t, x, costate, omega, u, p)[1]
         corner = np.where(slope > 0, low, high)
-        return [u, np.where(np.isfinite(corner), corner, u)]
+        starts = [u, np.where(np.isfinite(corner), corner, u)]
+        found = [self._descend(t, x, costate, omega, start, p) for start in starts]
+        best = np.argmin([value for value, _ in found], axis=0)
+        return (
+            np.take_along_axis(np.stack([value for value, _ in found]), best[None], axis=0)[0],
+            np.take_along_axis(np.stack([at for _, at in found]), best[None, :, None], axis=0)[0],
+        )
 
-    def _data(self, columns: int) -> Array:
-        data = np.asarray(self.problem.data).T
-        return np.tile(data, (1, columns // self.problem.samples))
+    def _descend(self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> tuple[Array, Array]:
+        """Spectral projected gradients at all points in lockstep, in the metric of the controls.
+
+        Source: Birgin, Martínez and Raydan, SIAM J. Optim. 10 (2000), algorithm SPG2, monotone here.
+        """
+        metric = np.asarray(self.problem.control_metric)
+        low, high = self.problem.control_box
+        value, gradient = self.values(t, x, costate, omega, u, p)
+        step = np.ones((len(u), 1))
+        live = np.ones(len(u), dtype=bool)
+        for _ in range(ITERATIONS):
+            direction = np.clip(u - step * gradient / metric, low, high) - u
+            slope = np.sum(direction * gradient, axis=1)
+            live &= slope < -1e-12 * (1.0 + np.abs(value))
+            if not np.any(live):
+                break
+            trial, trial_value, trial_gradient = u.copy(), value.copy(), gradient.copy()
+            length, open_ = np.ones(len(u)), live.copy()
+            for _ in range(30):
+                at = np.clip(u[open_] + length[open_, None] * direction[open_], low, high)  # rounding may leave the box
+                got, got_gradient = self.values(t[open_], x[open_], costate[open_], omega, at, p)
+                good = got <= value[open_] + ARMIJO * length[open_] * slope[open_]
+                index = np.flatnonzero(open_)[good]
+                trial[index], trial_value[index], trial_gradient[index] = at[good], got[good], got_gradient[good]
+                open_[index] = False
+                if not np.any(open_):
+                    break
+                length[open_] *= 0.5
+            live &= ~open_
+            moved, turned = trial - u, trial_gradient - gradient
+            curvature = np.sum(moved * turned, axis=1)
+            length_squared = np.sum(metric * moved**2, axis=1)
+            convex = curvature > 0
+            spectral = np.where(convex, length_squared / np.where(convex, curvature, 1.0), 10.0 * step[:, 0])
+            step = np.clip(spectral, 1e-10, 1e10)[:, None]
+            u, value, gradient = trial, trial_value, trial_gradient
+        return value, u
 
     @cached_property
     def _columns(self) -> Batch:
@@ -86,10 +126,11 @@ class Hamiltonian:
         costate, omega = ca.SX.sym("costate", self.problem.n), ca.SX.sym("omega")
         value = ca.dot(costate, self.problem.rate(*s.values())) + omega * self.problem.evaluate("running", **s)
         parts = [value, ca.densify(ca.gradient(value, s["u"]))]
-        return Batch(ca.Function("hamiltonian", [*s.values(), costate, omega], parts), shared=(2, 3), summed=(0, 1))
+        return Batch(ca.Function("hamiltonian", [*s.values(), costate, omega], parts), shared=(3,))
 
     @cached_property
-    def _effort(self) -> ca.Function:
+    def _effort(self) -> Batch:
         s = self.problem.symbols()
         value = self.problem.evaluate("effort", t=s["t"], u=s["u"], p=s["p"])
-        return ca.Function("effort", [s["t"], s["u"], s["p"]], [value, ca.densify(ca.gradient(value, s["u"]))])
+        parts = [ca.densify(value), ca.densify(ca.gradient(value, s["u"]))]
+        return Batch(ca.Function("effort", [s["t"], s["u"], s["p"]], parts), shared=(2,))

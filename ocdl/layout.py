@@ -9,11 +9,9 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
+from ocdl.arrays import Array, real_array
 from ocdl.errors import InvalidInput
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -44,19 +42,19 @@ class Layout:
         unknown = [name for name in values if name not in {part.name for part in parts}]
         if missing or unknown:
             raise InvalidInput(
-                f"controls {sorted(values)}: this problem's are {[part.name for part in parts]}; "
-                f"missing {missing}, unknown {unknown}."
+                f"{', '.join(sorted(values)) or 'nothing'} given, but this problem's are "
+                f"{', '.join(part.name for part in parts)}; missing {missing}, unknown {unknown}."
             )
         blocks = []
         for part in parts:
-            array = np.asarray(values[part.name], dtype=float)
+            array = real_array(part.name, values[part.name])
             if array.shape != leading + part.shape:
+                dims = ", ".join((("t",) if leading else ()) + part.dims)
                 raise InvalidInput(
-                    f"{part.name}: shape {leading + part.shape} (dimensions t, {', '.join(part.dims)}) is needed "
-                    f"here; got {array.shape}."
+                    f"{part.name}: shape {leading + part.shape} (dimensions {dims}) is needed here; got {array.shape}."
                 )
-            blocks.append(array.reshape(leading + (part.size,)))
-        return np.concatenate(blocks, axis=-1) if blocks else np.zeros(leading + (0,))
+            blocks.append(array.reshape(*leading, part.size))
+        return np.concatenate(blocks, axis=-1) if blocks else np.zeros((*leading, 0))
 
     def unpack(self, parts: tuple[Part, ...], flat: Array) -> dict[str, Array]:
         """Named arrays (*leading, *shape) from a flat array (*leading, total size)."""

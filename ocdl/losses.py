@@ -7,11 +7,13 @@ with the link h. A loss is a formula ``density(output, label, link)``, integrate
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 
+from ocdl.arrays import is_whole
+from ocdl.bounds import Box
 from ocdl.errors import InvalidInput
 
 
@@ -46,23 +48,30 @@ class Readout:
     ``weight`` and ``bias`` are intervals (lower, upper); equal ends fix the readout.
     """
 
-    link: Link = Logistic()
+    link: Link = field(default_factory=Logistic)
     outputs: int | str = 1
     weight: tuple[Any, Any] = (-np.inf, np.inf)
     bias: tuple[Any, Any] = (-np.inf, np.inf)
 
     def __post_init__(self) -> None:
-        if self.outputs != "width" and not (isinstance(self.outputs, int) and self.outputs >= 1):
+        if self.outputs != "width" and not (is_whole(self.outputs) and int(self.outputs) >= 1):
             raise InvalidInput(
                 f"Readout(outputs={self.outputs!r}): outputs is a positive number of outputs or 'width'."
             )
         if not isinstance(self.link, Link):
             raise InvalidInput(f"Readout(link={self.link!r}): link is one of ocdl's links, e.g. ocdl.Logistic().")
+        for name in ("weight", "bias"):
+            try:
+                Box(**{name: getattr(self, name)})
+            except InvalidInput as error:
+                raise InvalidInput(str(error).replace("Box(", "Readout(", 1)) from None
 
 
 @dataclass(frozen=True)
 class Loss:
-    """Base of the losses; ``links`` names those it makes sense with (empty: all)."""
+    """Base of the losses; ``labels`` is the interval in which its labels must lie."""
+
+    labels: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
 
     def density(self, output: Any, label: Any, link: Callable[[Any], Any]) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no density")
@@ -83,6 +92,8 @@ class CrossEntropy(Loss):
 
     Written as max(O, 0) − cO + log(1 + e^−|O|), which never overflows.
     """
+
+    labels = (0.0, 1.0)
 
     def density(self, output: Any, label: Any, link: Callable[[Any], Any]) -> Any:
         return np.fmax(output, 0.0) - label * output + np.log1p(np.exp(-np.fabs(output)))

@@ -4,8 +4,8 @@ A method is a frozen set of options. Its one verb
 
     outcome = method.solve(problem, depth, start, progress=...)
 
-gets a ``ControlProblem``, a ``DepthScheme`` and a ``Start`` (controls to begin from), keeps nothing on itself, prints nothing,
-and returns an ``Outcome``: the controls it found, a status and what it says of itself. It never
+gets a ``ControlProblem``, a ``DepthScheme`` and a ``Start`` (controls to begin from), keeps nothing on itself,
+prints nothing, and returns an ``Outcome``: the controls it found, a status and what it says of itself. It never
 judges itself: cost, costate, feasibility and gap in a ``Solution`` come from the referee.
 It stops early on KeyboardInterrupt and returns its best iterate with ``Status.INTERRUPTED``.
 """
@@ -85,7 +85,8 @@ class Outcome:
     ``u`` (N, m): one row of controls a layer; ``p`` (P,): parameters; ``detail``: one sentence with this run's figures;
     ``claim``: the route's own report, under the keys ``cost`` (float), ``costate`` (N+1, S, n),
     ``stage_costate`` (N, s, S, n); never used in a comparison;
-    ``history``: equally long lists, one entry an iteration; ``extras``: labelled arrays worth saving (the value function).
+    ``history``: equally long lists, one entry an iteration;
+    ``extras``: labelled arrays worth saving (the value function).
     """
 
     u: Array

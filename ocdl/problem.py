@@ -18,17 +18,23 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
+from ocdl.arrays import Array, finite_array, is_real, is_whole
 from ocdl.batch import Batch
 from ocdl.bounds import Box
-from ocdl.errors import InvalidInput
+from ocdl.errors import InvalidInput, OcdlError
 from ocdl.layout import Layout, Part
 from ocdl.velocity_box import VelocityBox
 
-Array = NDArray[np.float64]
-
-ARGUMENTS = ("t", "x", "u", "p", "d", "z")
+ROLES = {  # the functions of a problem, and what each may depend on
+    "dynamics": "txupdz",
+    "lift": "txupd",
+    "running": "txupdz",
+    "terminal": "txpd",
+    "effort": "tup",
+    "penalty": "p",
+}
+COLUMNS = ("dynamics", "lift")  # the others are scalars
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -71,9 +77,9 @@ class ControlProblem:
     velocity_box: VelocityBox | None = None
 
     def __post_init__(self) -> None:
-        horizon = self.horizon
-        if not isinstance(horizon, (int, float, np.floating)) or not math.isfinite(horizon) or horizon <= 0.0:
-            raise InvalidInput(f"horizon={horizon!r}: the horizon T must be a positive finite number.")
+        check_horizon(self.horizon)
+        if not isinstance(self.bounds, Box):
+            raise InvalidInput(f"bounds={self.bounds!r}: give an instance such as ocdl.Box(u=(-1, 1)).")
         x0 = finite_array("initial", self.initial)
         if x0.ndim not in (1, 2) or x0.size == 0:
             raise InvalidInput(f"initial: shape (n,) for one sample or (S, n) for S is needed; got {x0.shape}.")
@@ -83,20 +89,22 @@ class ControlProblem:
             set_(self, name, _names(name, getattr(self, name)))
         set_(self, "states", _names("states", self.n if self.states is None else self.states))
         if len(self.states or ()) != self.n:
-            raise InvalidInput(f"states={self.states}: the initial value has {self.n} states.")
+            raise InvalidInput(f"states: {len(self.states or ())} given, but the initial value has {self.n}.")
         set_(self, "data", self._checked_data())
         set_(self, "weights", self._checked_weights())
         for name, size in (("state_metric", self.n), ("control_metric", self.m), ("parameter_metric", self.P)):
             metric = np.ones(size) if getattr(self, name) is None else finite_array(name, getattr(self, name))
             if metric.shape != (size,) or np.any(metric <= 0):
-                raise InvalidInput(f"{name}: {size} positive weights are needed; got shape {metric.shape}.")
+                raise InvalidInput(f"{name}: {size} positive weights are needed; got {metric}.")
             set_(self, name, metric)
         unknown = set(self.bounds.names) - {"u", "p"}
         if unknown:
             raise InvalidInput(f"{self.bounds!r}: a ControlProblem's box has intervals for u and p; got {unknown}.")
         if self.layout is None:
             set_(self, "layout", self._default_layout())
-        _ = self.control_box, self.parameter_box, self.rate  # shapes are checked here, not in a solve
+        _ = self.control_box, self.parameter_box  # shapes are checked here, not in a solve
+        for role in ROLES:
+            self._check_formula(role)
 
     # -- sizes -------------------------------------------------------------------------------
 
@@ -141,7 +149,7 @@ class ControlProblem:
 
     # -- the formulas as CasADi expressions and functions ----------------------------------------
 
-    def evaluate(self, role: str, kind: type = ca.SX, **given: Any) -> Any:
+    def evaluate(self, role: str, kind: Any = ca.SX, **given: Any) -> Any:
         """The expression of ``role`` (``dynamics``, ``running``, ...) at CasADi ``given`` values.
 
         A missing z is eliminated by the lift. Zero where the problem has no such role.
@@ -150,13 +158,22 @@ class ControlProblem:
         if function is None:
             return kind(0)
         wanted = _arguments(role, function)
+        if "z" in wanted and self.lift is None:
+            raise InvalidInput(f"{role}: it takes z, but the problem has no lift that defines z.")
         if "z" in wanted and "z" not in given:
             given["z"] = self.evaluate("lift", kind, **given)
+        arguments = {name: given[name] for name in wanted}
         with warnings.catch_warnings():  # CasADi announces a future change of np.tanh(DM)
             warnings.simplefilter("ignore", FutureWarning)
-            return _column(role, function(**{name: given[name] for name in wanted}))
+            try:
+                value = function(**arguments)
+            except OcdlError:
+                raise
+            except Exception as error:  # the user's own function may raise what it likes
+                raise InvalidInput(f"{role}: {_complaint(arguments, error)}.") from error
+        return _expression(role, value, kind)
 
-    def symbols(self, kind: type = ca.SX) -> dict[str, Any]:
+    def symbols(self, kind: Any = ca.SX) -> dict[str, Any]:
         """Fresh symbols t, x, u, p, d of one sample."""
         sizes = {"t": 1, "x": self.n, "u": self.m, "p": self.P, "d": int(np.shape(self.data)[1])}
         return {name: kind.sym(name, size) for name, size in sizes.items()}
@@ -171,8 +188,6 @@ class ControlProblem:
         """φ as a function (t, x, u, p, d) → ẋ of one sample."""
         s = self.symbols()
         rate = self.evaluate("dynamics", **s)
-        if rate.shape != (self.n, 1):
-            raise InvalidInput(f"dynamics: {self.n} states need {self.n} derivatives; got shape {rate.shape}.")
         return ca.Function("rate", list(s.values()), [ca.densify(rate)], list(s), ["rate"])
 
     @cached_property
@@ -180,7 +195,7 @@ class ControlProblem:
         """ℓ as a function (x, p, d) → loss and its gradients in x and p."""
         s = self.symbols()
         x, p, d = s["x"], s["p"], s["d"]
-        loss = _scalar("terminal", self.evaluate("terminal", **{**s, "t": ca.SX(self.horizon)}))
+        loss = self.evaluate("terminal", **{**s, "t": ca.SX(float(self.horizon))})
         return ca.Function(
             "terminal", [x, p, d], [loss, ca.densify(ca.gradient(loss, x)), ca.densify(ca.gradient(loss, p))]
         )
@@ -202,7 +217,7 @@ class ControlProblem:
     def pack(self, **parts: Any) -> Array:
         """Controls u (N, m) from named arrays, e.g. a (N, M) and b (N, M, M)."""
         assert self.layout is not None
-        leading = np.shape(next(iter(parts.values())))[:1]
+        leading = np.shape(next(iter(parts.values()), ()))[:1]
         return self.layout.pack(self.layout.controls, parts, leading)
 
     def unpack(self, u: Array) -> dict[str, Array]:
@@ -211,6 +226,22 @@ class ControlProblem:
         return self.layout.unpack(self.layout.controls, u)
 
     # -- checks --------------------------------------------------------------------------------------
+
+    def _check_formula(self, role: str) -> None:
+        """Evaluate ``role`` once: what it takes, what it returns, and that it depends on nothing else."""
+        function = getattr(self, role)
+        if function is None and role != "dynamics":
+            return
+        if not callable(function):
+            raise InvalidInput(f"{role}={function!r}: give a function of {', '.join(ROLES[role])}.")
+        s = self.symbols()
+        value = self.evaluate(role, **s)
+        if role == "dynamics" and value.shape != (self.n, 1):
+            raise InvalidInput(f"dynamics: {self.n} state(s) need {self.n} derivative(s); got {_shape(value)}.")
+        free = ca.Function(role, list(s.values()), [value], {"allow_free": True}).free_sx()
+        if free:
+            names = ", ".join(str(symbol) for symbol in free)
+            raise InvalidInput(f"{role}: it may depend on its own arguments only; it also holds the symbol(s) {names}.")
 
     def _checked_data(self) -> Array:
         data = np.zeros((self.samples, 0)) if self.data is None else finite_array("data", self.data)
@@ -239,20 +270,14 @@ class ControlProblem:
         )
 
 
-def finite_array(name: str, values: Any) -> Array:
-    """``values`` as a float array; InvalidInput names ``name`` where that fails or a value is not finite."""
-    try:
-        array = np.array(values, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f"{name}: numbers in a regular array are needed; {error}.") from None
-    if not np.all(np.isfinite(array)):
-        at = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise InvalidInput(f"{name}: all values must be finite; got {array[at]} at index {at}.")
-    return array
+def check_horizon(horizon: Any) -> None:
+    """Raise InvalidInput where T is no positive finite number."""
+    if not is_real(horizon) or not math.isfinite(horizon) or horizon <= 0.0:
+        raise InvalidInput(f"horizon={horizon!r}: the horizon T must be a positive finite number.")
 
 
 def _names(what: str, given: Any) -> tuple[str, ...]:
-    if isinstance(given, (int, np.integer)) and not isinstance(given, bool):
+    if is_whole(given):
         if given < 0:
             raise InvalidInput(f"{what}={given}: a number of {what} cannot be negative.")
         letter = {"states": "x", "controls": "u", "parameters": "p"}[what]
@@ -263,28 +288,41 @@ def _names(what: str, given: Any) -> tuple[str, ...]:
 
 
 def _arguments(role: str, function: Callable[..., Any]) -> list[str]:
-    names = list(inspect.signature(function).parameters)
-    unknown = [name for name in names if name not in ARGUMENTS]
+    try:
+        names = list(inspect.signature(function).parameters)
+    except ValueError:
+        raise InvalidInput(f"{role}: {function!r} does not tell its argument names; wrap it in a lambda.") from None
+    unknown = [name for name in names if name not in ROLES[role]]
     if unknown:
         raise InvalidInput(
-            f"{role}: its arguments are taken by name from {', '.join(ARGUMENTS)}; got {', '.join(unknown)}."
+            f"{role}: its arguments are taken by name from {', '.join(ROLES[role])}; got {', '.join(unknown)}."
         )
     return names
 
 
-def _column(role: str, value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        value = list(value.ravel())
-    if isinstance(value, (list, tuple)):
-        value = ca.vertcat(*value)
-    if isinstance(value, (int, float, np.floating)):
-        value = ca.SX(float(value))
-    if not isinstance(value, (ca.SX, ca.MX, ca.DM)):
-        raise InvalidInput(f"{role}: must return a CasADi expression or a list of them; got {type(value).__name__}.")
-    return value
+def _complaint(arguments: dict[str, Any], error: Exception) -> str:
+    """What a user's function was called with and how it ended; of CasADi's text the last line, which says what."""
+    called = ", ".join(f"{name} of length {value.numel()}" for name, value in arguments.items())
+    lines = [line for line in str(error).splitlines() if line.strip()] or ["no reason given"]
+    return f"called with {called or 'nothing'} it raised {type(error).__name__}: {lines[-1]}"
 
 
-def _scalar(role: str, value: Any) -> Any:
-    if value.numel() != 1:
-        raise InvalidInput(f"{role}: must return one number; got shape {value.shape}.")
-    return value
+def _expression(role: str, value: Any, kind: Any) -> Any:
+    """``value`` as a column of ``kind`` (SX or MX); one number where the role is a scalar."""
+    parts = list(value.ravel()) if isinstance(value, np.ndarray) else value
+    parts = list(parts) if isinstance(parts, (list, tuple)) else [parts]
+    parts = [float(part) if is_real(part) else part for part in parts]
+    for part in parts:
+        if not isinstance(part, (kind, ca.DM, float)):
+            raise InvalidInput(
+                f"{role}: it must return an expression in its arguments or a list of them; got {type(part).__name__}."
+            )
+    column = parts[0] if len(parts) == 1 and not isinstance(parts[0], float) else ca.vertcat(*parts)
+    column = column if isinstance(column, kind) else kind(column)
+    if role not in COLUMNS and column.numel() != 1:
+        raise InvalidInput(f"{role}: it must return one number; got {_shape(column)}.")
+    return column
+
+
+def _shape(value: Any) -> str:
+    return f"{value.numel()}" if value.shape[1] == 1 else f"shape {value.shape}"

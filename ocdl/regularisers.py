@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from ocdl.arrays import is_real
 from ocdl.errors import InvalidInput
 
 
@@ -26,7 +27,7 @@ class Tikhonov(Regulariser):
     weight: float
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.weight) and self.weight > 0.0):
+        if not (is_real(self.weight) and math.isfinite(self.weight) and self.weight > 0.0):
             raise InvalidInput(f"Tikhonov(weight={self.weight!r}): the weight must be positive and finite.")
 
     def density(self, control: Any) -> Any:

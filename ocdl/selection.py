@@ -10,24 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from types import NoneType
 from typing import Any
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
 from ocdl.activations import Activation
+from ocdl.arrays import Array, finite_array
 from ocdl.bounds import Box
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput
 from ocdl.layout import Layout, Part
 from ocdl.losses import HalfSquare, IdentityLink, Link, Loss, Readout
-from ocdl.problem import ControlProblem, finite_array
+from ocdl.problem import ControlProblem, check_horizon
 from ocdl.regularisers import Regulariser
 from ocdl.velocity_box import VelocityBox
-from ocdl.width import Nodes, Width
-
-Array = NDArray[np.float64]
+from ocdl.width import Nodes, Width, intervals
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Grid:
     depth: DepthScheme
 
     def __post_init__(self) -> None:
-        if not hasattr(self.width, "on"):
+        if not isinstance(self.width, Width):
             raise InvalidInput(f"Grid(width={self.width!r}): width is a quadrature such as Midpoint(8).")
         if not isinstance(self.depth, DepthScheme):
             raise InvalidInput(f"Grid(depth={self.depth!r}): depth is a scheme such as Radau(layers=50, degree=3).")
@@ -62,20 +61,24 @@ class SelectionProblem:
     target: Callable[[Array], Any] | Any
     bounds: Box = field(default_factory=Box)
     domain: Any = (0.0, 1.0)
-    loss: Loss = HalfSquare()
+    loss: Loss = field(default_factory=HalfSquare)
     regulariser: Regulariser | None = None
     readout: Readout | None = None
     weights: Any = None
 
     def __post_init__(self) -> None:
-        for name, kind in (("activation", Activation), ("loss", Loss), ("bounds", Box)):
+        kinds: tuple[tuple[str, Any, str], ...] = (
+            ("activation", Activation, "ocdl.Tanh()"),
+            ("loss", Loss, "ocdl.HalfSquare()"),
+            ("bounds", Box, "ocdl.Box(a=(-1, 1))"),
+            ("regulariser", Regulariser | NoneType, "ocdl.Tikhonov(1e-3), or None"),
+            ("readout", Readout | NoneType, "ocdl.Readout(), or None"),
+        )
+        for name, kind, hint in kinds:
             if not isinstance(getattr(self, name), kind):
-                hint = {"activation": "ocdl.Tanh()", "loss": "ocdl.HalfSquare()", "bounds": "ocdl.Box(a=(-1, 1))"}[name]
                 raise InvalidInput(f"{name}={getattr(self, name)!r}: give an instance such as {hint}.")
-        for name, kind in (("regulariser", Regulariser), ("readout", Readout)):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, kind):
-                raise InvalidInput(f"{name}={value!r}: give an instance of {kind.__name__}, or None.")
+        check_horizon(self.horizon)
+        intervals(self.domain)
         unknown = set(self.bounds.names) - {"a", "b"}
         if unknown:
             raise InvalidInput(f"{self.bounds!r}: a SelectionProblem's box has intervals for a and b; got {unknown}.")
@@ -89,8 +92,15 @@ class SelectionProblem:
         """The same problem with some fields changed."""
         return replace(self, **changes)
 
+    def output(self, width: Width, x: Array, p: Array) -> Array:
+        """O of states x (S, M) at the nodes of ``width`` and readout parameters p (P,); shape (S, M) or (S, K)."""
+        output = _Output.of(self.readout, width.on(self.domain).weights)
+        return np.asarray(ca.DM(output(ca.DM(x.T), ca.DM(p))).full()).T
+
     def discretise(self, width: Width) -> ControlProblem:
-        """The method of lines: state f(y_i), controls a(y_i) and b(y_i, z_j) as [a, b row by row], ∫ g dy ≈ Σ w_i g(y_i)."""
+        """The method of lines: state f(y_i), controls [a(y_i), b(y_i, z_j) row by row], ∫ g dy ≈ Σ w_i g(y_i)."""
+        if not isinstance(width, Width):
+            raise InvalidInput(f"discretise({width!r}): give a quadrature such as Midpoint(8).")
         nodes = width.on(self.domain)
         w, M = nodes.weights, nodes.weights.size
         x0 = self._initial(nodes)
@@ -138,10 +148,23 @@ class SelectionProblem:
         return _rows("initial", self.initial, nodes, None)
 
     def _labels(self, nodes: Nodes, samples: int, readout: _Output) -> Array:
+        labels = self._target(nodes, samples, readout)
+        low, high = self.loss.labels
+        if np.any((labels < low) | (labels > high)):
+            raise InvalidInput(
+                f"target: {type(self.loss).__name__} needs labels in [{low:g}, {high:g}]; "
+                f"they range over [{labels.min():g}, {labels.max():g}]."
+            )
+        return labels
+
+    def _target(self, nodes: Nodes, samples: int, readout: _Output) -> Array:
         if self.readout is None or self.readout.outputs == "width":
             return _rows("target", self.target, nodes, samples)
         if callable(self.target):
-            raise InvalidInput("target: behind a readout of K outputs the target is an array of labels, no function.")
+            raise InvalidInput(
+                f"target={self.target!r}: behind Readout(outputs={self.readout.outputs}) the target holds one label an "
+                "output; a function of y has no place there."
+            )
         labels = finite_array("target", self.target)
         outputs = readout.weights.size
         if labels.ndim < 2:
@@ -150,7 +173,7 @@ class SelectionProblem:
             )
         if labels.shape != (samples, outputs):
             raise InvalidInput(
-                f"target: {samples} samples with {outputs} output(s) need labels of shape ({samples}, {outputs}); "
+                f"target: {samples} sample(s) with {outputs} output(s) need labels of shape ({samples}, {outputs}); "
                 f"got {np.shape(self.target)}."
             )
         return labels
@@ -197,7 +220,7 @@ class _Output:
 def _rows(name: str, given: Any, nodes: Nodes, samples: int | None) -> Array:
     """Values of a data function at the nodes, shape (S, M)."""
     M = nodes.weights.size
-    values = finite_array(name, given(nodes.points) if callable(given) else given)
+    values = finite_array(name, _called(name, given, nodes) if callable(given) else given)
     if values.ndim == 0:
         values = np.full(M, values)
     rows = np.atleast_2d(values)
@@ -208,8 +231,19 @@ def _rows(name: str, given: Any, nodes: Nodes, samples: int | None) -> Array:
     if samples is not None and rows.shape[0] == 1:
         rows = np.broadcast_to(rows, (samples, M))
     if samples is not None and rows.shape[0] != samples:
-        raise InvalidInput(f"{name}: the initial value has {samples} samples; got {rows.shape[0]} rows.")
+        raise InvalidInput(f"{name}: the initial value has {samples} sample(s); got {rows.shape[0]} rows.")
     return np.array(rows)
+
+
+def _called(name: str, function: Callable[[Array], Any], nodes: Nodes) -> Any:
+    """A data function at a copy of the nodes."""
+    try:
+        return function(nodes.points.copy())
+    except Exception as error:  # the user's own function may raise what it likes
+        raise InvalidInput(
+            f"{name}: called with the width nodes y, shape {nodes.points.shape}, the function raised "
+            f"{type(error).__name__}: {error}."
+        ) from error
 
 
 def _layout(nodes: Nodes, readout: _Output) -> Layout:

@@ -73,12 +73,12 @@ class Solution:
     @property
     def state(self) -> xr.DataArray:
         """f(y, t) at the depth nodes, dimensions (t, sample, y)."""
-        return self.tree["nodes/state"]
+        return self.tree.children["nodes"].dataset["states"]
 
     @property
     def costate(self) -> xr.DataArray:
         """p = ∂J/∂f in function space at the depth nodes, dimensions (t, sample, y)."""
-        return self.tree["nodes/costate"]
+        return self.tree.children["nodes"].dataset["costate"]
 
     @property
     def r(self) -> xr.DataArray:
@@ -88,7 +88,7 @@ class Solution:
     @property
     def hamiltonian(self) -> xr.DataArray:
         """H of the controls, averaged over the stages of each layer, dimension t."""
-        return self.tree["layers/hamiltonian"]
+        return self.tree.children["layers"].dataset["hamiltonian"]
 
     @property
     def controls(self) -> dict[str, xr.DataArray]:
@@ -171,7 +171,8 @@ def load(path: str | Path) -> Solution:
     Raises InvalidInput for a file that is missing, is no netCDF, or is not ours.
     """
     if not Path(path).is_file():
-        raise InvalidInput(f"load({str(path)!r}): there is no such file.")
+        found = "this is a directory" if Path(path).is_dir() else "there is no such file"
+        raise InvalidInput(f"load({str(path)!r}): {found}; a file that Solution.save wrote is needed.")
     try:
         with xr.open_datatree(path, engine="netcdf4") as opened:
             tree = opened.load()

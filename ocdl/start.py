@@ -11,25 +11,25 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
+from ocdl.arrays import Array, finite_array, is_whole
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput
 from ocdl.layout import Part
 from ocdl.method import Start
-from ocdl.problem import ControlProblem, finite_array
+from ocdl.problem import ControlProblem
 from ocdl.solution import Solution
-
-Array = NDArray[np.float64]
 
 
 def make_start(
     problem: ControlProblem, depth: DepthScheme, start: Solution | Mapping[str, Any] | None, seed: int | None
 ) -> Start:
-    """A Start inside the box from what the user gave; ``seed`` draws uniformly from the box (N(0,1) where unbounded)."""
+    """A Start inside the box from what the user gave; ``seed`` draws uniformly from it (N(0,1) where unbounded)."""
     if start is not None and seed is not None:
         raise InvalidInput("solve(start=..., seed=...): give a start or a seed for a random one, not both.")
     if seed is not None:
+        if not is_whole(seed) or seed < 0:
+            raise InvalidInput(f"solve(seed={seed!r}): a seed is a whole number, at least 0.")
         return _random(problem, depth, seed)
     centre = Start(np.tile(_centre(*problem.control_box), (depth.count, 1)), _centre(*problem.parameter_box))
     if start is None:
@@ -71,9 +71,18 @@ def _given(problem: ControlProblem, depth: DepthScheme, start: Mapping[str, Any]
     if unknown:
         raise InvalidInput(f"solve(start=...): unknown {sorted(unknown)}; this problem has {sorted(known)}.")
     values = {name: finite_array(f"start[{name!r}]", value) for name, value in start.items()}
-    u = layout.unpack(layout.controls, centre.u) | {k: v for k, v in values.items() if k in _names(layout.controls)}
-    p = layout.unpack(layout.parameters, centre.p) | {k: v for k, v in values.items() if k in _names(layout.parameters)}
+    u = layout.unpack(layout.controls, centre.u) | _constants(layout.controls, values, (depth.count,))
+    p = layout.unpack(layout.parameters, centre.p) | _constants(layout.parameters, values, ())
     return _clipped(problem, layout.pack(layout.controls, u, (depth.count,)), layout.pack(layout.parameters, p, ()))
+
+
+def _constants(parts: tuple[Part, ...], values: Mapping[str, Array], leading: tuple[int, ...]) -> dict[str, Array]:
+    """The given values of ``parts``; a number, or an array of the part's own shape, holds in every layer."""
+    given = {part.name: (part, values[part.name]) for part in parts if part.name in values}
+    return {
+        name: np.broadcast_to(value, leading + part.shape) if value.shape in ((), part.shape) else value
+        for name, (part, value) in given.items()
+    }
 
 
 def _transferred(problem: ControlProblem, depth: DepthScheme, solution: Solution, centre: Start) -> Start:
@@ -84,7 +93,7 @@ def _transferred(problem: ControlProblem, depth: DepthScheme, solution: Solution
             f"solve(start=<solution by {solution.method}>): it has controls {sorted(solution.controls)}, "
             f"this problem {sorted(_names(layout.controls))}."
         )
-    old_t = solution.tree["nodes/state"]["t"].values
+    old_t = solution.state["t"].to_numpy()
     average = overlap_average(old_t, depth.mesh(problem.horizon))
     u = {
         part.name: np.tensordot(average, _on_width(solution.controls[part.name], part, layout.coords), axes=1)

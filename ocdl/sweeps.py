@@ -19,7 +19,7 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.batch import Batch
+from ocdl.batch import Batch, Direct
 from ocdl.depth import DepthScheme, Tableau
 from ocdl.errors import OcdlError
 from ocdl.problem import ControlProblem
@@ -68,41 +68,53 @@ class Sweeper:
         self.h = np.diff(self.t)
         self.stage_t = self.t[:-1, None] + self.h[:, None] * self.tableau.c
         self._data = np.asarray(problem.data)
+        self._marches: dict[int, Direct] = {}
 
     # -- forward ---------------------------------------------------------------------------------
 
     @cached_property
-    def _step(self) -> Batch:
-        """(x, t, h, u, p, d) → x⁺ and the stages, of one sample over one layer."""
+    def _step(self) -> ca.Function:
+        """(x, t, h, u, p, d) → x⁺, the stages and the residual of the stage equations, of one sample over one layer."""
         build = _explicit_step if self.tableau.explicit else _implicit_step
-        return Batch(build(self.problem, self.tableau), shared=(1, 2, 3, 4))
+        return build(self.problem, self.tableau)
+
+    def _march(self, samples: int) -> Direct:
+        """The steps of all samples over all layers in one call; every argument but x side by side, layer by layer."""
+        if samples not in self._marches:
+            step = self._step.map(f"step_{samples}", "serial", samples, [1, 2, 3, 4], [])
+            self._marches[samples] = Direct(step.mapaccum(f"march_{samples}", self.h.size))
+        return self._marches[samples]
 
     def state(self, u: Array, p: Array, x0: Array | None = None) -> Trajectory:
         """States for controls u (N, m) and parameters p (P,), from x^0 (S, n) or the problem's own."""
         x0 = self.problem.x0 if x0 is None else x0
         N, s, (S, n) = self.h.size, self.tableau.stages, x0.shape
-        data = self._data.T if self.problem.samples == S else np.zeros((self._data.shape[1], S))
-        x, stages = np.empty((N + 1, S, n)), np.empty((N, s, S, n))
-        x[0] = x0
-        for k in range(N):
-            end, inner, residual = self._step(x[k].T, self.t[k], self.h[k], u[k], p, data)
-            self._check(k, x[k], end, residual)
-            x[k + 1], stages[k] = end.T, inner.T.reshape(S, s, n).swapaxes(0, 1)
-        return Trajectory(self.t, self.h, self.stage_t, x, stages)
+        data = np.broadcast_to(self._data.T, (self._data.shape[1], S))  # one sample's data go with every state
+        given = (x0.T, self.t[None, :-1], self.h[None, :], u.T, np.tile(p[:, None], N), np.tile(data, N))
+        ends, inner, residual = self._march(S)(*given)
+        x = np.concatenate([x0[None], ends.T.reshape(N, S, n)])
+        self._check(x, residual.reshape(N, S))
+        return Trajectory(self.t, self.h, self.stage_t, x, inner.T.reshape(N, S, s, n).swapaxes(1, 2))
 
-    def _check(self, k: int, x: Array, end: Array, residual: Array) -> None:
-        if not np.all(np.isfinite(end)):
-            i, sample = (int(v) for v in np.argwhere(~np.isfinite(end))[0])
+    def _check(self, x: Array, residual: Array) -> None:
+        """Raise SweepFailed for the first layer that ends in NaN or infinity or leaves its stage equations unsolved."""
+        lost = ~np.all(np.isfinite(x[1:]), axis=(1, 2))
+        scale = 1.0 + np.max(np.abs(x[1:]), axis=(1, 2))
+        failed = lost | (np.max(residual, axis=1) > 1e-9 * scale)
+        if not np.any(failed):
+            return
+        k = int(np.argmax(failed))
+        if lost[k]:
+            sample, i = (int(v) for v in np.argwhere(~np.isfinite(x[k + 1]))[0])
             names = self.problem.states or ()
             raise SweepFailed(
-                f"the state became {end[i, sample]} in layer {k} (t = {self.t[k]:g}), state {names[i]}, "
-                f"sample {sample}; there it came from {x[sample, i]:g}. Shorten the layers or bound the controls."
+                f"the state became {x[k + 1, sample, i]} in layer {k} (t = {self.t[k]:g}), state {names[i]}, "
+                f"sample {sample}; there it came from {x[k, sample, i]:g}. Shorten the layers or bound the controls."
             )
-        if np.max(residual, initial=0.0) > 1e-9 * (1.0 + np.max(np.abs(end))):
-            raise SweepFailed(
-                f"the stage equations of layer {k} (t = {self.t[k]:g}, h = {self.h[k]:g}) have no solution near the "
-                f"state: residual {np.max(residual):.1e}. Use more layers."
-            )
+        raise SweepFailed(
+            f"the stage equations of layer {k} (t = {self.t[k]:g}, h = {self.h[k]:g}) have no solution near the "
+            f"state: residual {np.max(residual[k]):.1e}. Use more layers."
+        )
 
     def cost(self, trajectory: Trajectory, u: Array, p: Array) -> float:
         """The discrete cost: terminal losses, running costs by the scheme's own quadrature, penalty."""
@@ -116,21 +128,19 @@ class Sweeper:
 
     def running(self, trajectory: Trajectory, u: Array, p: Array) -> Array:
         """L at the stages, (N, s, S)."""
-        columns = self._columns(trajectory, u)
-        return self._running(*columns[:3], p, columns[3])[0].reshape(trajectory.stages.shape[:3])
+        t, x, d = self._columns(trajectory)
+        return self._running(t, x, u.T, p, d)[0].reshape(trajectory.stages.shape[:3])
 
     def effort(self, u: Array, p: Array) -> Array:
         """E at the stages, (N, s)."""
         if self.problem.effort is None:
             return np.zeros(self.stage_t.shape)
-        s = self.tableau.stages
-        values = self._effort(self.stage_t.reshape(1, -1), np.repeat(u, s, axis=0).T, p)[0]
-        return values.reshape(self.stage_t.shape)
+        return self._effort(self.stage_t.reshape(1, -1), u.T, p)[0].reshape(self.stage_t.shape)
 
     def rates(self, trajectory: Trajectory, u: Array, p: Array) -> Array:
         """φ at the stages, (N, s, S, n)."""
-        t, x, controls, d = self._columns(trajectory, u)
-        return self._rate(t, x, controls, p, d)[0].T.reshape(trajectory.stages.shape)
+        t, x, d = self._columns(trajectory)
+        return self._rate(t, x, u.T, p, d)[0].T.reshape(trajectory.stages.shape)
 
     # -- backward --------------------------------------------------------------------------------
 
@@ -153,30 +163,44 @@ class Sweeper:
 
     def _backward(self, layers: range, jacobian: Array, source: Array, costate: Array, K: Array) -> None:
         """Fill K and p over ``layers``; jacobian φ_x and source h b_j ω L_x at their stages."""
+        sweep = self._explicit_backward if self.tableau.explicit else self._implicit_backward
+        sweep(layers, jacobian, source, costate, K)
+
+    def _explicit_backward(self, layers: range, jacobian: Array, source: Array, costate: Array, K: Array) -> None:
+        """The stages from last to first: K_i = h b_i p⁺ + h Σ_{j>i} a_ji G_j."""
         A, b = self.tableau.A, self.tableau.b
-        n, s = costate.shape[-1], b.size
+        s = b.size
+        later = [[(j, A[j, i]) for j in range(i + 1, s) if A[j, i]] for i in range(s)]
         for k in reversed(layers):
             J, g, h, at = jacobian[k - layers.start], source[k - layers.start], self.h[k], costate[k + 1]
-            if self.tableau.explicit:
-                G = np.zeros_like(g)
-                for i in reversed(range(s)):
-                    K[k, i] = h * (b[i] * at + np.tensordot(A[:, i], G, axes=1))
-                    G[i] = np.einsum("sij,si->sj", J[i], K[k, i]) + g[i]
-            else:
-                # (I − h Aᵀ ⊗ φ_xᵀ) K = h b ⊗ p⁺ + h Aᵀ g, one system a sample
-                system = -h * np.einsum("ji,jsab->siajb", A, J.swapaxes(-1, -2)).transpose(0, 1, 2, 3, 4)
-                system = system.reshape(-1, s * n, s * n) + np.eye(s * n)
-                right = h * (b[:, None, None] * at + np.einsum("ji,jsa->isa", A, g))
-                solved = np.linalg.solve(system, right.swapaxes(0, 1).reshape(-1, s * n, 1))
-                K[k] = solved.reshape(-1, s, n).swapaxes(0, 1)
-                G = np.einsum("jsab,jsa->jsb", J, K[k]) + g
-            costate[k] = at + G.sum(axis=0)
+            G: list[Any] = [None] * s
+            for i in reversed(range(s)):
+                K[k, i] = h * sum((a * G[j] for j, a in later[i]), b[i] * at)
+                G[i] = (K[k, i, :, None, :] @ J[i])[:, 0] + g[i]
+            costate[k] = sum(G, at)
+
+    def _implicit_backward(self, layers: range, jacobian: Array, source: Array, costate: Array, K: Array) -> None:
+        """(I − h Aᵀ ⊗ φ_xᵀ) K = h b ⊗ p⁺ + h Aᵀ g: all systems are solved for K's dependence on p⁺ and g at once."""
+        A, b = self.tableau.A, self.tableau.b
+        h = self.h[layers.start : layers.stop]
+        L, s, S, n, _ = jacobian.shape
+        system = np.einsum("l,ji,ljSba->lSiajb", -h, A, jacobian, optimize=True).reshape(L, S, s * n, s * n)
+        system += np.eye(s * n)
+        right = np.empty((L, S, s * n, n + 1))
+        right[..., :n] = h[:, None, None, None] * np.kron(b[:, None], np.eye(n))
+        right[..., n] = np.einsum("l,ji,ljSa->lSia", h, A, source).reshape(L, S, s * n)
+        solved = np.linalg.solve(system, right)
+        for k in reversed(layers):
+            J, g, at = jacobian[k - layers.start], source[k - layers.start], costate[k + 1]
+            K_at = (solved[k - layers.start, ..., :n] @ at[..., None])[..., 0] + solved[k - layers.start, ..., n]
+            K[k] = K_at.reshape(S, s, n).swapaxes(0, 1)
+            costate[k] = at + ((K[k, :, :, None, :] @ J)[:, :, 0] + g).sum(axis=0)
 
     def _linearised(self, trajectory: Trajectory, u: Array, p: Array, layers: range) -> tuple[Array, Array]:
         """φ_x (layers, s, S, n, n) and h b ω L_x (layers, s, S, n)."""
         n = trajectory.x.shape[-1]
-        t, x, controls, d = self._columns(trajectory, u, layers)
-        jacobian, running_x = self._jacobian(t, x, controls, p, d)
+        t, x, d = self._columns(trajectory, layers)
+        jacobian, running_x = self._jacobian(t, x, u[layers.start : layers.stop].T, p, d)
         shape = (len(layers), *trajectory.stages.shape[1:])
         weights = self._stage_weights()[layers.start : layers.stop, :, None] * self.problem.weights
         # the columns of one Jacobian lie side by side
@@ -184,32 +208,30 @@ class Sweeper:
         return jacobian, weights[..., None] * running_x.T.reshape(shape)
 
     def _gradients(self, trajectory: Trajectory, u: Array, p: Array, K: Array) -> tuple[Array, Array]:
-        N, s, S, n = K.shape
-        gradient_u, gradient_p = np.zeros((N, self.problem.m)), np.zeros(self.problem.P)
+        N, s, _, n = K.shape
         weights = self._stage_weights()[:, :, None] * self.problem.weights
-        for k in range(N):
-            layer = range(k, k + 1)
-            t, x, _, d = self._columns(trajectory, u, layer)
-            pulled = self._pullback(t, x, u[k], p, d, K[k].reshape(-1, n).T, weights[k].reshape(1, -1))
-            gradient_u[k] = pulled[0]
-            gradient_p += pulled[1]
+        t, x, d = self._columns(trajectory)
+        in_u, in_p = self._pullback(t, x, u.T, p, d, K.reshape(-1, n).T, weights.reshape(1, -1))
+        gradient_u, gradient_p = in_u.T, in_p.sum(axis=1)
         if self.problem.effort is not None:
-            _, in_u, in_p = self._effort(self.stage_t.reshape(1, -1), np.repeat(u, s, axis=0).T, p)
+            _, in_u, in_p = self._effort(self.stage_t.reshape(1, -1), u.T, p)
             stage_weights = self._stage_weights()
-            gradient_u += np.einsum("ki,kim->km", stage_weights, in_u.T.reshape(N, s, -1))
-            gradient_p += in_p @ stage_weights.ravel()
+            gradient_u = gradient_u + np.einsum("ki,kim->km", stage_weights, in_u.T.reshape(N, s, -1))
+            gradient_p = gradient_p + in_p @ stage_weights.ravel()
         return gradient_u, gradient_p
 
     # -- the compiled pieces -----------------------------------------------------------------------
 
     @cached_property
     def _rate(self) -> Batch:
-        return Batch(self.problem.rate, shared=(3,))
+        return Batch(self.problem.rate, shared=(3,), layered=(2,))
 
     @cached_property
     def _running(self) -> Batch:
         s = self.problem.symbols()
-        return Batch(ca.Function("running", list(s.values()), [self.problem.evaluate("running", **s)]), shared=(3,))
+        return Batch(
+            ca.Function("running", list(s.values()), [self.problem.evaluate("running", **s)]), shared=(3,), layered=(2,)
+        )
 
     @cached_property
     def _jacobian(self) -> Batch:
@@ -217,23 +239,23 @@ class Sweeper:
         s = self.problem.symbols()
         rate, running = self.problem.rate(*s.values()), self.problem.evaluate("running", **s)
         parts = [ca.densify(ca.jacobian(rate, s["x"])), ca.densify(ca.gradient(running, s["x"]))]
-        return Batch(ca.Function("jacobian", list(s.values()), parts), shared=(3,))
+        return Batch(ca.Function("jacobian", list(s.values()), parts), shared=(3,), layered=(2,))
 
     @cached_property
     def _pullback(self) -> Batch:
-        """(t, x, u, p, d, K, weight) → φ_uᵀK + weight L_u and the same in p, summed over the columns."""
+        """(t, x, u, p, d, K, weight) → φ_uᵀK + weight L_u and the same in p, summed over the columns of a layer."""
         s = self.problem.symbols()
         K, weight = ca.SX.sym("K", self.problem.n), ca.SX.sym("weight")
         value = ca.dot(self.problem.rate(*s.values()), K) + weight * self.problem.evaluate("running", **s)
         parts = [ca.densify(ca.gradient(value, s[name])) for name in ("u", "p")]
-        return Batch(ca.Function("pullback", [*s.values(), K, weight], parts), shared=(2, 3), summed=(0, 1))
+        return Batch(ca.Function("pullback", [*s.values(), K, weight], parts), shared=(3,), summed=(0, 1), layered=(2,))
 
     @cached_property
     def _effort(self) -> Batch:
         s = self.problem.symbols()
         value = self.problem.evaluate("effort", t=s["t"], u=s["u"], p=s["p"])
         parts = [value, ca.densify(ca.gradient(value, s["u"])), ca.densify(ca.gradient(value, s["p"]))]
-        return Batch(ca.Function("effort", [s["t"], s["u"], s["p"]], parts), shared=(2,))
+        return Batch(ca.Function("effort", [s["t"], s["u"], s["p"]], parts), shared=(2,), layered=(1,))
 
     @cached_property
     def _terminal(self) -> Batch:
@@ -255,14 +277,13 @@ class Sweeper:
         """h_k b_i, (N, s)."""
         return self.h[:, None] * self.tableau.b
 
-    def _columns(self, trajectory: Trajectory, u: Array, layers: range | None = None) -> tuple[Any, ...]:
-        """t, x, u, d of every (layer, stage, sample) as columns."""
+    def _columns(self, trajectory: Trajectory, layers: range | None = None) -> tuple[Array, Array, Array]:
+        """t, x, d of every (layer, stage, sample) as columns."""
         layers = range(self.h.size) if layers is None else layers
         _, s, S, n = trajectory.stages.shape
         part = slice(layers.start, layers.stop)
         t = np.repeat(self.stage_t[part].ravel(), S)[None, :]
-        x = trajectory.stages[part].reshape(-1, n).T
-        return t, x, np.repeat(u[part], s * S, axis=0).T, np.tile(self._data.T, (1, len(layers) * s))
+        return t, trajectory.stages[part].reshape(-1, n).T, np.tile(self._data.T, (1, len(layers) * s))
 
     @staticmethod
     def _blocks(N: int, entries: int) -> list[range]:
@@ -293,7 +314,7 @@ def _implicit_step(problem: ControlProblem, tableau: Tableau) -> ca.Function:
     residual = ca.vertcat(*[stages[i * n : (i + 1) * n] - x - h * total for i, total in enumerate(sums)])
     end = x + h * sum((b * k for b, k in zip(tableau.b, slopes, strict=True)), ca.SX(0))
     given = ca.vertcat(*arguments)
-    options = {
+    options: dict[str, Any] = {
         "linear_solver": "lapacklu",
         "abstol": 1e-15,
         "abstolStep": 1e-14,
@@ -309,6 +330,6 @@ def _implicit_step(problem: ControlProblem, tableau: Tableau) -> ca.Function:
     return ca.Function("step", list(symbols), [end_value, solved, error])
 
 
-def _step_symbols(problem: ControlProblem, kind: type) -> tuple[Any, ...]:
+def _step_symbols(problem: ControlProblem, kind: Any) -> tuple[Any, ...]:
     s = problem.symbols(kind)
     return s["x"], s["t"], kind.sym("h"), s["u"], s["p"], s["d"]

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ocdl.arrays import Array, is_whole, real_array
 from ocdl.errors import InvalidInput
 
-Array = NDArray[np.float64]
 Domain = Any  # (lower, upper), or one such pair per dimension
 
 
@@ -28,7 +27,7 @@ class Nodes:
     weights: Any
 
     def __post_init__(self) -> None:
-        points, weights = np.asarray(self.points, dtype=float), np.asarray(self.weights, dtype=float)
+        points, weights = real_array("Nodes(points, ...)", self.points), real_array("Nodes(..., weights)", self.weights)
         if points.ndim not in (1, 2) or weights.ndim != 1 or len(points) != len(weights) or weights.size == 0:
             raise InvalidInput(
                 "Nodes(points, weights): M points of shape (M,) or (M, n) need M weights, M ≥ 1; "
@@ -44,17 +43,12 @@ class Nodes:
         object.__setattr__(self, "weights", weights)
 
     def on(self, domain: Domain) -> Nodes:
-        inside = np.all(
-            [
-                (lo <= y) & (y <= hi)
-                for (lo, hi), y in zip(intervals(domain), np.atleast_2d(self.points.T), strict=False)
-            ]
-        )
-        if len(intervals(domain)) != (1 if self.points.ndim == 1 else self.points.shape[1]):
+        pairs, axes = intervals(domain), np.atleast_2d(self.points.T)
+        if len(pairs) != len(axes):
             raise InvalidInput(
-                f"Nodes(points of shape {self.points.shape}): the domain {domain} has {len(intervals(domain))} dimension(s)."
+                f"Nodes(points of shape {self.points.shape}): the domain {domain} has {len(pairs)} dimension(s)."
             )
-        if not inside:
+        if not all(np.all((lo <= y) & (y <= hi)) for (lo, hi), y in zip(pairs, axes, strict=True)):
             raise InvalidInput(f"Nodes(points, ...): every point must lie in the domain {domain}.")
         return self
 
@@ -68,8 +62,7 @@ class IntervalRule:
     least = 1
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.count, (int, np.integer)) and not isinstance(self.count, bool)
-        if not whole or self.count < self.least:
+        if not is_whole(self.count) or self.count < self.least:
             raise InvalidInput(
                 f"{type(self).__name__}({self.count!r}): the number of width nodes must be a whole number, "
                 f"at least {self.least}."
@@ -187,8 +180,8 @@ Width = IntervalRule | TensorProduct | Nodes
 def intervals(domain: Domain) -> list[tuple[float, float]]:
     """The domain Y as a list of (lower, upper), one per dimension."""
     try:
-        pairs = np.asarray(domain, dtype=float)
-    except (TypeError, ValueError):
+        pairs = real_array("domain", domain)
+    except InvalidInput:
         pairs = np.zeros(0)
     pairs = pairs[None, :] if pairs.ndim == 1 else pairs
     if pairs.ndim != 2 or pairs.shape[1] != 2 or not np.all(np.isfinite(pairs)) or np.any(pairs[:, 0] >= pairs[:, 1]):

@@ -72,7 +72,7 @@ class Ipopt(Method):
             progress_bar(self.name, progress=False if self.verbose else progress) as bar,
             _Watch(program, guess, bar) as watch,
         ):
-            solver = self._solver(program, watch)
+            solver = self._solver(program, watch, pivot_order(problem))
             found = solver(x0=guess, lbx=low, ubx=high, lbg=0.0, ubg=0.0)
         said = str(solver.stats()["return_status"])
         w, multipliers = found["x"].full().ravel(), found["lam_g"].full().ravel()
@@ -80,13 +80,14 @@ class Ipopt(Method):
             w, multipliers = watch.iterate, np.zeros(program.constraints)
         return self._outcome(transcription, w, multipliers, said, float(found["f"]), solver.stats())
 
-    def _solver(self, program: NonlinearProgram, watch: _Watch) -> ca.Function:
+    def _solver(self, program: NonlinearProgram, watch: _Watch, pivot_order: int) -> ca.Function:
         ipopt = {
             "tol": self.tolerance,
             "max_iter": self.max_iterations,
             "honor_original_bounds": "yes",
             "print_level": 5 if self.verbose else 0,
             "sb": "yes",
+            "mumps_pivot_order": pivot_order,
             **self.options,
         }
         options: dict[str, Any] = {
@@ -112,7 +113,12 @@ class Ipopt(Method):
         iterations = stats.get("iterations", {})
         history = {
             ours: list(map(float, iterations[theirs]))
-            for theirs, ours in (("obj", "cost"), ("inf_pr", "infeasibility"), ("inf_du", "dual_infeasibility"), ("mu", "mu"))
+            for theirs, ours in (
+                ("obj", "cost"),
+                ("inf_pr", "infeasibility"),
+                ("inf_du", "dual_infeasibility"),
+                ("mu", "mu"),
+            )
             if theirs in iterations
         }
         return Outcome(
@@ -123,6 +129,14 @@ class Ipopt(Method):
             claim={"cost": cost, "costate": costate, "stage_costate": stage_costate},
             history=history,
         )
+
+
+def pivot_order(problem: ControlProblem) -> int:
+    """MUMPS's ordering: nested dissection (5) where many samples share each layer's controls, else its own choice (7).
+
+    Measured, 16 neurons, 10 layers, 20 samples: 0.9 s an iteration with 5, 1.3 s with 6, 6 s with 7.
+    """
+    return 5 if problem.samples > 5 else 7
 
 
 class _Watch(ca.Callback):

@@ -1,0 +1,5 @@
+"""``python -m ocdl``."""
+
+from ocdl.cli import main
+
+main(prog_name="ocdl")

@@ -1,0 +1,328 @@
+"""Where routes agree and where not: the table and the sentences of a ``Comparison``.
+
+All costs come from one referee on one depth grid, so they compare exactly. Controls u near an extremal u* cost at most
+J(u) − J(u*) ≤ Σ_k h_k [H(u_k) − min_u H] + second order, the maximum-principle gap of u. A cost that lies further above
+the best than twice its own gap therefore belongs to another, worse extremal, however good the best itself is.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from ocdl.method import Status
+from ocdl.solution import Solution
+
+if TYPE_CHECKING:
+    from ocdl.compare import Comparison, Row
+
+WIDTH = 120
+FEASIBLE = 1e-6
+ROUNDING = 1e-6
+CLOSE = 1e-3
+VANISHED = 1e-6
+SMALL_COSTATE = 1e-2  # below it a target counts as reached up to a grid error
+
+
+# -- the judgement -----------------------------------------------------------------------------------
+
+
+def tolerance(solution: Solution, best: Solution) -> float:
+    """How far above the best cost an answer may lie and still be the same: twice its gap, ``ROUNDING`` of the cost,
+    and for a value function its own grid error |V(f_I, 0) − J of its feedback|.
+    """
+    rounding = ROUNDING * max(abs(best.cost), abs(solution.cost))
+    return 2.0 * solution.gap + rounding + (value_error(solution) or 0.0)
+
+
+def value_error(solution: Solution) -> float | None:
+    """|V(f_I, 0) − J of its feedback| for a route that has a value function, else None."""
+    claimed = solution.claim.get("cost")
+    return abs(claimed - solution.cost) if "value" in solution.extras and claimed is not None else None
+
+
+def verdict(solution: Solution, best: Solution) -> str:
+    """One of ``infeasible``, ``agrees``, ``unfinished``, ``explained`` (by its gap) and ``worse``."""
+    if solution.feasibility > FEASIBLE:
+        return "infeasible"
+    excess = solution.cost - best.cost
+    within = bool(excess <= tolerance(solution, best))
+    if within and _close(solution, best):
+        return "agrees"
+    if solution.status.failed or solution.status is Status.INTERRUPTED or not np.isfinite(excess):
+        return "unfinished"
+    return "explained" if within else "worse"
+
+
+def _close(solution: Solution, best: Solution) -> bool:
+    """The costs differ by less than ``CLOSE``, or both routes reach the target up to a grid error."""
+    reached = all(_largest(s.costate) <= SMALL_COSTATE * (1.0 + _largest(s.state)) for s in (solution, best))
+    return reached or solution.cost - best.cost <= CLOSE * max(abs(best.cost), abs(solution.cost))
+
+
+def vanishing(solution: Solution) -> bool:
+    """The costate vanishes: the maximum principle says nothing about these controls."""
+    small = VANISHED * (1.0 + _largest(solution.state))
+    return solution.status is Status.REACHABLE or _largest(solution.costate) <= small
+
+
+# -- the sentences ------------------------------------------------------------------------------------
+
+
+def findings(comparison: Comparison) -> list[str]:
+    """What the comparison shows, in plain sentences."""
+    name = comparison.best_name
+    if name is None:
+        return ["No method returned a solution."]
+    best = comparison.best
+    others = {n: s for n, s in comparison.solutions.items() if n != name}
+    groups: dict[str, dict[str, Solution]] = {}
+    for other, solution in others.items():
+        groups.setdefault(verdict(solution, best), {})[other] = solution
+    said = [_lowest(name, best)]
+    said += _agreeing(groups.get("agrees", {}), best)
+    for alike in _alike(groups.get("worse", {})):
+        said.append(_worse(alike, name, best, comparison.solutions))
+    said += [_explained(n, s, best) for n, s in groups.get("explained", {}).items()]
+    said += [_unfinished(n, s, best) for n, s in groups.get("unfinished", {}).items()]
+    said += [_infeasible(n, s) for n, s in groups.get("infeasible", {}).items()]
+    said += [_value(n, s, name, best) for n, s in comparison.solutions.items() if value_error(s) is not None]
+    said += [_claimed(n, s) for n, s in comparison.solutions.items() if _overclaims(s)]
+    said += _silent(comparison.solutions)
+    return said + _depth(comparison)
+
+
+def _lowest(name: str, best: Solution) -> str:
+    whose = f"{_whose(name)} feedback" if _has_value(best) else name
+    bounds = "" if best.feasibility <= FEASIBLE else f", but it violates its bounds by {best.feasibility:.2g}"
+    return f"{whose} attains the lowest cost, J = {best.cost:.8g}{bounds}."
+
+
+def _agreeing(group: dict[str, Solution], best: Solution) -> list[str]:
+    if not group:
+        return []
+    excess = max(s.cost - best.cost for s in group.values())
+    allowed = max(tolerance(s, best) for s in group.values())
+    return [
+        f"{_joined(group)} {_verb(group, 'agrees', 'agree')} with it: {_verb(group, 'its cost is', 'their costs are')} "
+        f"within {excess:.2g} of it (tolerance {allowed:.2g})."
+    ]
+
+
+def _worse(group: dict[str, Solution], name: str, best: Solution, solutions: dict[str, Solution]) -> str:
+    costs = [s.cost for s in group.values()]
+    allowed = max(tolerance(s, best) for s in group.values())
+    attained = f"what {_whose(name)} feedback attains" if _has_value(best) else f"what {name} attains"
+    exact = all(s.gap_is_exact for s in group.values())
+    return (
+        f"{_joined(group)} {_verb(group, 'stops', 'stop')} in a worse extremal: {_verb(group, 'its', 'their')} cost "
+        f"{_range(costs)} is {_percent(min(costs) - best.cost, best.cost)} above {attained} ({best.cost:.6g}), more than "
+        f"{_verb(group, 'its gap', 'their gaps')} can explain (tolerance {allowed:.2g}"
+        f"{'' if exact else '; the gap is a lower bound found locally'}){_witness(min(costs), solutions)}."
+    )
+
+
+def _witness(cost: float, solutions: dict[str, Solution]) -> str:
+    """What the value functions say of a cost."""
+    said = ""
+    for name, solution in solutions.items():
+        error = value_error(solution)
+        if error is None:
+            continue
+        V = solution.claim["cost"]
+        if V + error < cost:
+            said += f"; {_whose(name)} value at the start, V = {V:.6g} (good to about {error:.1g}), says so"
+        else:
+            said += f"; {_whose(name)} value at the start, V = {V:.6g}, is too coarse to tell (good to about {error:.1g})"
+    return said
+
+
+def _explained(name: str, solution: Solution, best: Solution) -> str:
+    excess, error = solution.cost - best.cost, value_error(solution) or 0.0
+    if error > solution.gap:
+        why = f"its own grid error |V − J| = {error:.2g} explains; give it more nodes"
+    else:
+        why = f"its maximum-principle gap {solution.gap:.2g} explains; it is not at an extremal yet"
+    return f"{_whose(name)} cost {solution.cost:.6g} is {_percent(excess, best.cost)} above the best, which {why}."
+
+
+def _unfinished(name: str, solution: Solution, best: Solution) -> str:
+    return (
+        f"{name} did not finish ({solution.status.name.lower().replace('_', ' ')}): its cost {solution.cost:.6g} is "
+        f"{_percent(solution.cost - best.cost, best.cost)} above the best."
+    )
+
+
+def _infeasible(name: str, solution: Solution) -> str:
+    return f"{name} violates its bounds by {solution.feasibility:.2g}: its cost {solution.cost:.6g} does not count."
+
+
+def _value(name: str, solution: Solution, best_name: str, best: Solution) -> str:
+    V = solution.claim["cost"]
+    error = max(value_error(solution) or 0.0, V - best.cost)
+    whose = "that cost" if best is solution else f"{_whose(best_name)} cost {best.cost:.6g}"
+    return (
+        f"{name}: V(f_I, 0) = {V:.8g} and its feedback costs {solution.cost:.8g}, so V is good to about {error:.1g}; "
+        f"to that accuracy {whose} is the global optimum."
+    )
+
+
+def _overclaims(solution: Solution) -> bool:
+    claimed = solution.claim.get("cost")
+    if claimed is None or value_error(solution) is not None:
+        return False
+    return not abs(claimed - solution.cost) <= ROUNDING * (1e-3 + abs(solution.cost))
+
+
+def _claimed(name: str, solution: Solution) -> str:
+    return (
+        f"{name} reports the cost {solution.claim['cost']:.8g}; re-integrated, its controls cost {solution.cost:.8g}: "
+        "its own state does not satisfy the state equation."
+    )
+
+
+def _silent(solutions: dict[str, Solution]) -> list[str]:
+    silent = {name: s for name, s in solutions.items() if vanishing(s)}
+    if not silent:
+        return []
+    largest = max(_largest(s.costate) for s in silent.values())
+    return [
+        f"The maximum principle says nothing here about the controls of {_joined(silent)}: the target is reached and the "
+        f"costate vanishes (max |p| = {largest:.1g}). Many controls are optimal; they need not agree."
+    ]
+
+
+def _depth(comparison: Comparison) -> list[str]:
+    error, best = comparison.depth_error, comparison.best
+    if error is None:
+        return []
+    return [
+        f"Depth error of the best cost: {error:.1g} by integration (on layers half as wide), and about "
+        f"{best.gap:.1g} (its gap) by holding the controls constant in a layer."
+    ]
+
+
+def _alike(group: dict[str, Solution]) -> list[dict[str, Solution]]:
+    """Routes whose costs agree to ``CLOSE``, together."""
+    classes: list[dict[str, Solution]] = []
+    for name, solution in sorted(group.items(), key=lambda pair: pair[1].cost):
+        first = next(iter(classes[-1].values())).cost if classes else np.inf
+        if classes and abs(solution.cost - first) <= CLOSE * abs(first):
+            classes[-1][name] = solution
+        else:
+            classes.append({name: solution})
+    return classes
+
+
+def _has_value(solution: Solution) -> bool:
+    return "value" in solution.extras
+
+
+def _largest(array: object) -> float:
+    return float(np.max(np.abs(np.asarray(array)), initial=0.0))
+
+
+def _joined(names: Sequence[str] | dict[str, Solution]) -> str:
+    names = list(names)
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+
+
+def _whose(name: str) -> str:
+    return f"{name}'" if name.endswith("s") else f"{name}'s"
+
+
+def _verb(group: Sequence[str] | dict[str, Solution], one: str, many: str) -> str:
+    return one if len(group) == 1 else many
+
+
+def _range(costs: list[float]) -> str:
+    low, high = f"{min(costs):.6g}", f"{max(costs):.6g}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _percent(excess: float, cost: float) -> str:
+    return _percentage(excess / abs(cost)) if abs(cost) > 1e-12 else f"{excess:.2g}"
+
+
+def _percentage(fraction: float) -> str:
+    percent = 100.0 * fraction
+    return f"{percent:.2g} %" if percent < 99.5 else f"{percent:.0f} %"
+
+
+# -- the table ----------------------------------------------------------------------------------------
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """Tables and sentences as plain text, ``WIDTH`` columns wide."""
+    out = io.StringIO()
+    console = Console(file=out, width=WIDTH, color_system=None, force_terminal=False, highlight=False, markup=False)
+    rows = comparison.table()
+    console.print(_main_table(rows))
+    if any(row.gap is not None and not row.gap_is_exact for row in rows):
+        console.print("* by local minimisation of H: a lower bound of the gap.\n")
+    for row in rows:
+        if row.status not in ("converged", "rolled out"):
+            console.print(f"{row.method}: {row.message}")
+    if len(comparison.solutions) > 1:
+        console.print(
+            f"\nMaximum distances from {comparison.best_name} in function space; own costate: what the route itself reports "
+            "(multipliers, ∇V) against the referee's."
+        )
+        console.print(_difference_table(comparison))
+    for sentence in comparison.findings():
+        console.print(f"• {sentence}")
+    if len(comparison.solutions) > 1:
+        console.print(
+            "\nTolerance: a cost belongs to the best's extremal while it lies within twice its own gap of the best cost "
+            f"(first order), plus {ROUNDING:g} of the cost for rounding, and for a value function its own |V − J|."
+        )
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def _main_table(rows: list[Row]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
+    table.add_column("method", overflow="fold")
+    for title in ("cost J", "excess", "rel.", "gap", "infeas.", "claimed J", "time"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("status")
+    for row in rows:
+        table.add_row(
+            row.method,
+            _shown(row.cost, ".9g"),
+            "best" if row.excess == 0.0 else _shown(row.excess, ".2e"),
+            "" if not row.excess or row.relative is None else _percentage(row.relative),
+            _shown(row.gap, ".1e", "" if row.gap_is_exact else " *"),
+            _shown(row.feasibility, ".0e"),
+            _shown(row.claimed, ".7g"),
+            _shown(row.seconds, ".3g", " s"),
+            row.status,
+        )
+    return table
+
+
+def _difference_table(comparison: Comparison) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for title in ("method", "state f", "costate p", "controls", "(mean)", "own costate"):
+        table.add_column(title, justify="left" if title == "method" else "right", no_wrap=True)
+    own = {row.method: row.own_costate for row in comparison.table()}
+    name = comparison.best_name
+    pairs = {frozenset((pair.first, pair.second)): pair for pair in comparison.differences()}
+    for other in comparison.solutions:
+        pair = pairs.get(frozenset((str(name), other)))
+        figures = (
+            ["", "", "", ""]
+            if pair is None
+            else [f"{x:.1e}" for x in (pair.state, pair.costate, pair.controls, pair.controls_mean)]
+        )
+        table.add_row(other, *figures, _shown(own[other], ".1e"))
+    return table
+
+
+def _shown(value: float | None, form: str, unit: str = "") -> str:
+    return "–" if value is None else f"{value:{form}}{unit}"

@@ -1,0 +1,213 @@
+"""The command line: ``ocdl solve``, ``ocdl compare`` and ``ocdl show``.
+
+Exit codes: 0 solved; 1 a method ended without the answer asked for (its last iterate is kept); 2 the input breaks a rule
+or a route cannot take the problem; 130 interrupted (the best iterate is kept).
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+
+import ocdl
+from ocdl.compare import Comparison, compare
+from ocdl.errors import InvalidInput, NotSupported, OcdlError
+from ocdl.method import Method, Status
+from ocdl.problem_file import ProblemFile, parse_settings, read_problem_file
+from ocdl.report import (
+    kebab,
+    made_directory,
+    solution_text,
+    write_comparison,
+    write_figure,
+    write_solution,
+)
+from ocdl.solution import Solution, load
+from ocdl.solve import solve
+
+FAILED, REFUSED, INTERRUPTED = 1, 2, 130
+
+DEFAULT_METHODS = ("Ipopt", "NeedleSteps", "ValueIteration")
+
+
+class Refusal(click.ClickException):
+    """An error in what the user asked for: its message on stderr, no traceback."""
+
+    exit_code = REFUSED
+
+
+def refusing(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Every OcdlError becomes a message and exit code 2, Ctrl-C exit code 130."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except OcdlError as error:
+            raise Refusal(str(error)) from None
+        except KeyboardInterrupt:
+            click.echo("Interrupted before there was an iterate to keep.", err=True)
+            click.get_current_context().exit(INTERRUPTED)
+
+    return wrapped
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("ocdl"), prog_name="ocdl")
+def main() -> None:
+    """Training a deep network is an optimal control problem: one definition, three routes, one comparison."""
+
+
+def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(
+        [
+            click.argument("file", type=click.Path(path_type=Path)),
+            click.option("--out", metavar="DIR", help="Write netCDF, PNG and JSON there."),
+            click.option("--seed", type=int, help="Start from random controls."),
+            click.option("--start", metavar="FILE.nc", help="Start from a saved solution."),
+            click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of problem()."),
+            click.option("--progress/--quiet", default=None, help="Show progress (by default on a terminal)."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+@main.command("solve")
+@common_options
+@click.option("--method", "name", required=True, help="The route, e.g. ipopt or needle-steps.")
+@refusing
+def solve_command(
+    file: Path, name: str, out: str | None, seed: int | None, start: str | None, settings: Sequence[str], progress: bool
+) -> None:
+    """Solve the problem in FILE by one method."""
+    stated = read_problem_file(file, parse_settings(settings))
+    method = chosen_methods((name,), stated)[0]
+    directory = None if out is None else made_directory(out)
+    beginning = None if start is None else load(start)
+    _say_grid(stated)
+    with stated.blamed():
+        solution = solve(
+            stated.problem, stated.grid, method, start=beginning, seed=seed, on_failure="return", progress=progress
+        )
+    click.echo(solution_text(solution))
+    if directory is not None:
+        _say_files(write_solution(solution, directory, problem=str(file), grid=repr(stated.grid), seed=seed))
+    _leave(solution)
+
+
+@main.command("compare")
+@common_options
+@click.option("--method", "names", multiple=True, help="A route; repeat for several. By default the file's methods().")
+@refusing
+def compare_command(
+    file: Path,
+    names: tuple[str, ...],
+    out: str | None,
+    seed: int | None,
+    start: str | None,
+    settings: Sequence[str],
+    progress: bool,
+) -> None:
+    """Solve the problem in FILE by several methods and compare the answers."""
+    stated = read_problem_file(file, parse_settings(settings))
+    methods = chosen_methods(names, stated)
+    directory = None if out is None else made_directory(out)
+    beginning = None if start is None else load(start)
+    _say_grid(stated)
+    if not names and stated.methods is None:
+        click.echo(f"methods: {', '.join(method.name for method in methods)} (the default: {file} has no methods())")
+    with stated.blamed():
+        comparison = compare(stated.problem, stated.grid, methods, start=beginning, seed=seed, progress=progress)
+    click.echo(str(comparison))
+    if directory is not None:
+        _say_files(write_comparison(comparison, directory, problem=str(file), grid=repr(stated.grid), seed=seed))
+    click.get_current_context().exit(comparison_exit_code(comparison))
+
+
+@main.command("show")
+@click.argument("file", metavar="FILE.nc")
+@click.option("--out", metavar="FIGURE", help="Draw it there (.png, .pdf or .svg).")
+@refusing
+def show_command(file: str, out: str | None) -> None:
+    """Print a saved solution."""
+    from ocdl.plot import plot_solution
+
+    solution = load(file)
+    click.echo(solution_text(solution))
+    if out is not None:
+        made_directory(Path(out).parent)
+        _say_files([write_figure(plot_solution(solution), Path(out))])
+
+
+# -- methods by name -------------------------------------------------------------------------------------
+
+
+def known_methods() -> dict[str, type[Method]]:
+    """Every method that ocdl exports, by its name on the command line."""
+    classes = [c for c in vars(ocdl).values() if inspect.isclass(c) and issubclass(c, Method) and c is not Method]
+    return {kebab(c.__name__): c for c in sorted(classes, key=lambda c: c.__name__)}
+
+
+def chosen_methods(names: Sequence[str], stated: ProblemFile) -> list[Method]:
+    """The methods asked for (with the file's own options where it lists them), else the file's, else the default."""
+    if names:
+        return [method for name in names for method in _by_name(name, stated.methods or [])]
+    if stated.methods is not None:
+        return list(stated.methods)
+    known = known_methods()
+    return [known[kebab(name)]() for name in DEFAULT_METHODS if kebab(name) in known]
+
+
+def _by_name(name: str, own: Sequence[Method]) -> list[Method]:
+    known = known_methods()
+    in_file = [method for method in own if _plain(method.name) == _plain(name)]
+    if in_file:
+        return in_file
+    for kebab_name, kind in known.items():
+        if _plain(kebab_name) == _plain(name):
+            return [kind()]
+    listed = sorted({*known, *(kebab(method.name) for method in own)})
+    raise InvalidInput(f"--method {name}: there is no such method; known are {', '.join(listed)}.")
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
+
+
+# -- how a command ends ------------------------------------------------------------------------------------
+
+
+def comparison_exit_code(comparison: Comparison) -> int:
+    """130 interrupted; 0 where a solution counts; 1 where all failed; 2 where every route refused the problem."""
+    if comparison.interrupted:
+        return INTERRUPTED
+    if any(not solution.status.failed for solution in comparison.solutions.values()):
+        return 0
+    refusals = [isinstance(f.error, (NotSupported, InvalidInput)) for f in comparison.failures.values()]
+    return REFUSED if refusals and all(refusals) and not comparison.solutions else FAILED
+
+
+def _leave(solution: Solution) -> None:
+    context = click.get_current_context()
+    if solution.status is Status.INTERRUPTED:
+        click.echo(solution.status.value, err=True)
+        context.exit(INTERRUPTED)
+    if solution.status.failed:
+        click.echo(f"Error: {solution.method}: {solution.status.value}", err=True)
+        context.exit(FAILED)
+
+
+def _say_grid(stated: ProblemFile) -> None:
+    note = f" (the default: {stated.path} has no grid())" if stated.default_grid else ""
+    click.echo(f"grid: {stated.grid!r}{note}")
+
+
+def _say_files(files: Sequence[Path]) -> None:
+    click.echo("wrote " + ", ".join(str(path) for path in files))

@@ -1,0 +1,88 @@
+"""Iterates of the indirect route: controls with their sweeps, each swept once and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ocdl.depth import DepthScheme
+from ocdl.errors import NotSupported
+from ocdl.hamiltonian import Hamiltonian
+from ocdl.problem import ControlProblem
+from ocdl.sweeps import Adjoint, Sweeper, SweepFailed, Trajectory
+
+Array = NDArray[np.float64]
+
+VANISHING = 1e-6  # a costate function below this everywhere says nothing about the controls
+
+
+@dataclass(frozen=True, eq=False)
+class Iterate:
+    """Controls u (N, m), parameters p (P,), their state sweep and cost; the costate sweep when first asked for."""
+
+    ground: Ground
+    u: Array
+    p: Array
+    trajectory: Trajectory
+    cost: float
+
+    @cached_property
+    def adjoint(self) -> Adjoint:
+        return self.ground.costate(self)
+
+    @cached_property
+    def stage_costates(self) -> Array:
+        """b_i Λ_i at the stages, (N, s, S, n); zero where b_i = 0."""
+        b = self.ground.sweeper.tableau.b
+        return np.nan_to_num(self.adjoint.stages) * b[:, None, None]
+
+    @property
+    def largest_costate(self) -> float:
+        """max |r(y, t)| over width, depth and samples, in function space."""
+        return float(np.max(np.abs(self.adjoint.costate / np.asarray(self.ground.problem.state_metric))))
+
+
+class Ground:
+    """What one solve stands on: the sweeps and the Hamiltonian of one problem on one depth scheme.
+
+    Counts its sweeps, keeps the best iterate seen, and calls ``watch`` after each sweep.
+    """
+
+    def __init__(self, problem: ControlProblem, depth: DepthScheme) -> None:
+        self.problem = problem
+        self.sweeper = Sweeper(problem, depth)
+        self.law = Hamiltonian(problem)
+        self.sweeps = 0
+        self.best: Iterate | None = None
+        self.watch: Callable[[], object] = lambda: None
+        if np.any(self.sweeper.tableau.b < 0.0):
+            raise NotSupported(f"{depth!r}: the maximum principle on a layer needs a scheme with weights b_i ≥ 0.")
+
+    def at(self, u: Array, p: Array) -> Iterate:
+        """The iterate of controls u and parameters p. Raises SweepFailed where it has no finite state or cost."""
+        self.sweeps += 1
+        trajectory = self.sweeper.state(u, p)
+        cost = self.sweeper.cost(trajectory, u, p)
+        if not np.isfinite(cost):
+            raise SweepFailed(f"the cost became {cost} although the state is finite.")
+        iterate = Iterate(self, u, p, trajectory, cost)
+        if self.best is None or cost < self.best.cost:
+            self.best = iterate
+        self.watch()
+        return iterate
+
+    def costate(self, iterate: Iterate) -> Adjoint:
+        self.sweeps += 1
+        adjoint = self.sweeper.costate(iterate.trajectory, iterate.u, iterate.p)
+        self.watch()
+        return adjoint
+
+    @cached_property
+    def metric(self) -> tuple[Array, Array]:
+        """Quadrature weights of function space: h_k times the control metric (N, m), and the parameters' (P,)."""
+        problem = self.problem
+        return self.sweeper.h[:, None] * np.asarray(problem.control_metric), np.asarray(problem.parameter_metric)

@@ -1,0 +1,54 @@
+"""How far to follow a proposal: all the way, or by Armijo's rule."""
+
+from __future__ import annotations
+
+from ocdl.method import Status
+from ocdl.pmp.iterate import Iterate
+from ocdl.pmp.loop import Moved, Proposal, costate_vanishes
+from ocdl.sweeps import SweepFailed
+
+
+class FullStep:
+    """Take all that is proposed, as printed; knows a cycle by controls it has seen, exactly."""
+
+    def __init__(self) -> None:
+        self.seen: dict[bytes, int] = {}
+
+    def __call__(self, iterate: Iterate, proposal: Proposal) -> Moved | None:
+        if costate_vanishes(iterate):
+            return Moved(iterate, 0.0, Status.REACHABLE, f"Cost {iterate.cost:.1e}.")
+        self.seen.setdefault(iterate.u.tobytes(), len(self.seen))
+        trial = proposal.trial(proposal.largest)
+        if trial is None:
+            return None
+        now, before = len(self.seen), self.seen.get(trial.u.tobytes())
+        following = iterate.ground.at(trial.u, trial.p)
+        if before is None:
+            return Moved(following, trial.predicted)
+        detail = f"Cycle of length {now - before}, entered at iterate {before}."
+        return Moved(following, trial.predicted, Status.CYCLE, detail)
+
+
+class Armijo:
+    """The largest tried size whose decrease is at least ``sufficient`` times the predicted one.
+
+    Starts from the last accepted size times ``grow`` (at most the largest) and shrinks it by ``shrink``; a sweep
+    that fails is a step too long. Gives up where less than ``least`` times the gap is left to gain.
+    """
+
+    def __init__(self, *, size: float, sufficient: float, shrink: float, grow: float, least: float = 0.0) -> None:
+        self.size, self.sufficient, self.shrink, self.grow = size, sufficient, shrink, grow
+        self.least = least
+
+    def __call__(self, iterate: Iterate, proposal: Proposal) -> Moved | None:
+        size = min(self.size, proposal.largest)
+        while (trial := proposal.trial(size)) is not None and trial.predicted >= self.least * proposal.gap:
+            try:
+                following = iterate.ground.at(trial.u, trial.p)
+            except SweepFailed:
+                following = None
+            if following is not None and following.cost <= iterate.cost - self.sufficient * trial.predicted:
+                self.size = min(self.grow * size, proposal.largest)
+                return Moved(following, trial.predicted)
+            size *= self.shrink
+        return None

@@ -1,0 +1,41 @@
+"""Prediction: propagate new samples through a trained network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ocdl.errors import InvalidInput
+from ocdl.selection import Grid, SelectionProblem
+from ocdl.solution import Solution
+from ocdl.sweeps import Sweeper
+
+
+def predict(problem: SelectionProblem, grid: Grid, solution: Solution, initial: Any = None) -> xr.DataArray:
+    """h(O) of the network ``solution`` for ``initial`` (S', M), or a function of the nodes; by default the problem's own.
+
+    Dimensions (sample, y), or (sample, output) behind a readout of K outputs.
+    """
+    if set(solution.controls) != {"a", "b"}:
+        raise InvalidInput(
+            f"predict(solution=<{solution.method}>): it has controls {sorted(solution.controls)}, not a, b."
+        )
+    asked = problem if initial is None else problem.replace(initial=initial, target=0.0, weights=None)
+    statement, layout = asked.discretise(grid.width), asked.discretise(grid.width).layout
+    assert layout is not None
+    u = statement.pack(**{name: array.values for name, array in solution.controls.items()})
+    p = layout.pack(layout.parameters, {name: array.values for name, array in solution.parameters.items()}, ())
+    final = Sweeper(statement, grid.depth).state(u, p).x[-1]
+    output = asked.output(grid.width, final, p)
+    width = output.shape[1] == statement.n and (asked.readout is None or asked.readout.outputs == "width")
+    return xr.DataArray(asked.link(output), dims=("sample", "y" if width else "output"), name="prediction")
+
+
+def accuracy(prediction: xr.DataArray, labels: Any) -> float:
+    """Share of samples on the right side of one half, for one output and labels 0 or 1."""
+    values, wanted = np.asarray(prediction).ravel(), np.asarray(labels, dtype=float).ravel()
+    if values.shape != wanted.shape:
+        raise InvalidInput(f"accuracy: {values.size} predictions need as many labels; got {wanted.size}.")
+    return float(np.mean((values > 0.5) == (wanted > 0.5)))

@@ -1,0 +1,138 @@
+"""What the doors write: a solution in words, and results as files that are never half written."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ocdl.compare import Comparison, finite_only
+from ocdl.errors import InvalidInput
+from ocdl.plot import FIGURE_FORMATS, plot_comparison, plot_solution
+from ocdl.solution import Solution
+
+
+def solution_text(solution: Solution) -> str:
+    """A solution in a dozen lines: how it ended, the referee's verdict, what the route claims, the arrays."""
+    exact = "" if solution.gap_is_exact else " (by local minimisation: a lower bound)"
+    lines = [
+        f"{solution.method}: {solution.status.value}",
+        *([f"  {solution.detail}"] if solution.detail else []),
+        f"  scheme        {solution.tree.attrs['scheme']}",
+        f"  cost J        {solution.cost:.12g}",
+        f"  gap           {solution.gap:.3e}{exact}",
+        f"  infeasibility {solution.feasibility:.1e}",
+        f"  time          {solution.seconds:.3g} s",
+    ]
+    if "cost" in solution.claim:
+        lines.append(f"  claimed J     {solution.claim['cost']:.12g}")
+    arrays = {"state": solution.state, "costate": solution.costate} | solution.controls | solution.parameters
+    lines += [_array_line(name, array) for name, array in arrays.items()]
+    return "\n".join(lines)
+
+
+def solution_summary(solution: Solution) -> dict[str, Any]:
+    """The figures of a solution as plain data that strict JSON can hold."""
+    plain: dict[str, Any] = finite_only(
+        {
+            "method": solution.method,
+            "status": solution.status.name,
+            "message": solution.status.value,
+            "detail": solution.detail,
+            "cost": solution.cost,
+            "gap": solution.gap,
+            "gap_is_exact": solution.gap_is_exact,
+            "feasibility": solution.feasibility,
+            "claimed": solution.claim.get("cost"),
+            "seconds": solution.seconds,
+            "scheme": str(solution.tree.attrs["scheme"]),
+        }
+    )
+    return plain
+
+
+def file_name(method: str) -> str:
+    """``Ipopt #2`` → ``ipopt-2``, ``NeedleSteps`` → ``needle-steps``."""
+    return re.sub(r"[^a-z0-9]+", "-", kebab(method)).strip("-")
+
+
+def kebab(name: str) -> str:
+    """``NeedleSteps`` → ``needle-steps``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()
+
+
+def made_directory(path: str | Path) -> Path:
+    """The directory for results, created where it is missing; InvalidInput where that cannot be."""
+    directory = Path(path)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"--out {path}: results need a directory that can be created; {error.strerror}.") from None
+    return directory
+
+
+def write_solution(solution: Solution, directory: Path, **about: Any) -> list[Path]:
+    """METHOD.nc, METHOD.png and METHOD.json in ``directory``."""
+    name = file_name(solution.method)
+    return [
+        write_netcdf(solution, directory / f"{name}.nc"),
+        write_figure(plot_solution(solution), directory / f"{name}.png"),
+        write_json(about | solution_summary(solution), directory / f"{name}.json"),
+    ]
+
+
+def write_comparison(comparison: Comparison, directory: Path, **about: Any) -> list[Path]:
+    """One METHOD.nc a solution, comparison.png and comparison.json in ``directory``."""
+    files = [write_netcdf(s, directory / f"{file_name(name)}.nc") for name, s in comparison.solutions.items()]
+    if comparison.solutions:
+        files.append(write_figure(plot_comparison(comparison), directory / "comparison.png"))
+    return [*files, write_json(about | comparison.summary(), directory / "comparison.json")]
+
+
+def write_netcdf(solution: Solution, path: Path) -> Path:
+    return _complete(path, lambda temporary: solution.save(temporary))
+
+
+def write_json(data: dict[str, Any], path: Path) -> Path:
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return _complete(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_figure(figure: Any, path: Path) -> Path:
+    """A figure in the format its ending names."""
+    ending = path.suffix.lower().lstrip(".")
+    if ending not in FIGURE_FORMATS:
+        raise InvalidInput(f"{path}: a figure's name ends in one of {', '.join('.' + f for f in FIGURE_FORMATS)}.")
+    return _complete(path, lambda temporary: figure.savefig(temporary, format=ending, dpi=150))
+
+
+def _complete(path: Path, write: Callable[[Path], Any]) -> Path:
+    """Write beside ``path`` and rename: the name always stands for a whole file, the old one or the new."""
+    with _temporary(path) as temporary:
+        write(temporary)
+        os.replace(temporary, path)
+    return path
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+    except OSError as error:
+        raise InvalidInput(f"{path}: this file cannot be written; {error.strerror or error}.") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _array_line(name: str, array: Any) -> str:
+    values = np.asarray(array)
+    shape = ", ".join(f"{dim} {size}" for dim, size in array.sizes.items())
+    extent = f"from {values.min():.6g} to {values.max():.6g}" if values.size else "empty"
+    return f"  {name:<13} {extent}  ({shape})"

@@ -1,0 +1,135 @@
+"""Activations: numpy and CasADi read the same formula, and what each claims of itself is true."""
+
+import casadi as ca
+import numpy as np
+import pytest
+from families import activations, selection
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+import ocdl
+from ocdl import CustomActivation
+
+every_activation = pytest.mark.parametrize("sigma", activations(), ids=lambda s: f"{type(s).__name__}{s.limits}")
+values = arrays(float, st.integers(1, 6), elements=st.floats(-30, 30))
+
+
+def compiled(sigma):
+    s = ca.SX.sym("s")
+    return ca.Function("sigma", [s], [sigma(s), ca.jacobian(sigma(s), s)])
+
+
+@every_activation
+@given(s=values)
+def test_numpy_and_casadi_agree(sigma, s):
+    np.testing.assert_allclose(compiled(sigma)(s[None, :])[0].full()[0], sigma(s), rtol=1e-14, atol=1e-14)
+    S = ca.MX.sym("S", s.size)
+    np.testing.assert_allclose(ca.Function("f", [S], [sigma(S)])(s).full()[:, 0], sigma(s), rtol=1e-14, atol=1e-14)
+
+
+@every_activation
+@given(s=values, more=st.floats(1e-6, 10))
+def test_increasing_where_it_says_so(sigma, s, more):
+    if sigma.increasing:
+        assert np.all(sigma(s + more) >= sigma(s))
+
+
+@every_activation
+def test_limits_are_the_infimum_and_the_supremum(sigma):
+    wide = sigma(np.array([-1e6, -1e3, -50.0, 0.0, 50.0, 1e3, 1e6]))
+    low, high = sigma.limits
+    assert np.all((wide >= low) & (wide <= high))
+    for limit, attained in ((low, wide.min()), (high, wide.max())):
+        assert attained == pytest.approx(limit, abs=2e-6) if np.isfinite(limit) else abs(attained) >= 1e5 * 0.999
+
+
+@every_activation
+def test_derivative_by_casadi_is_the_slope(sigma):
+    s = np.array([-3.1, -1.7, -0.6, -0.01, 0.02, 0.4, 1.3, 2.9])  # no kink nearer than 1e-2
+    h = 1e-5
+    slope = (sigma(s + h) - sigma(s - h)) / (2 * h)
+    np.testing.assert_allclose(compiled(sigma)(s[None, :])[1].full()[0], slope, rtol=1e-8, atol=1e-9)
+
+
+@every_activation
+def test_smooth_where_it_says_so(sigma):
+    """A kink shows as a jump of the slope across 0 that does not shrink with the step."""
+
+    def jump(h):
+        return abs((sigma(np.array(h)) - sigma(np.array(0.0))) - (sigma(np.array(0.0)) - sigma(np.array(-h)))) / h
+
+    bent = jump(1e-6) > 1e-3 or abs(jump(1e-4) / 1e-4 - jump(5e-5) / 5e-5) > 0.1
+    curvature_jumps = abs(sigma_second(sigma, 1e-3) - sigma_second(sigma, -1e-3)) > 0.1
+    assert sigma.smooth == (not bent and not curvature_jumps)
+
+
+def sigma_second(sigma, s, h=2e-4):
+    return float(sigma(np.array(s + h)) - 2 * sigma(np.array(s)) + sigma(np.array(s - h))) / h**2
+
+
+@every_activation
+@pytest.mark.parametrize("s", [-1e3, 1e3])
+def test_no_overflow_far_out(sigma, s):
+    with np.errstate(all="raise", under="ignore"):
+        value = float(sigma(np.array(s)))
+    there, slope = (float(v) for v in compiled(sigma)(s))
+    assert np.isfinite([value, there, slope]).all() and there == pytest.approx(value, rel=1e-14)
+
+
+def test_published_values():
+    assert float(ocdl.Sigmoid()(0.0)) == 0.5
+    assert float(ocdl.Sigmoid()(2.0)) == pytest.approx(1 / (1 + np.exp(-2)), rel=1e-15)
+    np.testing.assert_allclose(ocdl.LeakyReLU(0.1)(np.array([-2.0, 3.0])), [-0.2, 3.0])
+    np.testing.assert_allclose(ocdl.ELU(2.0)(np.array([-1.0, 3.0])), [2 * (np.exp(-1) - 1), 3.0])
+
+
+def test_equal_options_make_equal_activations():
+    assert ocdl.Tanh() == ocdl.Tanh() and ocdl.ELU(2.0) == ocdl.ELU(2.0)
+    assert ocdl.ELU(2.0) != ocdl.ELU(1.0) and ocdl.Tanh() != ocdl.Arctan()
+
+
+def test_a_users_own_activation_is_used():
+    """The first argument is the function: it must be the one that runs."""
+    own = CustomActivation(lambda s: s**3, increasing=True)
+    assert float(own(2.0)) == 8.0 and own.increasing
+    problem = selection(activation=own, initial=0.5, target=0.0).discretise(ocdl.Midpoint(1))
+    assert float(problem.rate(0, [0.5], [2.0, 0.0], [], [0.0])) == 8.0
+
+
+def test_a_new_activation_is_a_formula():
+    class Cube(ocdl.Activation):
+        def formula(self, s):
+            return s**3
+
+    assert Cube().increasing and Cube()(2.0) == 8.0
+    with pytest.raises(NotImplementedError, match="Activation has no formula"):
+        ocdl.Activation()(1.0)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: CustomActivation(np.sin, increasing=True), ["increasing=True", "decreases near s ="]),
+        (lambda: CustomActivation(np.sin, bounds=(0, 1)), ["bounds=(0, 1)", "leaves its stated bounds"]),
+        (lambda: CustomActivation(np.tanh, bounds=3), ["bounds=3", "pair of numbers"]),
+        (lambda: CustomActivation(3), ["function=3"]),
+        (lambda: CustomActivation(lambda s: s[:3]), ["same shape", "(3,)"]),
+        (lambda: CustomActivation(lambda s: 1.0), ["same shape", "()"]),
+        (lambda: CustomActivation(lambda s: s * np.nan), ["4001 values not finite"]),
+        (lambda: CustomActivation(lambda s: np.exp(20 * s)), ["not finite"]),
+        (lambda: CustomActivation(lambda s: 1 / 0), ["ZeroDivisionError"]),
+        (lambda: CustomActivation(lambda s: s.clip(0, 1)), ["CasADi expressions"]),
+        (lambda: CustomActivation(lambda s: s - np.mean(s[:5])), ["each entry alone"]),
+        (lambda: ocdl.LeakyReLU(slope=2), ["slope=2", "[0, 1)"]),
+        (lambda: ocdl.LeakyReLU(slope=-0.1), ["slope=-0.1"]),
+        (lambda: ocdl.LeakyReLU(slope="a"), ["slope='a'"]),
+        (lambda: ocdl.ELU(alpha=0), ["alpha=0", "positive and finite"]),
+        (lambda: ocdl.ELU(alpha=np.inf), ["alpha=inf"]),
+        (lambda: ocdl.ELU(alpha=None), ["alpha=None"]),
+    ],
+)
+def test_wrong_claims_are_named(make, said):
+    with np.errstate(over="ignore"), pytest.raises(ocdl.InvalidInput) as caught:
+        make()
+    assert all(part in str(caught.value) for part in said), str(caught.value)

@@ -1,0 +1,168 @@
+"""The referee: gap, costate, Hamiltonian and cost against exact references, and their independence of the grid."""
+
+import numpy as np
+import pytest
+from families import name_of, order, rich, schemes, selection, with_layers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.integrate import solve_ivp
+
+import ocdl
+from ocdl.certify import certify, judged
+
+few_schemes = pytest.mark.parametrize("scheme", schemes(layers=4, degrees=(1, 2, 3)), ids=name_of)
+NONE = np.zeros(0)
+
+
+def constant(problem, scheme, a, b):
+    M = problem.n
+    return np.tile(np.concatenate([np.full(M, a), np.full(M * M, b)]), (scheme.count, 1))
+
+
+@few_schemes
+@settings(max_examples=8)
+@given(seed=st.integers(0, 99))
+def test_an_exact_gap_is_never_negative(scheme, seed):
+    problem = selection().discretise(ocdl.Midpoint(2))
+    g = np.random.default_rng(seed)
+    verdict = certify(problem, scheme, g.uniform(-1, 1, (4, problem.m)), NONE)
+    assert verdict.gap_is_exact and verdict.gap >= 0.0 and verdict.feasibility == 0.0
+    assert np.all(verdict.excess >= -1e-13)
+
+
+FASTEST = selection(initial=lambda y: 0.3 + 0.2 * np.sin(2 * np.pi * y), target=lambda y: 5.0 + y)
+# all costates are negative and f > 0: a = a⁺, b = b⁻ throughout is the extremal, for any M (design, section 4)
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return FASTEST.discretise(ocdl.Midpoint(5))
+
+
+@pytest.fixture(scope="module")
+def problem(self):
+    return self.statement.discretise(ocdl.Midpoint(5))
+
+@pytest.fixture(scope="class")
+def reference(problem):
+    """Cost and costates from scipy at 1e-12: state forward, costate backward."""
+    w, x0, target = problem.state_metric, problem.x0[0], np.asarray(problem.data)[0]
+    options = {"rtol": 1e-13, "atol": 1e-13, "method": "DOP853"}
+    forward = solve_ivp(lambda t, f: np.tanh(1 + w @ f) * np.ones(5), (0, 1), x0, dense_output=True, **options)
+
+    def backward(t, p):  # p the costate function: ṗ(y) = −∫ σ' p dy
+        return -np.full(5, (1 - np.tanh(1 + w @ forward.sol(t)) ** 2) * (w @ p))
+
+    end = forward.y[:, -1]
+    costate = solve_ivp(backward, (1, 0), end - target, dense_output=True, **options)
+    return 0.5 * w @ (end - target) ** 2, costate.sol
+
+
+@few_schemes
+def test_its_gap_is_zero(problem, scheme):
+    verdict = certify(problem, with_layers(scheme, 6), constant(problem, with_layers(scheme, 6), 1.0, -1.0), NONE)
+    assert np.all(verdict.adjoint.costate < 0) and np.all(verdict.trajectory.x > 0)
+    assert abs(verdict.gap) < 1e-14
+
+
+@few_schemes
+def test_cost_and_costate_converge_to_the_reference(problem, reference, scheme):
+    J, costate = reference
+    p, costs, errors = scheme.tableau.order, [], []
+    meshes = (20, 40) if p < 4 else (5, 10)
+    for N in meshes:
+        refined = with_layers(scheme, N)
+        verdict = certify(problem, refined, constant(problem, refined, 1.0, -1.0), NONE)
+        costs.append(abs(verdict.cost - J))
+        found = verdict.adjoint.costate[:, 0] / problem.state_metric
+        errors.append(float(np.max(np.abs(found - costate(verdict.trajectory.t).T))))
+    for error in (costs, errors):
+        assert order(error) > p - 0.4 or error[-1] < 1e-12, error
+
+
+@few_schemes
+def test_the_hamiltonian_is_constant_up_to_the_mesh(problem, scheme):
+    spreads = []
+    for N in (10, 20):
+        refined = with_layers(scheme, N)
+        verdict = certify(problem, refined, constant(problem, refined, 1.0, -1.0), NONE)
+        spreads.append(float(np.ptp(verdict.hamiltonian @ scheme.tableau.b)))
+    assert spreads[1] < 1e-12 or order(spreads) > min(scheme.tableau.order, 2) - 0.3, spreads
+
+
+def test_slower_controls_have_a_gap_equal_to_what_they_waste(problem):
+    """H(u) − min H integrated by hand from the verdict's own stages."""
+    scheme = ocdl.Gauss(6, degree=2)
+    verdict = certify(problem, scheme, constant(problem, scheme, 0.5, -0.5), NONE)
+    f, p = verdict.trajectory.stages[:, :, 0], verdict.adjoint.stages[:, :, 0]
+    mean = f @ problem.state_metric
+    waste = p.sum(axis=-1) * (np.tanh(0.5 + 0.5 * mean) - np.tanh(1 + mean))
+    h, b = verdict.trajectory.h, scheme.tableau.b
+    assert verdict.gap == pytest.approx(h @ waste @ b, rel=1e-13) and verdict.gap > 0.1
+
+
+def test_nothing_changes_scale_when_the_width_is_refined():
+    """Midpoint cells in thirds share their nodes: gap, costate and gradients converge at the rule's order 2."""
+    statement = selection()
+    scheme = ocdl.Kutta4(6)
+    found = []
+    for M in (9, 27, 81):
+        problem = statement.discretise(ocdl.Midpoint(M))
+        y = problem.layout.coords["y"][1]
+        k = np.arange(6)[:, None]
+        a = 0.5 * np.cos(y + k)
+        b = 0.5 * np.sin(3 * y[None, :, None] - y[None, None, :] + k[:, :, None])
+        solution = fixed(problem, scheme, np.concatenate([a, b.reshape(6, -1)], axis=1))
+        near = np.searchsorted(y, np.array([1, 5, 9, 13, 17]) / 18 - 1e-9)
+        gradient = solution.gradient
+        found.append(
+            (
+                solution.cost,
+                solution.gap,
+                solution.costate.values[:, 0, near],
+                gradient["a"].values[:, near],
+                gradient["b"].values[:, near][:, :, near],
+                solution.hamiltonian.values,
+            )
+        )
+    for coarse, middle, fine in zip(*found, strict=True):
+        first, second = np.max(np.abs(middle - coarse)), np.max(np.abs(fine - middle))
+        assert second < first / 7 and second < 0.02 * np.max(np.abs(fine))
+
+
+def fixed(problem, scheme, u, p=NONE, **changes):
+    outcome = ocdl.Outcome(u=u, p=p, status=ocdl.Status.CONVERGED, **changes)
+    return judged(problem, scheme, outcome, method="Fixed", seconds=0.5)
+
+
+def test_a_pointwise_minimum_of_one_control_is_seen_in_the_gap():
+    """ẋ = u, J = ∫ u² + x(T): u = −1/2 is optimal, H = p u + u² with p = 1."""
+    problem = ocdl.ControlProblem(
+        dynamics=lambda u: u, effort=lambda u: u[0] ** 2, terminal=lambda x: x, initial=[0.0], horizon=2.0
+    )
+    for scheme in schemes(layers=3, degrees=(2,)):
+        best = certify(problem, scheme, np.full((3, 1), -0.5), NONE)
+        assert best.gap == pytest.approx(0.0, abs=1e-12) and best.cost == pytest.approx(-0.5, rel=1e-13)
+        worse = certify(problem, scheme, np.zeros((3, 1)), NONE)
+        assert worse.gap == pytest.approx(2.0 * 0.25, rel=1e-9) and not worse.gap_is_exact
+
+
+def test_feasibility_is_the_largest_violation():
+    problem = rich(1)
+    scheme = ocdl.ExplicitEuler(2)
+    verdict = certify(problem, scheme, np.array([[3.5, 0.0], [0.0, -3.1]]), np.array([0.0, 3.2]))
+    assert verdict.feasibility == pytest.approx(0.5)
+
+
+def test_labels_and_signs_of_a_solution():
+    problem = selection().discretise(ocdl.Midpoint(3))
+    scheme = ocdl.Radau([0.4, 0.6], degree=2)
+    solution = fixed(problem, scheme, constant(problem, scheme, 0.2, 0.1))
+    assert solution.state.dims == solution.costate.dims == ("t", "sample", "y")
+    assert solution.a.dims == ("t", "y") and solution.b.dims == ("t", "y", "z")
+    np.testing.assert_allclose(solution.state["t"], [0.0, 0.4, 1.0])
+    np.testing.assert_allclose(solution.a["t"], [0.0, 0.4])
+    np.testing.assert_allclose(solution.b["z"], [1 / 6, 1 / 2, 5 / 6])
+    np.testing.assert_array_equal(solution.r, -solution.costate)
+    # at t = T the costate function is f − target
+    np.testing.assert_allclose(solution.costate[-1, 0], solution.state[-1, 0] - problem.data[0], rtol=1e-14)
