@@ -26,6 +26,7 @@ WIDTH = 120
 FEASIBLE = 1e-6
 ROUNDING = 1e-6
 CLOSE = 1e-3
+EXTREMAL = 0.1  # an answer counts as an extremal where its gap is this small a part of its excess
 VANISHED = 1e-6
 SMALL_COSTATE = 1e-2  # below it a target counts as reached up to a grid error
 
@@ -48,7 +49,7 @@ def value_error(solution: Solution) -> float | None:
 
 
 def verdict(solution: Solution, best: Solution) -> str:
-    """One of ``infeasible``, ``agrees``, ``unfinished``, ``explained`` (by its gap) and ``worse``."""
+    """One of ``infeasible``, ``agrees``, ``unfinished``, ``worse`` (another extremal) and ``no extremal``."""
     if solution.feasibility > FEASIBLE:
         return "infeasible"
     excess = solution.cost - best.cost
@@ -57,7 +58,7 @@ def verdict(solution: Solution, best: Solution) -> str:
         return "agrees"
     if solution.status.failed or solution.status is Status.INTERRUPTED or not np.isfinite(excess):
         return "unfinished"
-    return "explained" if within else "worse"
+    return "worse" if solution.gap <= EXTREMAL * excess and not within else "no extremal"
 
 
 def _close(solution: Solution, best: Solution) -> bool:
@@ -89,7 +90,7 @@ def findings(comparison: Comparison) -> list[str]:
     said += _agreeing(groups.get("agrees", {}), best)
     for alike in _alike(groups.get("worse", {})):
         said.append(_worse(alike, name, best, comparison.solutions))
-    said += [_explained(n, s, best) for n, s in groups.get("explained", {}).items()]
+    said += [_no_extremal(n, s, best) for n, s in groups.get("no extremal", {}).items()]
     said += [_unfinished(n, s, best) for n, s in groups.get("unfinished", {}).items()]
     said += [_infeasible(n, s) for n, s in groups.get("infeasible", {}).items()]
     said += [_value(n, s, name, best) for n, s in comparison.solutions.items() if value_error(s) is not None]
@@ -122,8 +123,8 @@ def _worse(group: dict[str, Solution], name: str, best: Solution, solutions: dic
     exact = all(s.gap_is_exact for s in group.values())
     return (
         f"{_joined(group)} {_verb(group, 'stops', 'stop')} in a worse extremal: {_verb(group, 'its', 'their')} cost "
-        f"{_range(costs)} is {_percent(min(costs) - best.cost, best.cost)} above {attained} ({best.cost:.6g}), more than "
-        f"{_verb(group, 'its gap', 'their gaps')} can explain (tolerance {allowed:.2g}"
+        f"{_range(costs)} is {_percent(min(costs) - best.cost, best.cost)} above {attained} ({best.cost:.6g}), "
+        f"more than {_verb(group, 'its gap', 'their gaps')} can explain (tolerance {allowed:.2g}"
         f"{'' if exact else '; the gap is a lower bound found locally'}){_witness(min(costs), solutions)}."
     )
 
@@ -136,20 +137,20 @@ def _witness(cost: float, solutions: dict[str, Solution]) -> str:
         if error is None:
             continue
         V = solution.claim["cost"]
-        if V + error < cost:
-            said += f"; {_whose(name)} value at the start, V = {V:.6g} (good to about {error:.1g}), says so"
-        else:
-            said += f"; {_whose(name)} value at the start, V = {V:.6g}, is too coarse to tell (good to about {error:.1g})"
+        verb = "says so" if V + error < cost else "is too coarse to tell"
+        said += f"; {_whose(name)} value at the start, V = {V:.6g} (good to about {error:.1g}), {verb}"
     return said
 
 
-def _explained(name: str, solution: Solution, best: Solution) -> str:
-    excess, error = solution.cost - best.cost, value_error(solution) or 0.0
-    if error > solution.gap:
-        why = f"its own grid error |V − J| = {error:.2g} explains; give it more nodes"
+def _no_extremal(name: str, solution: Solution, best: Solution) -> str:
+    excess, error = solution.cost - best.cost, value_error(solution)
+    if error is not None:
+        why = f"which its grid explains (gap {solution.gap:.2g}, |V − J| = {error:.2g}); give it more nodes"
+    elif excess <= tolerance(solution, best):
+        why = f"which its maximum-principle gap {solution.gap:.2g} explains: it is not at an extremal yet"
     else:
-        why = f"its maximum-principle gap {solution.gap:.2g} explains; it is not at an extremal yet"
-    return f"{_whose(name)} cost {solution.cost:.6g} is {_percent(excess, best.cost)} above the best, which {why}."
+        why = f"and its maximum-principle gap {solution.gap:.2g} says that it is not at an extremal yet"
+    return f"{_whose(name)} cost {solution.cost:.6g} is {_percent(excess, best.cost)} above the best, {why}."
 
 
 def _unfinished(name: str, solution: Solution, best: Solution) -> str:
@@ -193,8 +194,8 @@ def _silent(solutions: dict[str, Solution]) -> list[str]:
         return []
     largest = max(_largest(s.costate) for s in silent.values())
     return [
-        f"The maximum principle says nothing here about the controls of {_joined(silent)}: the target is reached and the "
-        f"costate vanishes (max |p| = {largest:.1g}). Many controls are optimal; they need not agree."
+        f"The maximum principle says nothing here about the controls of {_joined(silent)}: the target is "
+        f"reached and the costate vanishes (max |p| = {largest:.1g}). Many controls are optimal; they need not agree."
     ]
 
 
@@ -271,16 +272,16 @@ def comparison_text(comparison: Comparison) -> str:
             console.print(f"{row.method}: {row.message}")
     if len(comparison.solutions) > 1:
         console.print(
-            f"\nMaximum distances from {comparison.best_name} in function space; own costate: what the route itself reports "
-            "(multipliers, ∇V) against the referee's."
+            f"\nMaximum distances from {comparison.best_name} in function space; own costate: what the route "
+            "itself reports (multipliers, ∇V) against the referee's."
         )
         console.print(_difference_table(comparison))
     for sentence in comparison.findings():
         console.print(f"• {sentence}")
     if len(comparison.solutions) > 1:
         console.print(
-            "\nTolerance: a cost belongs to the best's extremal while it lies within twice its own gap of the best cost "
-            f"(first order), plus {ROUNDING:g} of the cost for rounding, and for a value function its own |V − J|."
+            "\nTolerance: a cost belongs to the best's extremal while it lies within twice its own gap of the best "
+            f"cost (first order), plus {ROUNDING:g} of the cost for rounding, and for a value function its own |V − J|."
         )
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 

@@ -20,7 +20,7 @@ class Direct:
     Results are column-major. One instance is not for several threads at once.
     """
 
-    def __init__(self, function: ca.Function) -> None:
+    def __init__(self, function: Any) -> None:
         sparse = [i for i in range(function.n_out()) if not function.sparsity_out(i).is_dense()]
         self.function = _densified(function) if sparse else function
         self._arguments = [self.function.numel_in(i) for i in range(self.function.n_in())]
@@ -35,14 +35,14 @@ class Direct:
         for set_, arrays in ((self._buffer.set_arg, given), (self._buffer.set_res, results)):
             for i, array in enumerate(arrays):
                 if array.size:
-                    set_(i, memoryview(array.reshape(-1, order="A")))
+                    set_(i, array.reshape(-1, order="A").data)
         self._run()
         if self._buffer.ret():
             raise RuntimeError(f"{self.function.name()}: CasADi could not evaluate it.")
         return results
 
 
-def _densified(function: ca.Function) -> ca.Function:
+def _densified(function: Any) -> Any:
     arguments = function.mx_in()
     results = function(*arguments)
     results = results if isinstance(results, (tuple, list)) else [results]

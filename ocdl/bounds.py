@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,6 +19,8 @@ class Box:
     Raises InvalidInput for reversed ends, NaN, or (when the shape is known) a wrong shape.
     """
 
+    said: ClassVar[str] = "Box"  # how the user wrote it
+
     def __init__(self, *unnamed: Any, **intervals: tuple[Any, Any] | None) -> None:
         if unnamed:
             raise InvalidInput(f"Box({_shown(unnamed)[1:-1]}): name each interval, e.g. Box(a=(-1, 1), b=(-1, 1)).")
@@ -28,7 +30,7 @@ class Box:
                 self._intervals[name] = self._checked(name, interval)
 
     def _checked(self, name: str, interval: tuple[Any, Any]) -> tuple[Array, Array]:
-        said = f"Box({name}={_shown(interval)})"
+        said = f"{self.said}({name}={_shown(interval)})"
         if isinstance(interval, (str, bytes, Mapping)) or not hasattr(interval, "__len__") or len(interval) != 2:
             raise InvalidInput(f"{said}: an interval is a pair (lower, upper) of numbers or arrays.")
         lower, upper = interval
@@ -61,7 +63,7 @@ class Box:
         low, high = self._intervals.get(name, (np.array(-np.inf), np.array(np.inf)))
         if low.shape not in ((), shape):
             raise InvalidInput(
-                f"Box({name}=...): bounds are scalars or arrays of shape {shape} on this grid; got {low.shape}."
+                f"{self.said}({name}=...): bounds are scalars or arrays of shape {shape} on this grid; got {low.shape}."
             )
         return np.broadcast_to(low, shape).copy(), np.broadcast_to(high, shape).copy()
 

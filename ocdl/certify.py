@@ -12,7 +12,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from ocdl.arrays import real_array
 from ocdl.depth import DepthScheme
+from ocdl.errors import InvalidInput
 from ocdl.hamiltonian import Hamiltonian
 from ocdl.method import Outcome, Status
 from ocdl.problem import ControlProblem
@@ -42,7 +44,16 @@ class Verdict:
 
 
 def certify(problem: ControlProblem, depth: DepthScheme, u: Array, p: Array) -> Verdict:
-    """Judge controls u (N, m) and parameters p (P,). Raises SweepFailed where the state equation has no solution."""
+    """Judge controls u (N, m) and parameters p (P,).
+
+    Raises InvalidInput for wrong shapes, SweepFailed where the state equation has no solution.
+    """
+    if not isinstance(problem, ControlProblem) or not isinstance(depth, DepthScheme):
+        raise InvalidInput(
+            f"certify({type(problem).__name__}, {type(depth).__name__}, ...): give a ControlProblem "
+            "(SelectionProblem.discretise makes one) and a depth scheme."
+        )
+    u, p = _shaped("u", u, (depth.count, problem.m)), _shaped("p", p, (problem.P,))
     sweeper = Sweeper(problem, depth)
     trajectory = sweeper.state(u, p)
     adjoint = sweeper.costate(trajectory, u, p)
@@ -69,6 +80,13 @@ def certify(problem: ControlProblem, depth: DepthScheme, u: Array, p: Array) -> 
         gap_is_exact=law.closed_form,
         feasibility=max(_violation(u, problem.control_box), _violation(p, problem.parameter_box)),
     )
+
+
+def _shaped(name: str, values: Any, shape: tuple[int, ...]) -> Array:
+    array = real_array(f"certify({name}=...)", values)
+    if array.shape != shape:
+        raise InvalidInput(f"certify({name}=...): this problem and mesh need the shape {shape}; got {array.shape}.")
+    return array
 
 
 def stage_hamiltonian(sweeper: Sweeper, trajectory: Trajectory, adjoint: Adjoint, u: Array, p: Array) -> Array:

@@ -1,7 +1,7 @@
 """The command line: ``ocdl solve``, ``ocdl compare`` and ``ocdl show``.
 
-Exit codes: 0 solved; 1 a method ended without the answer asked for (its last iterate is kept); 2 the input breaks a rule
-or a route cannot take the problem; 130 interrupted (the best iterate is kept).
+Exit codes: 0 solved; 1 a method ended without the answer asked for (its last iterate is kept); 2 the input breaks a
+rule or a route cannot take the problem; 130 interrupted (the best iterate is kept).
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def solve_command(
     stated = read_problem_file(file, parse_settings(settings))
     method = chosen_methods((name,), stated)[0]
     directory = None if out is None else made_directory(out)
-    beginning = None if start is None else load(start)
+    beginning = chosen_start(start, seed, stated)
     _say_grid(stated)
     with stated.blamed():
         solution = solve(
@@ -119,7 +119,7 @@ def compare_command(
     stated = read_problem_file(file, parse_settings(settings))
     methods = chosen_methods(names, stated)
     directory = None if out is None else made_directory(out)
-    beginning = None if start is None else load(start)
+    beginning = chosen_start(start, seed, stated)
     _say_grid(stated)
     if not names and stated.methods is None:
         click.echo(f"methods: {', '.join(method.name for method in methods)} (the default: {file} has no methods())")
@@ -179,6 +179,16 @@ def _by_name(name: str, own: Sequence[Method]) -> list[Method]:
 
 def _plain(name: str) -> str:
     return name.lower().replace("-", "").replace("_", "")
+
+
+def chosen_start(path: str | None, seed: int | None, stated: ProblemFile) -> Any:
+    """The saved solution asked for, or the file's own start() unless a seed is given."""
+    if path is not None:
+        return load(path)
+    if stated.start is None or seed is not None:
+        return None
+    click.echo(f"start: start() of {stated.path}")
+    return stated.start
 
 
 # -- how a command ends ------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
@@ -61,7 +62,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Difference:
-    """How far two solutions lie apart: maximum over depth, samples and width; ``controls_mean`` is the mean over them."""
+    """How far two solutions lie apart: maximum over depth, samples and width; ``controls_mean``: their mean."""
 
     first: str
     second: str
@@ -185,7 +186,8 @@ def compare(
         for name, method in named.items():
             bar.set_description(name)
             found[name] = _attempt(control_problem, depth, method, start=start, seed=seed, progress=progress)
-            bar.write(_progress_line(name, found[name])) if not bar.disable else None
+            if not bar.disable:
+                bar.write(_progress_line(name, found[name]), file=sys.stderr)
             bar.update()
             if _stopped(found[name]):
                 break
@@ -253,7 +255,8 @@ def _stopped(result: Solution | Failure) -> bool:
 def _progress_line(name: str, result: Solution | Failure) -> str:
     if isinstance(result, Failure):
         return f"{name}: {result.message}"
-    return f"{name}: cost {result.cost:.8g} after {result.seconds:.3g} s, {result.status.name.lower().replace('_', ' ')}"
+    status = result.status.name.lower().replace("_", " ")
+    return f"{name}: cost {result.cost:.8g} after {result.seconds:.3g} s, {status}"
 
 
 def _assembled(

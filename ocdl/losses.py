@@ -39,6 +39,10 @@ class Logistic(Link):
         return 0.5 * (1.0 + np.tanh(0.5 * output))
 
 
+class _ReadoutBox(Box):
+    said = "Readout"
+
+
 @dataclass(frozen=True)
 class Readout:
     """O = ∫ W(z) f(z,T) dz + μ with prediction h(O); W and μ are trained within their intervals.
@@ -60,11 +64,12 @@ class Readout:
             )
         if not isinstance(self.link, Link):
             raise InvalidInput(f"Readout(link={self.link!r}): link is one of ocdl's links, e.g. ocdl.Logistic().")
-        for name in ("weight", "bias"):
-            try:
-                Box(**{name: getattr(self, name)})
-            except InvalidInput as error:
-                raise InvalidInput(str(error).replace("Box(", "Readout(", 1)) from None
+        _ = self.box
+
+    @property
+    def box(self) -> Box:
+        """The intervals of W and μ."""
+        return _ReadoutBox(weight=self.weight, bias=self.bias)
 
 
 @dataclass(frozen=True)

@@ -54,14 +54,16 @@ def plot_solution(solution: Solution) -> Figure:
 
 
 def plot_comparison(comparison: Comparison) -> Figure:
-    """Costs, Hamiltonians and trajectories of all routes, then state, switching function and controls route by route."""
+    """Costs, Hamiltonians and trajectories of all routes, then state, switching function and controls of each."""
     from matplotlib.figure import Figure
 
     best, solutions = comparison.best, comparison.solutions  # InvalidInput where there is nothing to draw
     rows = [_state_row, _switching_row, *(_control_row(name) for name in best.controls)]
     figure = Figure(figsize=(max(12.0, 3.3 * len(solutions) + 1.2), 3.9 + 2.2 * len(rows)), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=[3.7, 2.2 * len(rows) + 0.2])
-    _headline(figure, f"{len(solutions)} routes, one problem: lowest cost J = {best.cost:.8g} by {comparison.best_name}")
+    parts: Any = figure.subfigures(2, 1, height_ratios=[3.7, 2.2 * len(rows) + 0.2])
+    top, bottom = parts
+    routes = "1 route" if len(solutions) == 1 else f"{len(solutions)} routes"
+    _headline(figure, f"{routes}: lowest cost J = {best.cost:.8g} by {comparison.best_name}")
     slots = top.add_gridspec(1, 3, width_ratios=[1, 1, 1.1])
     _costs(top.add_subplot(slots[0]), comparison)
     _hamiltonians(top.add_subplot(slots[1]), solutions)
@@ -79,15 +81,23 @@ def plot_comparison(comparison: Comparison) -> Figure:
 # -- one array over depth ------------------------------------------------------------------------------
 
 
-def _field(axes: Any, array: xr.DataArray, title: str, *, edges: Array | None = None, limit: float | None = None) -> Any:
+def _field(
+    axes: Any,
+    array: xr.DataArray,
+    title: str,
+    *,
+    edges: Array | None = None,
+    limit: float | None = None,
+    legend: bool = True,
+) -> Any:
     """An array (t, [sample], node) as lines where they can be told apart, else as an image; returns the image.
 
     ``edges``: the depth nodes where the array is constant in each layer. ``limit``: a common scale of images.
     """
     array, note = _samples_shown(array)
-    _labelled(axes, title + note, "depth t")
+    _labelled(axes, title + note, "t")
     if array.sizes[array.dims[-1]] <= MOST_LINES:
-        _lines(axes, array, edges)
+        _lines(axes, array, edges, legend)
         return None
     return _image(axes, array, edges, limit)
 
@@ -104,7 +114,7 @@ def _samples_shown(array: xr.DataArray) -> tuple[xr.DataArray, str]:
     return array.isel(sample=0), f",  sample 1 of {S}"
 
 
-def _lines(axes: Any, array: xr.DataArray, edges: Array | None) -> None:
+def _lines(axes: Any, array: xr.DataArray, edges: Array | None, legend: bool) -> None:
     labels, ordered = _node_labels(array)
     colours = _line_colours(len(labels), ordered)
     rows = array.transpose(..., "t", array.dims[-1]).values.reshape(-1, array.sizes["t"], len(labels))
@@ -119,8 +129,26 @@ def _lines(axes: Any, array: xr.DataArray, edges: Array | None) -> None:
     axes.axhline(0.0, color=INK, lw=0.6, alpha=0.5, zorder=0)
     _roomy(axes, rows)
     axes.set_xlim(*((edges[0], edges[-1]) if edges is not None else (array["t"][0], array["t"][-1])))
-    if len(labels) > 1:
+    if legend and ordered and len(labels) > 4:
+        _line_scale(axes, array, colours)
+    elif legend and len(labels) > 1:
         _legend(axes, columns=2 if len(labels) > 4 else 1)
+
+
+def _line_scale(axes: Any, array: xr.DataArray, colours: list[Any]) -> None:
+    """A bar that tells which colour stands for which node, in place of a long legend."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import BoundaryNorm, ListedColormap
+
+    cells, label = _node_positions(array)
+    bar = axes.figure.colorbar(
+        ScalarMappable(BoundaryNorm(cells, len(colours)), ListedColormap(colours)),
+        ax=axes, pad=0.02, aspect=30, spacing="proportional", format="%.2g",
+    )  # fmt: skip
+    bar.set_ticks(0.5 * (cells[1:] + cells[:-1]))
+    bar.minorticks_off()
+    bar.set_label(label, fontsize=7.5)
+    _quiet_bar(bar)
 
 
 def _image(axes: Any, array: xr.DataArray, edges: Array | None, limit: float | None) -> Any:
@@ -157,7 +185,7 @@ def _node_positions(array: xr.DataArray) -> tuple[Array, str]:
     dim = str(array.dims[-1])
     if dim in array.coords and array[dim].dtype.kind == "f":
         return _cells(array[dim].values), f"width {dim}"
-    return np.arange(array.sizes[dim] + 1) + 0.5, "width node" if dim in ("y", "z") else dim
+    return np.arange(array.sizes[dim] + 1.0) + 0.5, "width node" if dim in ("y", "z") else dim
 
 
 def _cells(points: Array) -> Array:
@@ -185,7 +213,8 @@ def _flattened(name: str, array: xr.DataArray) -> xr.DataArray:
         return array
     rows, columns = array.shape[1:]
     names = [f"{name}$_{{{i + 1}{j + 1}}}$" for i in range(rows) for j in range(columns)]
-    return xr.DataArray(array.values.reshape(len(array), -1), dims=("t", "entry"), coords={"t": array["t"], "entry": names})
+    flat = array.values.reshape(len(array), -1)
+    return xr.DataArray(flat, dims=("t", "entry"), coords={"t": array["t"], "entry": names})
 
 
 def _kernels(figure: Any, slot: Any, name: str, array: xr.DataArray) -> None:
@@ -230,10 +259,10 @@ def _hamiltonian(figure: Any, slot: Any, solution: Solution) -> None:
     upper.stairs(solution.hamiltonian.values, edges, baseline=None, color=ROUTE_COLOURS[0], lw=1.7)
     _roomy(upper, solution.hamiltonian.values)
     upper.tick_params(labelbottom=False)
-    stages = solution.tree["stages"]
+    stages = solution.tree.children["stages"].dataset
     excess = np.ravel(stages["excess"].values)
     depth = np.ravel(stages["stage_state"]["depth"].values)
-    _labelled(lower, "", "depth t")
+    _labelled(lower, "", "t")
     lower.set_yscale("log")
     lower.plot(depth, np.maximum(excess, 1e-17), ".", ms=3, color=ROUTE_COLOURS[1])
     lower.set_ylabel("H − min H", fontsize=8)
@@ -256,7 +285,7 @@ def _learning(axes: Any, solution: Solution) -> None:
     for (name, values), colour in zip(others.items(), ROUTE_COLOURS[1:], strict=False):
         shown = np.where(values > 0, values, np.nan)
         beside.plot(shown, color=colour, lw=0.9, alpha=0.8, label=name.replace("_", " "))
-    beside.tick_params(labelsize=7, colors="#777777", length=2)
+    beside.tick_params(which="both", labelsize=7, colors="#777777", length=2)
     for side in ("top", "left"):
         beside.spines[side].set_visible(False)
     _legend(beside)
@@ -278,7 +307,7 @@ def _value_panel(value: xr.DataArray, routes: dict[str, Solution], share: float)
 
 def _value_over_depth(axes: Any, value: xr.DataArray, routes: dict[str, Solution]) -> None:
     """One neuron: V(f, t) with its level sets and the trajectories over it."""
-    _labelled(axes, "value  V(f, t)", "depth t")
+    _labelled(axes, "value  V(f, t)", "t")
     dim = value.dims[1]
     _levels(axes, value["t"].values, value[dim].values, value.values.T)
     for j, (name, solution) in enumerate(routes.items()):
@@ -289,7 +318,7 @@ def _value_over_depth(axes: Any, value: xr.DataArray, routes: dict[str, Solution
 
 
 def _value_plane(axes: Any, value: xr.DataArray, routes: dict[str, Solution], share: float) -> None:
-    """Two neurons (or the first two): V at one depth with its level sets, and the trajectories in the plane."""
+    """Two neurons (or the first two): V at one depth, the trajectories, their states then (square) and at T (disc)."""
     t = float(value["t"][-1]) * share
     plane = value.sel(t=t, method="nearest")
     for dim in plane.dims[2:]:
@@ -302,15 +331,22 @@ def _value_plane(axes: Any, value: xr.DataArray, routes: dict[str, Solution], sh
         path = solution.state.values[:, 0, :2]
         axes.plot(path[:, 0], path[:, 1], **_trajectory_style(j, len(routes)), label=name)
         axes.plot(*path[-1], "o", ms=5, color=_colour(j) if len(routes) > 1 else "white", mec=INK, mew=0.8, zorder=6)
-    axes.plot(*path[0], "s", ms=5, color="white", mec=INK, mew=0.9, zorder=7)
+        now = path[int(np.argmin(np.abs(solution.state["t"].values - t)))]
+        axes.plot(*now, "s", ms=5, color="white", mec=INK, mew=0.9, zorder=7)
     axes.set_ylabel("f$_2$")
     if len(routes) > 1:
         _legend(axes)
 
 
 def _levels(axes: Any, across: Array, up: Array, values: Array) -> None:
-    image = axes.pcolormesh(across, up, values, cmap="YlGnBu", shading="nearest", rasterized=True, vmin=0.0)
-    axes.contour(across, up, values, levels=14, colors="#30507a", linewidths=0.5, alpha=0.6)
+    from matplotlib.colors import PowerNorm
+
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    high = high if high > low else low + 1.0
+    norm = PowerNorm(0.5, vmin=low, vmax=high)  # the valley, where the trajectories run, is not flattened
+    levels = low + (high - low) * np.linspace(0.0, 1.0, 16)[1:] ** 2
+    image = axes.pcolormesh(across, up, values, cmap="YlGnBu", shading="nearest", rasterized=True, norm=norm)
+    axes.contour(across, up, values, levels=levels, colors="#30507a", linewidths=0.5, alpha=0.6)
     axes.grid(False)
     _colour_bar(axes, image)
 
@@ -329,9 +365,14 @@ def _costs(axes: Any, comparison: Comparison) -> None:
     _labelled(axes, "cost J (referee)", "")
     for j, row in enumerate(rows):
         axes.barh(j, row.cost, color=_colour(j), alpha=0.85, height=0.5)
-        said = "best" if not row.excess else f"+{row.excess:.1e}"
+        said = "best" if not row.excess else f"+{row.excess:.2g}"
         axes.annotate(
-            f"{row.cost:.6g}  ({said})", (0, j - 0.27), xytext=(1, 2), textcoords="offset points", fontsize=7.5, color=INK
+            f"{row.cost:.6g}  ({said})",
+            (0, j - 0.27),
+            xytext=(1, 2),
+            textcoords="offset points",
+            fontsize=7.5,
+            color=INK,
         )
         if "value" in comparison.solutions[row.method].extras and row.claimed is not None:
             axes.plot([row.claimed] * 2, [-0.5, len(rows) - 0.5], color=INK, lw=1, ls=":", label="V(f$_I$, 0)")
@@ -343,7 +384,7 @@ def _costs(axes: Any, comparison: Comparison) -> None:
 
 
 def _hamiltonians(axes: Any, solutions: dict[str, Solution]) -> None:
-    _labelled(axes, "Hamiltonian  H(t)", "depth t")
+    _labelled(axes, "Hamiltonian  H(t)", "t")
     for j, (name, solution) in enumerate(solutions.items()):
         edges = solution.state["t"].values
         style: dict[str, Any] = {"color": _colour(j), "lw": 1.7, "ls": ROUTE_DASHES[j % len(ROUTE_DASHES)]}
@@ -361,14 +402,14 @@ def _trajectories(figure: Any, slot: Any, solutions: dict[str, Solution]) -> Non
     axes = figure.add_subplot(slot)
     first = next(iter(solutions.values())).state
     positions, label = _terminal_positions(first)
-    _labelled(axes, "final " + _state_title(next(iter(solutions.values()))).replace(", t)", ", T)"), label)
+    named = isinstance(positions[0], str)
+    _labelled(axes, "state  x(T)" if first.dims[-1] != "y" else "state  f(y, T)", label)
     for j, (name, solution) in enumerate(solutions.items()):
-        final, _ = _samples_shown(solution.state)
-        last = final.isel(t=-1)
-        last = last.isel(sample=0) if "sample" in last.dims else last
-        axes.plot(positions, last.values, marker="o", ms=3.5, color=_colour(j), ls=ROUTE_DASHES[j % 7], label=name)
-    if isinstance(positions[0], str):
-        axes.tick_params(axis="x", rotation=30)
+        final = solution.state.isel(t=-1, sample=0)
+        style = {"ls": ""} if named else {"ls": ROUTE_DASHES[j % len(ROUTE_DASHES)]}
+        axes.plot(positions, final.values, marker="o", ms=4, color=_colour(j), label=name, **style)
+    if named:
+        axes.margins(x=0.3)
     _legend(axes)
 
 
@@ -403,18 +444,17 @@ def _control_row(name: str) -> Callable[[Sequence[Any], dict[str, Solution]], No
     return row
 
 
-def _row(axes: Sequence[Any], given: list[xr.DataArray], titles: list[str], edges: Array | None, *, legend: bool) -> None:
+def _row(
+    axes: Sequence[Any], given: list[xr.DataArray], titles: list[str], edges: Array | None, *, legend: bool
+) -> None:
     """The same quantity of every route on the same scale."""
     arrays = [_samples_shown(array)[0] for array in given]
     limit = max(float(np.max(np.abs(array.values))) for array in arrays) or 1.0
     low, high = min(float(a.min()) for a in arrays), max(float(a.max()) for a in arrays)
-    margin = 0.06 * (high - low) or 0.1
+    margin = _margin(low, high)
     for j, (ax, array, title) in enumerate(zip(axes, given, titles, strict=True)):
-        image = _field(ax, array, title, edges=edges, limit=limit)
-        if image is None:
+        if _field(ax, array, title, edges=edges, limit=limit, legend=legend and j == 0) is None:
             ax.set_ylim(low - margin, high + margin)
-            if (j or not legend) and ax.get_legend() is not None:
-                ax.get_legend().remove()
 
 
 def _kernel_row(axes: Sequence[Any], name: str, arrays: list[xr.DataArray]) -> None:
@@ -423,7 +463,11 @@ def _kernel_row(axes: Sequence[Any], name: str, arrays: list[xr.DataArray]) -> N
         middle = array.sizes["t"] // 2
         _colour_bar(ax, _matrix(ax, array.isel(t=middle), limit))
         ax.set_title(
-            f"control  {name}(y, z, {float(array['t'][middle]):.2g})", loc="left", fontsize=9.5, weight="bold", color=INK
+            f"control  {name}(y, z, {float(array['t'][middle]):.2g})",
+            loc="left",
+            fontsize=9.5,
+            weight="bold",
+            color=INK,
         )
 
 
@@ -446,11 +490,12 @@ def _control_title(name: str, array: xr.DataArray) -> str:
 def _sheet(count: int) -> tuple[Figure, Iterable[Any]]:
     """A figure with ``count`` slots in rows of three, filled row by row."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     columns = min(3, count)
     rows = math.ceil(count / columns)
-    figure = Figure(figsize=(4.5 * columns, 3.2 * rows + 0.4), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # type: ignore[union-attr]
+    spaced = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
+    figure = Figure(figsize=(4.5 * columns, 3.2 * rows + 0.4), layout=spaced)
     grid = figure.add_gridspec(rows, columns)
     return figure, [grid[k // columns, k % columns] for k in range(count)]
 
@@ -462,7 +507,7 @@ def _headline(figure: Any, text: str) -> None:
 def _labelled(axes: Any, title: str, across: str) -> None:
     axes.set_title(title, loc="left", fontsize=9.5, weight="bold", color=INK)
     axes.set_xlabel(across, fontsize=8.5)
-    axes.tick_params(labelsize=8, length=3, color="#999999")
+    axes.tick_params(which="both", labelsize=8, length=3, color="#999999")
     axes.grid(True, color=FAINT, lw=0.5)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
@@ -478,9 +523,13 @@ def _roomy(axes: Any, values: Any) -> None:
     if not finite.size:
         return
     low, high = float(finite.min()), float(finite.max())
-    margin = max(0.08 * (high - low), 1e-3 * max(abs(low), abs(high)), 1e-12)
+    margin = _margin(low, high)
     axes.set_ylim(low - margin, high + margin)
     axes.ticklabel_format(axis="y", useOffset=False)
+
+
+def _margin(low: float, high: float) -> float:
+    return max(0.08 * (high - low), 1e-3 * max(abs(low), abs(high)), 1e-12)
 
 
 def _legend(axes: Any, columns: int = 1) -> None:

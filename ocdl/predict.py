@@ -14,16 +14,15 @@ from ocdl.sweeps import Sweeper
 
 
 def predict(problem: SelectionProblem, grid: Grid, solution: Solution, initial: Any = None) -> xr.DataArray:
-    """h(O) of the network ``solution`` for ``initial`` (S', M), or a function of the nodes; by default the problem's own.
+    """h(O) of the network ``solution`` for ``initial`` (S', M), or a function of the nodes.
 
-    Dimensions (sample, y), or (sample, output) behind a readout of K outputs.
+    By default the problem's own samples. Dimensions (sample, y), or (sample, output) behind a readout of K outputs.
     """
     if set(solution.controls) != {"a", "b"}:
-        raise InvalidInput(
-            f"predict(solution=<{solution.method}>): it has controls {sorted(solution.controls)}, not a, b."
-        )
+        raise InvalidInput(f"predict: a solution with controls a and b is needed; got {sorted(solution.controls)}.")
     asked = problem if initial is None else problem.replace(initial=initial, target=0.0, weights=None)
-    statement, layout = asked.discretise(grid.width), asked.discretise(grid.width).layout
+    statement = asked.discretise(grid.width)
+    layout = statement.layout
     assert layout is not None
     u = statement.pack(**{name: array.values for name, array in solution.controls.items()})
     p = layout.pack(layout.parameters, {name: array.values for name, array in solution.parameters.items()}, ())

@@ -77,13 +77,14 @@ class ControlProblem:
     velocity_box: VelocityBox | None = None
 
     def __post_init__(self) -> None:
+        set_ = object.__setattr__
         check_horizon(self.horizon)
+        set_(self, "horizon", float(self.horizon))
         if not isinstance(self.bounds, Box):
             raise InvalidInput(f"bounds={self.bounds!r}: give an instance such as ocdl.Box(u=(-1, 1)).")
         x0 = finite_array("initial", self.initial)
         if x0.ndim not in (1, 2) or x0.size == 0:
             raise InvalidInput(f"initial: shape (n,) for one sample or (S, n) for S is needed; got {x0.shape}.")
-        set_ = object.__setattr__
         set_(self, "initial", np.atleast_2d(x0))
         for name in ("controls", "parameters"):
             set_(self, name, _names(name, getattr(self, name)))

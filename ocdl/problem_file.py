@@ -1,4 +1,4 @@
-"""A problem file: a trusted Python script with ``problem()`` and, where it likes, ``grid()`` and ``methods()``."""
+"""A problem file: a trusted script with ``problem()`` and, where it likes, ``grid()``, ``methods()``, ``start()``."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ from ocdl.width import Midpoint, TensorProduct, Width, intervals
 
 @dataclass(frozen=True, eq=False)
 class ProblemFile:
-    """What a file states; ``methods`` is None where it has no ``methods()``."""
+    """What a file states; ``methods`` and ``start`` are None where it has no such function."""
 
     path: Path
     problem: Problem
     grid: Grid | DepthScheme
     methods: list[Method] | None
+    start: Any
     default_grid: bool
 
     @contextmanager
@@ -56,7 +57,8 @@ def read_problem_file(path: str | Path, parameters: dict[str, Any]) -> ProblemFi
         own_grid = getattr(module, "grid", None)
         grid = own_grid() if own_grid is not None else default_grid(problem)
         methods = module.methods() if hasattr(module, "methods") else None
-    return ProblemFile(path, problem, grid, _checked_methods(path, methods), own_grid is None)
+        start = module.start() if hasattr(module, "start") else None
+    return ProblemFile(path, problem, grid, _checked_methods(path, methods), start, own_grid is None)
 
 
 def default_grid(problem: Problem) -> Grid | DepthScheme:
@@ -109,7 +111,9 @@ def _problem(path: Path, module: ModuleType, parameters: dict[str, Any]) -> Prob
         inspect.signature(function).bind(**parameters)
     except TypeError as error:
         accepted = ", ".join(inspect.signature(function).parameters) or "none"
-        raise InvalidInput(f"{path}: problem({_written(parameters)}): {error}; its parameters are: {accepted}.") from None
+        raise InvalidInput(
+            f"{path}: problem({_written(parameters)}): {error}; its parameters are: {accepted}."
+        ) from None
     problem = function(**parameters)
     if not isinstance(problem, (SelectionProblem, ControlProblem)):
         raise InvalidInput(f"{path}: problem() must return a SelectionProblem or a ControlProblem; got {problem!r}.")
@@ -151,9 +155,13 @@ def _blamed(path: Path) -> Iterator[None]:
         raise InvalidInput(f"{where}: {said}") from error
 
 
-def _place(path: Path, error: BaseException) -> str:
-    """``file, line n`` of the innermost line of the file that the error went through, or nothing."""
+def _place(path: Path, error: BaseException | None) -> str:
+    """``file, line n`` of the innermost line of the file that the error, or one behind it, went through; or nothing."""
     if isinstance(error, SyntaxError) and error.filename == str(path):
         return f"{path}, line {error.lineno}"
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    return f"{path}, line {lines[-1]}" if lines else ""
+    while error is not None:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        if lines:
+            return f"{path}, line {lines[-1]}"
+        error = error.__cause__ or error.__context__
+    return ""

@@ -212,8 +212,7 @@ class _Output:
         if readout is None:
             return np.zeros(0), np.zeros(0)
         K = self.weights.size
-        named = Box(weight=readout.weight, bias=readout.bias)
-        (wl, wu), (bl, bu) = named.interval("weight", (K, M)), named.interval("bias", (K,))
+        (wl, wu), (bl, bu) = readout.box.interval("weight", (K, M)), readout.box.interval("bias", (K,))
         return np.concatenate([wl.ravel(), bl]), np.concatenate([wu.ravel(), bu])
 
 

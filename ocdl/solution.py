@@ -12,6 +12,8 @@ from ocdl.errors import InvalidInput
 from ocdl.method import Status
 
 FORMAT = "ocdl solution 1"
+ATTRIBUTES = ("method", "status", "detail", "seconds", "cost", "gap", "gap_is_exact", "feasibility")
+GROUPS = ("nodes", "layers", "stages")
 
 
 class Solution:
@@ -144,7 +146,14 @@ class Solution:
     # -- files ------------------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
-        """Write everything to a netCDF file (groups nodes, layers, stages, ...)."""
+        """Write everything to a netCDF file (groups nodes, layers, stages, ...).
+
+        Raises InvalidInput where the directory of ``path`` does not exist or ``path`` is one.
+        """
+        if Path(path).is_dir():
+            raise InvalidInput(f"save({str(path)!r}): this is a directory; the name of a file is needed.")
+        if not Path(path).parent.is_dir():
+            raise InvalidInput(f"save({str(path)!r}): there is no directory {str(Path(path).parent)!r}.")
         self.tree.to_netcdf(path, engine="netcdf4")
 
 
@@ -181,4 +190,9 @@ def load(path: str | Path) -> Solution:
     if tree.attrs.get("format") != FORMAT:
         found = tree.attrs.get("format", "no such mark")
         raise InvalidInput(f"load({str(path)!r}): a file marked {FORMAT!r} is needed; this one has {found!r}.")
+    missing = sorted({*ATTRIBUTES} - tree.attrs.keys()) + [name for name in GROUPS if name not in tree.children]
+    if missing:
+        raise InvalidInput(f"load({str(path)!r}): the file is damaged: it has no {', '.join(missing)}.")
+    if tree.attrs["status"] not in Status.__members__:
+        raise InvalidInput(f"load({str(path)!r}): the file has the status {tree.attrs['status']!r}, which is unknown.")
     return Solution(tree)

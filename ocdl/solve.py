@@ -15,6 +15,7 @@ from ocdl.problem import ControlProblem
 from ocdl.selection import Grid, SelectionProblem
 from ocdl.solution import Solution
 from ocdl.start import make_start
+from ocdl.sweeps import SweepFailed
 
 Problem = SelectionProblem | ControlProblem
 OnFailure = Literal["raise", "warn", "return"]
@@ -48,9 +49,12 @@ def solve(
     control_problem, depth = discretised(problem, grid)
     beginning = make_start(control_problem, depth, start, seed)
     clock = time.perf_counter()
-    outcome = method.solve(control_problem, depth, beginning, progress=progress)
-    seconds = time.perf_counter() - clock
-    solution = judged(control_problem, depth, outcome, method=method.name, seconds=seconds)
+    try:
+        outcome = method.solve(control_problem, depth, beginning, progress=progress)
+        seconds = time.perf_counter() - clock
+        solution = judged(control_problem, depth, outcome, method=method.name, seconds=seconds)
+    except SweepFailed as error:  # no state, so that there is nothing to return
+        raise SolveFailed(f"{method.name}: {error}") from error
     if outcome.status.failed and on_failure != "return":
         message = f"{method.name}: {outcome.status.value} {outcome.detail}".strip()
         if on_failure == "raise":

@@ -1,8 +1,9 @@
 """Handwritten digits, 0 against 8, as functions on Y = [0, 1]².
 
-∂t f = tanh(a − ∫ b f dz) with f_I the image averaged over 4 × 4 cells, ten Euler layers, T = 1, twenty training images,
-prediction h(O) with O = ∫ W f(z,T) dz + μ and logistic h, J = mean ½ (h(O) − c)² + (λ/2) (|a|² + |b|² + |W|² + |μ|²) in L²,
-|a|, |b| ≤ 5 and |W|, |μ| ≤ 20. The data are scikit-learn's.
+∂t f = tanh(a − ∫ b f dz) with f_I the image averaged over 4 × 4 cells, ten Euler layers, T = 1, twenty training
+images, prediction h(O) with O = ∫ W f(z,T) dz + μ and logistic h,
+J = mean ½ (h(O) − c)² + (λ/2) (|a|² + |b|² + |W|² + |μ|²) in L²,  |a|, |b| ≤ 5 and |W|, |μ| ≤ 20.
+The data are scikit-learn's.
 Source: Liu and Markowich, sections 2.3 and 2.4.
 """
 

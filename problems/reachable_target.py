@@ -3,8 +3,9 @@
 ∂t f = tanh(a − ∫ b f dz),  T = 1,  f_I = 0.3 + ½ sin 2πy,  f̃ = 0.2 + 0.6 cos 2πy,
 J = ½ ∫ (f(y,T) − f̃)² dy + (λ/2) (∫∫ a² dy dt + ∫∫∫ b² dz dy dt), no box.
 
-Without λ the least cost is 0, the costate vanishes and the maximum principle says nothing (Liu and Markowich, remark 4.1). With λ > 0 the
-controls of least norm are singled out: with pre-activation s = a − ∫ b f they are a = s/(1 + ∫f²), b = −s f/(1 + ∫f²).
+Without λ the least cost is 0, the costate vanishes and the maximum principle says nothing (Liu and Markowich,
+remark 4.1). With λ > 0 the controls of least norm are singled out: with pre-activation s = a − ∫ b f they are
+a = s/(1 + ∫f²), b = −s f/(1 + ∫f²).
 """
 
 import numpy as np

@@ -2,7 +2,8 @@
 
 x' = (1 − y²) x − y + u,  y' = x,  −0.75 ≤ u ≤ 1,  T = 10,  x(0) = 0, y(0) = 1,  J = ∫ x² + y² + u² dt.
 
-Source: the optimal control example of CasADi (Andersson et al., Math. Program. Comput. 11, 2019), here without its path constraint.
+Source: the optimal control example of CasADi (Andersson et al., Math. Program. Comput. 11, 2019), here without its
+path constraint.
 """
 
 import ocdl

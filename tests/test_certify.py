@@ -40,10 +40,6 @@ def problem():
 
 
 @pytest.fixture(scope="module")
-def problem(self):
-    return self.statement.discretise(ocdl.Midpoint(5))
-
-@pytest.fixture(scope="class")
 def reference(problem):
     """Cost and costates from scipy at 1e-12: state forward, costate backward."""
     w, x0, target = problem.state_metric, problem.x0[0], np.asarray(problem.data)[0]
@@ -147,6 +143,32 @@ def test_a_pointwise_minimum_of_one_control_is_seen_in_the_gap():
         assert worse.gap == pytest.approx(2.0 * 0.25, rel=1e-9) and not worse.gap_is_exact
 
 
+def test_gradients_are_divided_by_the_metric_of_depth_and_width():
+    """By definition: dJ/da_ki = h_k w_i g_a(y_i), dJ/db_kij = h_k w_i w_j g_b, dJ/dW_j = w_j g_W, dJ/dμ = g_μ."""
+    problem = selection(readout=ocdl.Readout(), target=0.9).discretise(ocdl.GaussLegendre(3))
+    scheme = ocdl.Kutta4([0.1, 0.6, 0.3])
+    g = np.random.default_rng(2)
+    u, p = g.uniform(-1, 1, (3, problem.m)), g.uniform(-1, 1, problem.P)
+    raw, found = certify(problem, scheme, u, p).adjoint, fixed(problem, scheme, u, p).gradient
+    h, w = np.array([0.1, 0.6, 0.3])[:, None], problem.state_metric
+    np.testing.assert_allclose(h * w * found["a"].values, raw.gradient_u[:, :3], rtol=1e-12)
+    in_b = h[:, :, None] * np.outer(w, w) * found["b"].values
+    np.testing.assert_allclose(in_b.reshape(3, -1), raw.gradient_u[:, 3:], rtol=1e-12)
+    np.testing.assert_allclose(w * found["W"].values[0], raw.gradient_p[:3], rtol=1e-12)
+    np.testing.assert_allclose(found["mu"].values, raw.gradient_p[3:], rtol=1e-12)
+
+
+def test_nothing_changes_scale_when_the_depth_is_refined():
+    problem, found = selection().discretise(ocdl.Midpoint(3)), []
+    u = np.random.default_rng(3).uniform(-1, 1, (4, problem.m))
+    for cut in (4, 8, 16):
+        solution = fixed(problem, ocdl.ImprovedEuler(4 * cut), np.repeat(u, cut, axis=0))
+        first = solution.gradient["b"].values[::cut]  # the layers that begin where the coarse ones do
+        found.append((solution.gap, solution.cost, solution.costate.values[::cut], first))
+    for coarse, middle, fine in zip(*found, strict=True):
+        assert np.max(np.abs(fine - middle)) < 0.7 * np.max(np.abs(middle - coarse)) < 0.05 * np.max(np.abs(fine))
+
+
 def test_feasibility_is_the_largest_violation():
     problem = rich(1)
     scheme = ocdl.ExplicitEuler(2)
@@ -166,3 +188,26 @@ def test_labels_and_signs_of_a_solution():
     np.testing.assert_array_equal(solution.r, -solution.costate)
     # at t = T the costate function is f − target
     np.testing.assert_allclose(solution.costate[-1, 0], solution.state[-1, 0] - problem.data[0], rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: certify(rich(1), ocdl.Kutta4(2), np.zeros((3, 2)), np.zeros(2)), ["u=...", "(2, 2)", "(3, 2)"]),
+        (lambda: certify(rich(1), ocdl.Kutta4(2), np.zeros((2, 2)).T[:1], np.zeros(2)), ["u=...", "(1, 2)"]),
+        (lambda: certify(rich(1), ocdl.Kutta4(2), [["a", "b"]] * 2, np.zeros(2)), ["u=...", "text"]),
+        (lambda: certify(rich(1), ocdl.Kutta4(2), np.zeros((2, 2)), None), ["p=...", "NoneType"]),
+        (lambda: certify(rich(1), ocdl.Kutta4(2), np.zeros((2, 2)), 1.0), ["p=...", "(2,)", "()"]),
+        (lambda: certify(selection(), ocdl.Kutta4(2), 0, 0), ["SelectionProblem", "ControlProblem", "discretise"]),
+        (lambda: certify(rich(1), 50, 0, 0), ["int", "depth scheme"]),
+    ],
+)
+def test_wrong_controls_are_named(make, said):
+    with pytest.raises(ocdl.InvalidInput) as caught:
+        make()
+    assert all(part in str(caught.value) for part in said), str(caught.value)
+
+
+def test_lists_of_numbers_are_controls():
+    listed = certify(rich(1), ocdl.Kutta4(2), [[0, 1], [1, 0]], [0, 1])
+    assert listed.cost == certify(rich(1), ocdl.Kutta4(2), np.array([[0.0, 1], [1, 0]]), np.array([0.0, 1])).cost

@@ -89,8 +89,9 @@ def test_a_layer_counts_its_stages_with_their_weights():
     """H over all stages of a layer, weights in ω and Λ: the effort is counted with the sum of the weights."""
     problem = scalar(effort=lambda u: u[0] ** 2, running=lambda x: x[0])
     law = Hamiltonian(problem)
-    x, b = np.array([[0.2], [0.6]]), np.array([0.25, 0.75])
+    x, b = np.array([[0.2], [0.6]]), np.array([0.05, 0.15])  # h b_i of a layer of width 0.2
     costate = b[:, None] * np.array([[1.0], [2.0]])
     value, _ = law.value(0.0, x, costate, b, np.array([0.5]), np.zeros(0))
-    stages = [law.value(0.0, x[[i]], np.array([[1.0 + i]]), np.ones(1), np.array([0.5]), np.zeros(0))[0] for i in (0, 1)]
+    one, u, p = np.ones(1), np.array([0.5]), np.zeros(0)
+    stages = [law.value(0.0, x[[i]], np.array([[1.0 + i]]), one, u, p)[0] for i in (0, 1)]
     assert value == pytest.approx(b @ stages, rel=1e-14)

@@ -12,10 +12,26 @@ from test_depth import LAYERS, exact, timed_problem
 
 import ocdl
 from ocdl import sweeps
+from ocdl.depth import DepthScheme, explicit_tableau
 from ocdl.sweeps import Sweeper, SweepFailed
 
 WIDTHS = [0.5, 0.2, 0.6]
-every_scheme = pytest.mark.parametrize("scheme", schemes(layers=WIDTHS, degrees=(1, 2, 3, 4)), ids=name_of)
+
+
+class Ralston3(DepthScheme):
+    """A user's scheme with unlike weights and a zero below the diagonal (Ralston 1962)."""
+
+    tableau = explicit_tableau([[1 / 2], [0.0, 3 / 4]], [2 / 9, 1 / 3, 4 / 9], 3)
+
+
+class ExplicitMidpoint(DepthScheme):
+    """A user's scheme with a stage of weight 0: its stage costate is not defined, its gradient is."""
+
+    tableau = explicit_tableau([[1 / 2]], [0.0, 1.0], 2)
+
+
+OWN = [Ralston3(WIDTHS), ExplicitMidpoint(WIDTHS)]
+every_scheme = pytest.mark.parametrize("scheme", schemes(layers=WIDTHS, degrees=(1, 2, 3, 4)) + OWN, ids=name_of)
 every_small_scheme = pytest.mark.parametrize("scheme", schemes(layers=WIDTHS, degrees=(1, 3)), ids=name_of)
 both_sizes = pytest.mark.parametrize("samples", [1, 3])
 
@@ -59,9 +75,7 @@ def stages_of(rate, tableau, x, t, h, u, p, d):
         unknown, X0, U, P, D = (ca.SX.sym(*a) for a in (("X", n * s), ("x", n), ("u", 2), ("p", 2), ("d", 2)))
         parts = ca.vertsplit(unknown, n)
         rates = [rate(t + tableau.c[i] * h, parts[i], U, P, D) for i in range(s)]
-        residual = [
-            parts[i] - X0 - h * sum(tableau.A[i, j] * rates[j] for j in range(s)) for i in range(s)
-        ]
+        residual = [parts[i] - X0 - h * sum(tableau.A[i, j] * rates[j] for j in range(s)) for i in range(s)]
         equations = {"x": unknown, "p": ca.vertcat(X0, U, P, D), "g": ca.vertcat(*residual)}
         finder = ca.rootfinder("finder", "newton", equations, {"abstol": 1e-14})
         solved = finder(ca.repmat(x, s, 1), ca.vertcat(x, u, p, d))
@@ -280,3 +294,10 @@ def test_stage_equations_without_a_solution_say_where():
     problem = scalar(dynamics=lambda x: 1 + x[0] ** 2, horizon=4.0)
     with pytest.raises(SweepFailed, match=r"stage equations of layer 0 .* Use more layers"):
         Sweeper(problem, ocdl.Radau(2, degree=1)).state(np.zeros((2, 1)), np.zeros(0))
+
+
+def test_a_stage_of_weight_zero_does_not_spoil_the_verdict():
+    problem, scheme = selection().discretise(ocdl.Midpoint(2)), ExplicitMidpoint(4)
+    verdict = ocdl.certify(problem, scheme, np.full((4, problem.m), 0.3), np.zeros(0))
+    assert np.all(np.isnan(verdict.adjoint.stages[:, 0])) and np.all(np.isfinite(verdict.adjoint.stages[:, 1]))
+    assert np.isfinite(verdict.gap) and verdict.gap > 0

@@ -84,7 +84,7 @@ def feet(box: VelocityBox, grid: StateGrid, axis: int, step: float) -> tuple[Arr
     Two arrays of the grid's shape with values in [0, n − 1]; filled slab by slab to bound the memory.
     """
     slow, fast = (np.empty(grid.shape) for _ in range(2))
-    substeps = max(2, math.ceil(fastest_speeds(box, grid)[axis] * step / grid.spacing[axis]))
+    substeps = max(1, math.ceil(fastest_speeds(box, grid)[axis] * step / grid.spacing[axis]))
     origin, dx, last = grid.axes[axis][0], grid.spacing[axis], grid.axes[axis].size - 1
     for part in slabs(grid.shape):
         axes = _open_mesh(grid, part)

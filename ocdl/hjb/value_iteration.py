@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from ocdl.depth import DepthScheme, Kutta4
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.hjb.checkpoint import Checkpoint, fingerprint
-from ocdl.hjb.flows import fastest_speeds, feet, slabs
+from ocdl.hjb.flows import fastest_speeds
 from ocdl.hjb.grid import (
     DEFAULT_NODES,
     FEWEST_NODES,
@@ -34,7 +34,9 @@ from ocdl.hjb.grid import (
     readable_bytes,
 )
 from ocdl.hjb.reach import enclosure
-from ocdl.hjb.sweeps import INTERPOLATIONS, numba_available, sweep
+from ocdl.hjb.split import Scheme, SplitFlow
+from ocdl.hjb.sweeps import INTERPOLATIONS, numba_available
+from ocdl.hjb.upwind import DERIVATIVES, Upwind
 from ocdl.hjb.value_function import FEEDBACKS, ValueFunction
 from ocdl.method import Method, Outcome, Start, Status
 from ocdl.problem import ControlProblem
@@ -44,7 +46,7 @@ from ocdl.velocity_box import VelocityBox
 
 Array = NDArray[np.float64]
 
-SCHEMES = tuple(INTERPOLATIONS)
+SCHEMES = (*INTERPOLATIONS, *DERIVATIVES)
 KERNELS = ("auto", "numpy", "numba")
 
 
@@ -74,10 +76,12 @@ class ValueIteration(Method):
         reachable from the initial one (comparison equations), widened by a tenth of the nodes (3 to 24
         cells) on each side. Flows that leave a domain are stopped at its edge, so V is wrong near the edge of a domain
         that does not hold the reachable states.
-    scheme: interpolation of the split semi-Lagrangian scheme: ``"weno"`` (four points, high order where V is
-        smooth) or ``"linear"`` (monotone, first order).
+    scheme: the split semi-Lagrangian scheme with ``"weno"`` (four points, high order where V is smooth) or
+        ``"linear"`` interpolation (monotone, first order); or, independent of it, Godunov's ``"upwind"`` scheme
+        (monotone, first order), ``"upwind-weno3"`` or ``"upwind-weno5"`` (numpy only).
     courant: cells the fastest flow crosses in one step; by default 2 for two neurons and 1 above; one neuron takes
-        32 steps, because without splitting fewer interpolations are better ones.
+        16 steps, because without splitting fewer interpolations are better ones. For the upwind schemes, which are
+        stable below about 1, the cells crossed along all axes together, by default 0.6.
     steps: the number of steps, instead of ``courant``.
     depths: where V is kept for queries, rounded to steps; by default every step, or as many as memory_limit allows.
     kernels: ``"numba"``, ``"numpy"``, or ``"auto"``: numba where it is installed.
@@ -108,6 +112,10 @@ class ValueIteration(Method):
                 raise InvalidInput(f"ValueIteration({name}={value!r}): {name} is a positive number.")
         if self.steps is not None and not (_is_whole(self.steps) and self.steps >= 1):
             raise InvalidInput(f"ValueIteration(steps={self.steps!r}): steps is a positive whole number.")
+        if self.kernels == "numba" and self.scheme in DERIVATIVES:
+            raise NotSupported(
+                f"ValueIteration(scheme={self.scheme!r}, kernels='numba'): this scheme has numpy kernels."
+            )
         if self.kernels == "numba" and not numba_available():
             raise NotSupported("ValueIteration(kernels='numba'): numba is not installed; pip install 'ocdl[fast]'.")
 
@@ -150,7 +158,7 @@ class ValueIteration(Method):
         box = _supported(problem)
         M = box.width
         shape = self._shape(M)
-        arrays = 2 + 2 * M
+        arrays = 2 * M + (2 if self.scheme in INTERPOLATIONS else 8)
         self._check_memory(shape, bytes_needed(shape, 2, arrays))
         grid = StateGrid(
             tuple(
@@ -165,7 +173,8 @@ class ValueIteration(Method):
         stored = self._stored(problem.horizon, steps, shape, arrays)
         memory = bytes_needed(shape, len(stored), arrays)
         self._check_memory(shape, memory)
-        kernels = ("numba" if numba_available() else "numpy") if self.kernels == "auto" else self.kernels
+        fast = numba_available() and self.scheme in INTERPOLATIONS
+        kernels = ("numba" if fast else "numpy") if self.kernels == "auto" else self.kernels
         return Plan(grid, steps, stored, kernels, memory)
 
     # -- the march -------------------------------------------------------------------------------
@@ -181,15 +190,12 @@ class ValueIteration(Method):
         saved = Checkpoint(self.checkpoint, mark, self.checkpoint_seconds)
         done = saved.resume(value, table)
         step = problem.horizon / plan.steps
-        out = np.empty_like(value)
         try:
-            feet_of = [feet(box, grid, axis, step) for axis in range(box.width)] if done < plan.steps else []
+            scheme = self._scheme(box, plan, step) if done < plan.steps else None
             with progress_bar(f"value iteration, {plan}", plan.steps, progress=progress) as bar:
                 bar.update(done)
-                while done < plan.steps:
-                    for axis in range(box.width) if done % 2 == 0 else reversed(range(box.width)):
-                        sweep(value, feet_of[axis], axis, out, interpolation=self.scheme, kernels=plan.kernels)
-                        value, out = out, value
+                while scheme is not None and done < plan.steps:
+                    value = scheme.advance(value, done)
                     done += 1
                     if plan.steps - done in row:
                         table[row[plan.steps - done]] = value
@@ -202,9 +208,14 @@ class ValueIteration(Method):
         t[-1] = problem.horizon
         return t, table[first:], done == plan.steps
 
+    def _scheme(self, box: VelocityBox, plan: Plan, step: float) -> Scheme:
+        if self.scheme in INTERPOLATIONS:
+            return SplitFlow(box, plan.grid, step, self.scheme, plan.kernels)
+        return Upwind(box, plan.grid, step, self.scheme)
+
     def _value_function(self, problem: ControlProblem, plan: Plan, t: Array, values: Array) -> ValueFunction:
         return ValueFunction(
-            problem, plan.grid, t, values, 1 if self.scheme == "linear" else 3, problem.horizon / plan.steps
+            problem, plan.grid, t, values, 1 if self.scheme in ("linear", "upwind") else 3, problem.horizon / plan.steps
         )
 
     def _labelled(self, value: ValueFunction, plan: Plan) -> xr.DataArray:
@@ -245,11 +256,13 @@ class ValueIteration(Method):
         """Even, so that the splitting error of the two orders cancels; at least four."""
         if self.steps is not None:
             return int(self.steps)
-        if self.courant is None and box.width == 1:
-            return 32
+        if self.courant is None and box.width == 1 and self.scheme in INTERPOLATIONS:
+            return 16
+        crossed = horizon * fastest_speeds(box, grid) / grid.spacing
+        if self.scheme in DERIVATIVES:
+            return max(4, math.ceil(float(np.sum(crossed)) / (self.courant or 0.6)))
         courant = self.courant or (2.0 if box.width == 2 else 1.0)
-        crossed = horizon * float(np.max(fastest_speeds(box, grid) / grid.spacing))
-        return max(4, 2 * math.ceil(crossed / (2.0 * courant)))
+        return max(4, 2 * math.ceil(float(np.max(crossed)) / (2.0 * courant)))
 
     def _stored(self, horizon: float, steps: int, shape: tuple[int, ...], arrays: int) -> tuple[int, ...]:
         if self.depths is None:
@@ -267,7 +280,7 @@ class ValueIteration(Method):
         if needed <= self.memory_limit:
             return
         M = len(shape)
-        fits = int((self.memory_limit / (8 * (4 + 2 * M))) ** (1.0 / M))
+        fits = int((self.memory_limit / (needed / math.prod(shape))) ** (1.0 / M))
         fits -= 1 - fits % 2
         advice = (
             f"{fits} nodes per axis fit"
@@ -311,11 +324,16 @@ class _Layers:
         return self._sweepers[width].state(u[None], np.zeros(self._problem.P), x[None]).x[-1, 0]
 
 
-def terminal_values(problem: ControlProblem, grid: StateGrid) -> Array:
-    """The terminal loss at every node, slab by slab."""
+def terminal_values(problem: ControlProblem, grid: StateGrid, block: int = 4096) -> Array:
+    """The terminal loss at every node, in blocks of one size, for which CasADi builds one function."""
     values = np.empty(grid.shape)
-    for part in slabs(grid.shape):
-        values[part] = problem.terminal_loss(grid.states(part))
+    flat, shape = values.reshape(-1), grid.shape
+    size = min(block, flat.size)
+    for k in range(0, flat.size, size):
+        first = min(k, flat.size - size)  # the last block overlaps
+        index = np.unravel_index(np.arange(first, first + size), shape)
+        states = np.stack([axis[i] for axis, i in zip(grid.axes, index, strict=True)], axis=-1)
+        flat[first : first + size] = problem.terminal_loss(states)
     return values
 
 

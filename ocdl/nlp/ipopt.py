@@ -37,12 +37,16 @@ STATUS = {
 }
 
 
+HISTORY = {"obj": "cost", "inf_pr": "infeasibility", "inf_du": "dual_infeasibility", "mu": "mu"}
+
+
 @dataclass(frozen=True)
 class Ipopt(Method):
     """Direct collocation (or Runge–Kutta transcription) solved by IPOPT with exact, assembled second derivatives.
 
     tolerance: IPOPT's ``tol``, on the scaled optimality conditions. max_iterations: its ``max_iter``.
-    verbose: show IPOPT's own log. options: IPOPT's options passed through verbatim, e.g. ``{"mu_strategy": "adaptive"}``.
+    verbose: show IPOPT's own log.
+    options: IPOPT's options passed through verbatim, e.g. ``{"mu_strategy": "adaptive"}``.
     Source: Wächter and Biegler, Math. Program. 106 (2006).
     """
 
@@ -111,16 +115,7 @@ class Ipopt(Method):
         u, p = transcription.controls(w)
         costate, stage_costate = transcription.costates(w, multipliers)
         iterations = stats.get("iterations", {})
-        history = {
-            ours: list(map(float, iterations[theirs]))
-            for theirs, ours in (
-                ("obj", "cost"),
-                ("inf_pr", "infeasibility"),
-                ("inf_du", "dual_infeasibility"),
-                ("mu", "mu"),
-            )
-            if theirs in iterations
-        }
+        history = {ours: list(map(float, iterations[own])) for own, ours in HISTORY.items() if own in iterations}
         return Outcome(
             u,
             p,

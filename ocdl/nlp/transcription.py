@@ -31,7 +31,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """Where everything lies in w, layer after layer: x (N+1, S, n), u (N, m), X (N, S, own stages, n), z (N, S, s, q), p (P,)."""
+    """Where everything lies in w, layer after layer.
+
+    x (N+1, S, n), u (N, m), X (N, S, own stages, n), z (N, S, s, q), p (P,).
+    """
 
     x: Indices
     u: Indices

@@ -45,6 +45,23 @@ class Iterate:
         """max |r(y, t)| over width, depth and samples, in function space."""
         return float(np.max(np.abs(self.adjoint.costate / np.asarray(self.ground.problem.state_metric))))
 
+    @property
+    def parameter_gain(self) -> float:
+        """What a unit projected gradient step in the parameters would gain to first order."""
+        metric, box = self.ground.metric[1], self.ground.problem.parameter_box
+        return _projected_gain(self.p, self.adjoint.gradient_p, metric, box)
+
+    @property
+    def control_gain(self) -> float:
+        """The same for the controls; zero where J is stationary in them."""
+        metric, box = self.ground.metric[0], self.ground.problem.control_box
+        return _projected_gain(self.u, self.adjoint.gradient_u, metric, box)
+
+
+def _projected_gain(values: Array, gradient: Array, metric: Array, box: tuple[Array, Array]) -> float:
+    """⟨g, v − Π(v − g/metric)⟩ ≥ 0."""
+    return float(np.sum(gradient * (values - np.clip(values - gradient / metric, *box))))
+
 
 class Ground:
     """What one solve stands on: the sweeps and the Hamiltonian of one problem on one depth scheme.

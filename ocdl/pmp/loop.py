@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,8 @@ class Proposal(Protocol):
     """What an update proposes at one iterate.
 
     ``gap`` ≥ 0 measures how far the iterate is from an extremal; ``trial(size)`` follows the proposal as far as
-    ``size`` ∈ (0, ``largest``]; None where ``size`` is too small to change anything.
+    ``size`` ∈ (0, ``largest``]; None where ``size`` is too small to change anything. ``suggested``: a size to try
+    first, None where the update has no opinion.
     """
 
     @property
@@ -44,6 +45,9 @@ class Proposal(Protocol):
 
     @property
     def largest(self) -> float: ...
+
+    @property
+    def suggested(self) -> float | None: ...
 
     def trial(self, size: float) -> Trial | None: ...
 
@@ -65,7 +69,7 @@ class Moved:
 class Move(Protocol):
     """From an iterate along a proposal to the next iterate, or None where no step is acceptable."""
 
-    def __call__(self, iterate: Iterate, proposal: Proposal) -> Moved | None: ...
+    def __call__(self, iterate: Iterate, proposal: Any) -> Moved | None: ...
 
 
 def descend(
@@ -138,6 +142,9 @@ def _extremal(iterate: Iterate, gap: float) -> tuple[Status, str]:
 def _stalled(iterate: Iterate, gap: float, tolerance: float) -> tuple[Status, str]:
     if costate_vanishes(iterate):
         return _extremal(iterate, gap)
+    first_order = iterate.control_gain + iterate.parameter_gain
+    if first_order <= tolerance:
+        return Status.ACCEPTABLE, f"J is stationary to {first_order:.1e}; gap {gap:.1e} stays on layers of this width."
     return Status.STALLED, f"Gap {gap:.1e}, asked for {tolerance:.1e}; {iterate.ground.sweeps} sweeps."
 
 

@@ -32,8 +32,8 @@ class FullStep:
 class Armijo:
     """The largest tried size whose decrease is at least ``sufficient`` times the predicted one.
 
-    Starts from the last accepted size times ``grow`` (at most the largest) and shrinks it by ``shrink``; a sweep
-    that fails is a step too long. Gives up where less than ``least`` times the gap is left to gain.
+    Starts from the size that the proposal suggests, else from the last accepted one times ``grow``, and shrinks it by
+    ``shrink``; a sweep that fails is a step too long. Gives up where less than ``least`` times the gap is left to gain.
     """
 
     def __init__(self, *, size: float, sufficient: float, shrink: float, grow: float, least: float = 0.0) -> None:
@@ -41,7 +41,7 @@ class Armijo:
         self.least = least
 
     def __call__(self, iterate: Iterate, proposal: Proposal) -> Moved | None:
-        size = min(self.size, proposal.largest)
+        size = min(self.size if proposal.suggested is None else proposal.suggested, proposal.largest)
         while (trial := proposal.trial(size)) is not None and trial.predicted >= self.least * proposal.gap:
             try:
                 following = iterate.ground.at(trial.u, trial.p)

@@ -32,7 +32,9 @@ class NeedleSteps(Method):
     tolerance: for the gap on layers, in units of the cost. max_iterations: needle steps and rounds of polish together.
     polish: without it the method ends where no needle is accepted. polish_iterations, memory: of one L-BFGS-B round.
 
-    Ends in CONVERGED, REACHABLE (r ≡ 0: many controls are optimal), STALLED, ITERATION_LIMIT or INTERRUPTED.
+    On layers of finite width the maximum principle is exact for one sample and one stage only. Otherwise J may be
+    stationary, no needle lower it, and a gap that vanishes with the layers' width stay: ACCEPTABLE.
+    Other ends: CONVERGED, REACHABLE (r ≡ 0: many controls are optimal), STALLED, ITERATION_LIMIT, INTERRUPTED.
     """
 
     max_iterations: int = 200

@@ -12,7 +12,7 @@ Otherwise a needle is a whole layer, found by local minimisation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -42,6 +42,7 @@ class Needles:
     measure: Array
     group: NDArray[np.intp]
     largest: float = 1.0
+    suggested: float | None = None
 
     @cached_property
     def gains(self) -> Array:
@@ -51,7 +52,7 @@ class Needles:
     @cached_property
     def gap(self) -> float:
         """Σ_k h_k ΔH_k, plus what a unit projected gradient step in the trained parameters would gain."""
-        return float(self.gains.sum()) + _parameter_gap(self.iterate)
+        return float(self.gains.sum()) + self.iterate.parameter_gain
 
     @cached_property
     def _order(self) -> NDArray[np.intp]:
@@ -74,18 +75,30 @@ class Needles:
 
 
 def needles(iterate: Iterate) -> Needles:
-    """The needles at ``iterate``: in closed form where the problem has one, else by L-BFGS-B layer by layer."""
-    return _bang_bang(iterate) if iterate.ground.law.closed_form else _layerwise(iterate)
+    """The needles at ``iterate``: in closed form where the problem has one, else by local minimisation.
+
+    For several stages points from the controls in force towards the vertex along −∇H are candidates too: where f
+    or r change sign within a layer, its best control is no vertex.
+    """
+    if not iterate.ground.law.closed_form:
+        return _layerwise(iterate)
+    several = iterate.ground.sweeper.tableau.stages > 1
+    return _best_of(iterate, [*_syntheses(iterate), *(_towards_vertex(iterate) if several else [])])
 
 
-def _bang_bang(iterate: Iterate) -> Needles:
-    """Per neuron the best of the controls in force and of the candidates; where r = 0 the controls in force stay."""
+def syntheses(iterate: Iterate) -> Needles:
+    """The bang-bang synthesis as printed, layer by layer and neuron by neuron."""
+    return _best_of(iterate, _syntheses(iterate)) if iterate.ground.law.closed_form else _layerwise(iterate)
+
+
+def _best_of(iterate: Iterate, candidates: Iterable[Array]) -> Needles:
+    """Per neuron the best of the controls in force and of ``candidates``; where r = 0 the controls in force stay."""
     ground = iterate.ground
     M = ground.problem.n
     group = np.concatenate([np.arange(M), np.repeat(np.arange(M), M)])
     best = iterate.u
     in_force = least = _neuron_hamiltonian(iterate, best)
-    for candidate in _candidates(iterate):
+    for candidate in candidates:
         value = _neuron_hamiltonian(iterate, candidate)
         best = np.where((value < least)[:, group], candidate, best)
         least = np.minimum(value, least)
@@ -93,20 +106,20 @@ def _bang_bang(iterate: Iterate) -> Needles:
     return Needles(iterate, best, in_force - least, measure, group)
 
 
-def _candidates(iterate: Iterate) -> Iterator[Array]:
-    """The synthesis at every stage; for several stages, where the best is no vertex when f or r change sign in a layer,
-    also points from the controls in force towards the vertex along −∇H.
-    """
+def _syntheses(iterate: Iterate) -> Iterator[Array]:
+    """The bang-bang controls at each stage in turn."""
     problem, b = iterate.ground.problem, iterate.ground.sweeper.tableau.b
     assert problem.velocity_box is not None
     for stage in np.flatnonzero(b):
         f, costate = iterate.trajectory.stages[:, stage, 0], iterate.stage_costates[:, stage, 0]
-        controls = problem.velocity_box.synthesis(f, costate)
-        yield problem.pack(a=controls[0], b=controls[1])
-    if b.size > 1:
-        vertex = np.where(iterate.adjoint.gradient_u > 0.0, *problem.control_box)
-        for fraction in FRACTIONS:
-            yield iterate.u + fraction * (vertex - iterate.u)
+        a, kernel = problem.velocity_box.synthesis(f, costate)
+        yield np.clip(problem.pack(a=a, b=kernel), *problem.control_box)
+
+
+def _towards_vertex(iterate: Iterate) -> Iterator[Array]:
+    vertex = np.where(iterate.adjoint.gradient_u > 0.0, *iterate.ground.problem.control_box)
+    for fraction in FRACTIONS:
+        yield iterate.u + fraction * (vertex - iterate.u)
 
 
 def _neuron_hamiltonian(iterate: Iterate, u: Array) -> Array:
@@ -139,12 +152,3 @@ def _layerwise(iterate: Iterate) -> Needles:
         )
     decrease = np.maximum(in_force - least, 0.0)[:, None]
     return Needles(iterate, best, decrease, sweeper.h[:, None].copy(), np.zeros(problem.m, dtype=np.intp))
-
-
-def _parameter_gap(iterate: Iterate) -> float:
-    ground, p = iterate.ground, iterate.p
-    if not p.size:
-        return 0.0
-    gradient = iterate.adjoint.gradient_p
-    moved = np.clip(p - gradient / ground.metric[1], *ground.problem.parameter_box)
-    return float(gradient @ (p - moved))

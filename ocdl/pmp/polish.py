@@ -5,9 +5,9 @@ For one sample of a selection problem these are the reduced controls θ ∈ [−
     a_i = a_c + θ_i a_r,   b_ij = b_c − θ_i v_j b_r,   v = sign f,
 
 in which every attainable velocity has one θ; v is refreshed from round to round. Where a layer has several stages
-v is free in [−1, 1]^M, and at last all controls of the few layers in which f or r change sign. For other problems z are
-all controls and parameters. A variable is scaled by the square root of its quadrature weight, so that L-BFGS-B works
-in the inner product of function space and does not see the grid.
+v is free in [−1, 1]^M, then all controls of the few layers in which f or r change sign are, and at last of all layers.
+For other problems z are all controls and parameters. A variable is scaled by the square root of its quadrature
+weight, so that L-BFGS-B works in the inner product of function space and does not see the grid.
 """
 
 from __future__ import annotations
@@ -113,7 +113,8 @@ class ReducedControls:
     def controls(self, z: Array) -> tuple[Array, Array]:
         theta, v = self._parts(z)
         b = self.b_centre - theta[:, :, None] * v[:, None, :] * self.b_radius
-        return self.problem.pack(a=self.a_centre + theta * self.a_radius, b=b), self.p
+        u = self.problem.pack(a=self.a_centre + theta * self.a_radius, b=b)
+        return np.clip(u, *self.problem.control_box), self.p
 
     def gradient(self, z: Array, in_u: Array, in_p: Array) -> Array:
         theta, v = self._parts(z)
@@ -125,6 +126,14 @@ class ReducedControls:
         return np.append(in_theta, np.einsum("kij,ki->kj", in_b, theta))
 
 
+def all_controls(iterate: Iterate, _: Needles) -> AllControls:
+    return AllControls(iterate)
+
+
+def reduced_controls(iterate: Iterate, _: Needles) -> ReducedControls:
+    return ReducedControls(iterate)
+
+
 def gaining_layers(iterate: Iterate, proposal: Needles) -> AllControls:
     """All controls of the layers that still gain, the others held: where rank one is too little for several stages."""
     gains = proposal.gains.sum(axis=1)
@@ -134,9 +143,10 @@ def gaining_layers(iterate: Iterate, proposal: Needles) -> AllControls:
 def chart_makers(ground: Ground) -> list[ChartMaker]:
     """The coordinates to polish in, one after the other."""
     if ground.problem.P or not ground.law.closed_form:
-        return [lambda iterate, _: AllControls(iterate)]
-    reduced: list[ChartMaker] = [lambda iterate, _: ReducedControls(iterate)]
-    return reduced if ground.sweeper.tableau.stages == 1 else [*reduced, gaining_layers]
+        return [all_controls]
+    if ground.sweeper.tableau.stages == 1:
+        return [reduced_controls]
+    return [reduced_controls, gaining_layers, all_controls]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from ocdl.method import Method, Outcome, Start
 from ocdl.pmp.iterate import Ground
 from ocdl.pmp.loop import descend
 from ocdl.pmp.moves import FullStep
-from ocdl.pmp.needles import needles
+from ocdl.pmp.needles import syntheses
 from ocdl.pmp.options import check_count, check_number
 from ocdl.problem import ControlProblem
 
@@ -47,7 +47,7 @@ class SuccessiveApproximations(Method):
             self.name,
             Ground(problem, depth),
             start,
-            needles,
+            syntheses,
             [FullStep()],
             tolerance=self.tolerance,
             max_iterations=self.max_iterations,

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from hjb_exact import TWO_NEURON_STARTS, errors, one_neuron_value, reachable_interval, selection
 
-import ocdl.hjb.value_iteration as value_iteration
+import ocdl.hjb.split as split
 from ocdl.activations import Arctan, CustomActivation, LeakyReLU, ReLU, Sigmoid, Tanh
 from ocdl.depth import ExplicitEuler, Kutta4, Radau
 from ocdl.errors import InvalidInput, NotSupported
@@ -80,7 +80,7 @@ def test_without_interaction_the_axes_separate():
     f = np.linspace(-1.25, 1.25, 81)  # nodes
     alone = [0.5 * one_neuron_value(f, c, np.tanh, a, (0, 0)) for c in target]
     states = np.stack(np.meshgrid(f, f, indexing="ij"), axis=-1)
-    assert errors(value(states), alone[0][:, None] + alone[1])[0] < 1.5e-4
+    assert errors(value(states), alone[0][:, None] + alone[1])[0] < 2.5e-4
 
 
 @pytest.mark.parametrize(("neurons", "nodes", "tolerance"), [(1, 641, 1e-7), (2, 161, 1e-6), (3, 41, 3e-3)])
@@ -135,6 +135,28 @@ def test_smooth_data_shows_second_order_of_the_splitting():
         return errors(value(np.stack([f, f], axis=1)), exact)[0]
 
     assert np.all(observed_orders([error(n) for n in (41, 81, 161)]) > 1.8)
+
+
+# -- the second scheme ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scheme", "sup_order", "mean_order"),
+    [("upwind", 0.7, 0.8), ("upwind-weno3", 1.0, 1.5), ("upwind-weno5", 1.2, 1.8)],
+)
+def test_upwind_schemes_converge_to_the_exact_value(scheme, sup_order, mean_order):
+    sup, mean = zip(*(one_neuron_errors(n, scheme=scheme) for n in (81, 161, 321)), strict=True)
+    assert np.log2(sup[0] / sup[-1]) / 2 >= sup_order
+    assert np.log2(mean[0] / mean[-1]) / 2 >= mean_order
+
+
+def test_the_two_schemes_agree_on_two_neurons():
+    problem = selection((0.05, 0.2), (0.0, 1.2))
+    tables = [
+        ValueIteration(nodes=81, scheme=s, depths=[0.0]).value_function(problem) for s in ("weno", "upwind-weno5")
+    ]
+    states = np.random.default_rng(3).uniform(-0.2, 0.3, (50, 2))
+    assert np.abs(tables[0](states) - tables[1](states)).max() < 1e-3
 
 
 # -- gradient, feedback, rollouts -----------------------------------------------------------------------
@@ -256,7 +278,7 @@ class Stop:
     """A sweep that is interrupted after a number of calls."""
 
     def __init__(self, calls):
-        self.calls, self.sweep = calls, value_iteration.sweep
+        self.calls, self.sweep = calls, split.sweep
 
     def __call__(self, *args, **options):
         if self.calls == 0:
@@ -271,14 +293,14 @@ def test_an_interrupted_run_resumes_bit_identically(tmp_path, monkeypatch, calls
     path = tmp_path / "run.npz"
     whole = solved(problem, depth, nodes=41)
     with monkeypatch.context() as patch:
-        patch.setattr(value_iteration, "sweep", Stop(calls))
+        patch.setattr(split, "sweep", Stop(calls))
         stopped = solved(problem, depth, nodes=41, checkpoint=path)
     assert stopped.status is Status.INTERRUPTED
     assert np.array_equal(stopped.extras["value"], whole.extras["value"][-stopped.extras["value"].sizes["t"] :])
     resumed = solved(problem, depth, nodes=41, checkpoint=path)
     assert np.array_equal(resumed.extras["value"], whole.extras["value"])
     assert np.array_equal(resumed.u, whole.u)
-    monkeypatch.setattr(value_iteration, "sweep", Stop(0))
+    monkeypatch.setattr(split, "sweep", Stop(0))
     assert solved(problem, depth, nodes=41, checkpoint=path).status is Status.ROLLED_OUT
 
 

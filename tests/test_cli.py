@@ -1,0 +1,393 @@
+"""The command line: what it prints and writes, and how every mistake ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import ocdl
+from ocdl.cli import known_methods, main
+from ocdl.method import Method, Outcome, Status
+from ocdl.report import file_name, kebab
+
+STATEMENT = """
+import os, signal, time
+from dataclasses import dataclass
+import numpy as np
+import ocdl
+from ocdl.method import Method, Outcome, Status
+
+@dataclass(frozen=True)
+class Constant(Method):
+    u: float = 0.0
+    status: Status = Status.CONVERGED
+    claimed: float | None = None
+
+    def solve(self, problem, depth, start, *, progress=None):
+        u = np.full((depth.count, problem.m), self.u)
+        claim = {} if self.claimed is None else {"cost": self.claimed}
+        return Outcome(u, start.p, self.status, claim=claim, history={"cost": [2.0, 1.0]})
+
+class FromStart(Constant):
+    def solve(self, problem, depth, start, *, progress=None):
+        return Outcome(start.u, start.p, self.status)
+
+class Hanging(Constant):
+    def solve(self, problem, depth, start, *, progress=None):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(30)
+        except KeyboardInterrupt:
+            return Outcome(start.u + 0.25, start.p, Status.INTERRUPTED)
+
+def problem(*, horizon=1.0):
+    return ocdl.ControlProblem(dynamics=lambda u: [u[0]], initial=[0.0], horizon=horizon,
+                               terminal=lambda x: (x[0] - 2.0) ** 2, bounds=ocdl.Box(u=(-1, 1)))
+
+def grid():
+    return ocdl.ExplicitEuler(layers=4)
+
+def methods():
+    return [Constant(1.0), Constant(0.5, claimed=float("nan")), FromStart()]
+"""
+
+
+@dataclass(frozen=True)
+class TestOnly(Method):
+    """Lives in the tests, unless a test puts it among ocdl's names."""
+
+    __test__ = False
+
+    def solve(self, problem, depth, start, *, progress=None):
+        return Outcome(np.full((depth.count, problem.m), 0.75), start.p, Status.CONVERGED)
+
+
+@pytest.fixture
+def problem_file(tmp_path):
+    def written(text=STATEMENT, name="statement.py"):
+        path = tmp_path / name
+        path.write_text(textwrap.dedent(text), encoding="utf-8")
+        return str(path)
+
+    return written
+
+
+@pytest.fixture
+def exported(monkeypatch):
+    monkeypatch.setattr(ocdl, "TestOnly", TestOnly, raising=False)
+
+
+@pytest.fixture
+def plain_figures(monkeypatch):
+    """A blank figure, for tests that are about other files."""
+    from matplotlib.figure import Figure
+
+    monkeypatch.setattr("ocdl.report.plot_solution", lambda solution: Figure())
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def refused(result, *words, code=2):
+    """The command ended with a message, not a traceback."""
+    assert result.exit_code == code, result.output
+    assert isinstance(result.exception, SystemExit) and "Traceback" not in result.output
+    said = " ".join(result.stderr.split())
+    assert all(word in said for word in words), said
+
+
+# -- what it does ----------------------------------------------------------------------------------
+
+
+def test_compare_prints_the_table_and_writes_the_results(problem_file, tmp_path):
+    result = run("compare", problem_file(), "--out", tmp_path / "deep" / "out", "--quiet")
+    assert result.exit_code == 0, result.output
+    assert "Constant #2" in result.stdout and "attains the lowest cost, J = 1." in result.stdout
+    files = {path.name for path in (tmp_path / "deep" / "out").iterdir()}
+    assert files == {"constant.nc", "constant-2.nc", "from-start.nc", "comparison.png", "comparison.json"}
+    data = strict(tmp_path / "deep" / "out" / "comparison.json")
+    assert [row["cost"] for row in data["rows"]] == pytest.approx([1.0, 2.25, 4.0])
+    assert data["rows"][1]["claimed"] is None and data["best"] == "Constant"
+    saved = ocdl.load(tmp_path / "deep" / "out" / "constant-2.nc")
+    assert saved.cost == pytest.approx(2.25) and np.all(saved.u.values == 0.5)
+
+
+def test_solve_prints_the_verdict_and_writes_the_results(problem_file, tmp_path):
+    result = run("solve", problem_file(), "--method", "from-start", "--out", tmp_path / "out", "--seed", 3, "--quiet")
+    assert result.exit_code == 0, result.output
+    solution = ocdl.load(tmp_path / "out" / "from-start.nc")
+    assert f"cost J        {solution.cost:.12g}" in result.stdout and "ExplicitEuler(layers=4)" in result.stdout
+    assert np.unique(solution.u.values).size == 4  # random controls
+    data = strict(tmp_path / "out" / "from-start.json")
+    assert data["cost"] == solution.cost and data["seed"] == 3
+    assert (tmp_path / "out" / "from-start.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_saved_solution_starts_the_next_and_is_shown(problem_file, tmp_path):
+    ocdl_file, path = tmp_path / "run.nc", problem_file()
+    first = ocdl.ControlProblem(
+        dynamics=lambda u: [u[0]], initial=[0.0], horizon=1.0, terminal=lambda x: x[0], bounds=ocdl.Box(u=(-1, 1))
+    )
+    ocdl.solve(first, ocdl.ExplicitEuler(layers=4), TestOnly()).save(ocdl_file)
+    result = run("solve", path, "--method", "FromStart", "--start", ocdl_file)
+    assert f"cost J        {(0.75 - 2) ** 2:.12g}" in result.stdout
+    shown = run("show", ocdl_file, "--out", tmp_path / "figures" / "run.svg")
+    assert shown.exit_code == 0 and "TestOnly: Converged." in shown.stdout and "cost J        0.75" in shown.stdout
+    assert "<svg" in (tmp_path / "figures" / "run.svg").read_text()
+
+
+def test_the_files_own_start_is_used_unless_another_is_asked_for(problem_file, tmp_path):
+    path = problem_file(STATEMENT + "\ndef start():\n    return {'u': np.full((4, 1), 0.5)}\n")
+    result = run("solve", path, "--method", "from-start")
+    assert "start: start() of " in result.stdout and "cost J        2.25" in result.stdout
+    seeded = run("solve", path, "--method", "from-start", "--seed", 1)
+    assert "start:" not in seeded.stdout and "cost J        2.25" not in seeded.stdout
+
+
+def test_settings_reach_the_problem(problem_file):
+    result = run("solve", problem_file(), "--method", "constant", "--set", "horizon=2")
+    assert "cost J        0\n" in result.stdout
+
+
+def test_without_grid_and_methods_the_defaults_are_stated(problem_file, exported, monkeypatch):
+    monkeypatch.setattr("ocdl.cli.DEFAULT_METHODS", ("TestOnly",))
+    result = run("compare", problem_file(STATEMENT.split("def grid")[0]), "--quiet")
+    assert result.exit_code == 0, result.output
+    assert "grid: Radau(layers=50, degree=3) (the default: " in result.stdout
+    assert "methods: TestOnly (the default: " in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("initial", "domain", "width"),
+    [
+        ("0.5", "(0, 1)", "Midpoint(count=8)"),
+        ("np.zeros((2, 3))", "(0, 1)", "Midpoint(count=3)"),
+        ("np.zeros(9)", "((0, 1), (0, 1))", "TensorProduct(rules=(Midpoint(count=3), Midpoint(count=3)))"),
+        ("lambda y: y[:, 0]", "((0, 1), (0, 1))", "TensorProduct(rules=(Midpoint(count=4), Midpoint(count=4)))"),
+    ],
+)
+def test_the_default_width_fits_the_problem(problem_file, initial, domain, width):
+    from ocdl.problem_file import read_problem_file
+
+    path = problem_file(f"""
+        import numpy as np, ocdl
+        def problem():
+            return ocdl.SelectionProblem(activation=ocdl.Tanh(), horizon=1.0, initial={initial}, target=0.0,
+                                         domain={domain})
+        """)
+    stated = read_problem_file(path, {})
+    assert stated.default_grid and repr(stated.grid.width) == width
+    stated.problem.discretise(stated.grid.width)
+
+
+def test_the_files_own_options_are_used_for_a_method_it_lists(problem_file):
+    result = run("compare", problem_file(), "--method", "CONSTANT", "--quiet")
+    assert "Constant #2" in result.stdout and "FromStart" not in result.stdout
+
+
+def test_methods_are_found_by_any_spelling_among_the_exported_names(problem_file, exported):
+    for spelling in ("test-only", "TestOnly", "TESTONLY", "test_only"):
+        result = run("solve", problem_file(), "--method", spelling)
+        assert "TestOnly: Converged." in result.stdout, result.output
+
+
+def test_the_registry_is_what_ocdl_exports():
+    known = known_methods()
+    assert "test-only" not in known and "method" not in known
+    assert all(getattr(ocdl, kind.__name__) is kind and name == kebab(kind.__name__) for name, kind in known.items())
+    exported = {value for value in vars(ocdl).values() if isinstance(value, type) and issubclass(value, Method)}
+    assert set(known.values()) == exported - {Method}
+
+
+def test_names_of_files():
+    assert [file_name(n) for n in ("Ipopt", "Ipopt #2", "NeedleSteps")] == ["ipopt", "ipopt-2", "needle-steps"]
+
+
+def test_version():
+    from importlib.metadata import version
+
+    assert run("--version").stdout.strip() == f"ocdl, version {version('ocdl')}"
+
+
+def test_an_existing_file_is_replaced_only_by_a_whole_one(problem_file, tmp_path, monkeypatch, plain_figures):
+    out = tmp_path / "out"
+    run("solve", problem_file(), "--method", "constant", "--out", out)
+    before = (out / "constant.nc").read_bytes()
+
+    def half(self, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ocdl.Solution, "save", half)
+    result = run("solve", problem_file(), "--method", "constant", "--out", out)
+    refused(result, "constant.nc: this file cannot be written; No space left on device")
+    assert (out / "constant.nc").read_bytes() == before
+    assert {path.name for path in out.iterdir()} == {"constant.nc", "constant.png", "constant.json"}
+
+
+# -- failures and Ctrl-C ------------------------------------------------------------------------------
+
+
+FAILING = STATEMENT.replace("Constant(1.0), ", "Constant(1.0, status=Status.ITERATION_LIMIT), ")
+
+
+def test_a_failed_solve_is_saved_and_ends_with_1(problem_file, tmp_path, plain_figures):
+    result = run("solve", problem_file(FAILING), "--method", "constant", "--out", tmp_path / "out")
+    refused(result, "Constant: Stopped at the iteration limit", code=1)
+    assert ocdl.load(tmp_path / "out" / "constant.nc").status is Status.ITERATION_LIMIT
+
+
+def test_a_comparison_in_which_one_route_failed_succeeds(problem_file):
+    result = run("compare", problem_file(FAILING), "--quiet")
+    assert result.exit_code == 0 and "iteration limit" in result.stdout
+
+
+def test_ctrl_c_saves_the_best_iterate_and_ends_with_130(problem_file, tmp_path):
+    """A true signal in a true process; the comparison keeps what was finished before."""
+    text = STATEMENT.replace("FromStart()]", "Hanging(), FromStart()]")
+    command = [sys.executable, "-m", "ocdl", "compare", problem_file(text), "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ | {"COLUMNS": "80"})
+    assert done.returncode == 130, done.stderr
+    assert "Interrupted by the user" in done.stdout and "not run" in done.stdout and "Traceback" not in done.stderr
+    assert np.all(ocdl.load(tmp_path / "out" / "hanging.nc").u.values == 0.25)
+    assert strict(tmp_path / "out" / "comparison.json")["interrupted"] is True
+
+
+def test_ctrl_c_in_solve_ends_with_130(problem_file):
+    text = STATEMENT.replace("FromStart()]", "Hanging()]")
+    result = run("solve", problem_file(text), "--method", "hanging")
+    assert result.exit_code == 130 and "cost J        3.0625" in result.stdout  # (0.25 − 2)²
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_before_any_iterate_ends_with_130(problem_file, tmp_path):
+    text = STATEMENT.replace("return ocdl.ExplicitEuler(layers=4)", "raise KeyboardInterrupt")
+    result = run("solve", problem_file(text), "--method", "constant")
+    assert result.exit_code == 130 and "before there was an iterate" in result.stderr
+
+
+# -- mistakes --------------------------------------------------------------------------------------------
+
+
+BOX = """
+    import ocdl
+    def problem():
+        return ocdl.SelectionProblem(activation=ocdl.Tanh(), horizon=1.0, initial=0.5, target=2.0,
+                                     bounds=ocdl.Box(a={bounds}, b=(-1, 1)))
+    """
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x = 1", ["a problem file defines a function problem()"]),
+        ("problem = 3", ["a problem file defines a function problem()"]),
+        ("def problem(:\n    pass", ["line 1: SyntaxError"]),
+        ("x = 1\ny = 1 / 0\n", ["line 2: ZeroDivisionError: division by zero"]),
+        ("import nowhere_to_be_found", ["line 1: ModuleNotFoundError", "nowhere_to_be_found"]),
+        ("import sys\nsys.exit(0)", ["line 2: SystemExit"]),
+        ("def problem():\n    return {}", ["problem() must return a SelectionProblem or a ControlProblem; got {}"]),
+        ("def problem():\n    return undefined", ["line 2: NameError"]),
+        (BOX.format(bounds="(1, -1)"), ["line 5: Box(a=(1, -1)): the lower bound must not exceed", "1 > -1"]),
+        (STATEMENT.replace("layers=4", "layers=0"), ["at least one layer; got 0"]),
+        (STATEMENT.replace("ocdl.ExplicitEuler(layers=4)", "7"), ["grid=7", "depth scheme"]),
+        (STATEMENT.replace("initial=[0.0]", "initial=[float('nan')]"), ["initial", "finite", "nan"]),
+        (STATEMENT.replace("return [Constant(1.0)", "return Constant(1.0); [0"), ["methods() must return a list"]),
+        (STATEMENT.replace("return [Constant(1.0)", "return [Constant"), ["methods() must return a list"]),
+    ],
+)
+def test_a_bad_problem_file_is_refused_with_its_name_and_line(problem_file, text, words):
+    path = problem_file(text)
+    refused(run("compare", path, "--quiet"), *words)
+    if "grid=7" not in words:
+        assert path in run("compare", path, "--quiet").stderr
+
+
+def test_an_error_in_the_users_function_during_the_solve_names_the_line(problem_file):
+    text = BOX.format(bounds="(-1, 1)").replace("initial=0.5", "initial=lambda y: y / undefined")
+    refused(run("compare", problem_file(text), "--quiet"), "line 4: initial", "NameError: name 'undefined'")
+
+
+def test_no_such_file():
+    refused(run("solve", "nowhere.py", "--method", "x"), "nowhere.py: there is no such file")
+
+
+def test_an_unknown_method_is_answered_with_the_known_ones(problem_file, exported):
+    for command in ("solve", "compare"):
+        refused(
+            run(command, problem_file(), "--method", "adam"), "--method adam", "constant", "from-start", "test-only"
+        )
+
+
+def test_a_method_is_needed_to_solve(problem_file):
+    refused(run("solve", problem_file()), "--method")
+
+
+def test_an_unknown_parameter_is_answered_with_the_known_ones(problem_file):
+    refused(
+        run("solve", problem_file(), "--method", "constant", "--set", "depth=2"),
+        "problem(depth=2)", "unexpected keyword argument 'depth'", "its parameters are: horizon",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("setting", ["horizon", "=2", "a b=2"])
+def test_a_setting_without_a_value_is_refused(problem_file, setting):
+    refused(run("solve", problem_file(), "--method", "constant", "--set", setting), f"--set {setting}", "KEY=VALUE")
+
+
+def test_a_bad_value_of_a_parameter_is_refused(problem_file):
+    refused(run("solve", problem_file(), "--method", "constant", "--set", "horizon=-1"), "horizon=-1", "positive")
+
+
+@pytest.mark.parametrize("command", [["show"], ["solve", "FILE", "--method", "constant", "--start"]])
+def test_a_file_that_is_not_ours_is_refused(problem_file, tmp_path, command):
+    path = problem_file()
+    command = [path if word == "FILE" else word for word in command]
+    refused(run(*command, tmp_path / "missing.nc"), "missing.nc", "no such file")
+    refused(run(*command, path), "no netCDF-4 file")
+
+
+def test_start_and_seed_exclude_each_other(problem_file, tmp_path, plain_figures):
+    run("solve", problem_file(), "--method", "constant", "--out", tmp_path)
+    result = run("solve", problem_file(), "--method", "constant", "--start", tmp_path / "constant.nc", "--seed", 1)
+    refused(result, "start", "seed", "not both")
+
+
+def test_an_out_that_is_a_file_is_refused_before_anything_is_solved(problem_file, tmp_path):
+    path = problem_file()
+    result = run("solve", path, "--method", "constant", "--out", path)
+    refused(result, f"--out {path}", "directory")
+    assert "cost J" not in result.stdout
+
+
+def test_a_figure_of_unknown_format_is_refused(problem_file, tmp_path, plain_figures):
+    run("solve", problem_file(), "--method", "constant", "--out", tmp_path)
+    refused(run("show", tmp_path / "constant.nc", "--out", tmp_path / "run.docx"), "run.docx", ".png, .pdf, .svg")
+
+
+def test_value_iteration_refuses_ten_neurons_with_2(problem_file, monkeypatch):
+    from ocdl.hjb import ValueIteration
+
+    monkeypatch.setattr(ocdl, "ValueIteration", ValueIteration, raising=False)
+    text = BOX.format(bounds="(-1, 1)") + (
+        "\n    def grid():\n        return ocdl.Grid(width=ocdl.Midpoint(10), depth=ocdl.ExplicitEuler(layers=4))\n"
+    )
+    for command in ("solve", "compare"):
+        result = run(command, problem_file(text), "--method", "value-iteration", "--quiet")
+        assert result.exit_code == 2 and "10 axes" in " ".join(result.output.split())
+        assert "Traceback" not in result.output
+
+
+def strict(path):
+    def refuse(literal):
+        raise AssertionError(f"{literal} is not JSON")
+
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
