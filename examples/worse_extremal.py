@@ -30,6 +30,7 @@ for state in STATES:
     rows.append((state, hjb.claim["cost"], hjb.cost, warm.cost, best, int(np.sum(local > best + 1e-6)), local.max()))
 
 if __name__ == "__main__":
-    print("start           V(f_I, 0)   rollout     IPOPT from rollout   best known   worse of 10   worst")
-    for state, value, rollout, warm, best, worse, worst in rows:
-        print(f"{state!s:15} {value:.6f}    {rollout:.6f}    {warm:.8f}           {best:.8f}   {worse:5d}         {worst:.6f}")
+    print("start           V(f_I, 0)   rollout   IPOPT from rollout   best known   worse of 10   worst")
+    for state, *costs, worse, worst in rows:
+        value, rollout, warm, best = (f"{cost:.8f}" for cost in costs)
+        print(f"{state!s:15} {value}  {rollout}  {warm}         {best}   {worse:5d}        {worst:.6f}")

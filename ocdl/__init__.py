@@ -7,6 +7,7 @@ and by Hamilton–Jacobi–Bellman (``solve``), and see side by side where the a
 from ocdl.activations import ELU, Activation, Arctan, CustomActivation, Identity, LeakyReLU, ReLU, Sigmoid, Tanh
 from ocdl.bounds import Box
 from ocdl.certify import certify
+from ocdl.compare import Comparison, compare
 from ocdl.data import Samples, digits
 from ocdl.depth import (
     DepthScheme,
@@ -24,6 +25,7 @@ from ocdl.hjb import ValueFunction, ValueIteration
 from ocdl.losses import CrossEntropy, HalfSquare, IdentityLink, Link, Logistic, Loss, Readout
 from ocdl.method import Method, Outcome, Start, Status
 from ocdl.nlp import Ipopt
+from ocdl.plot import plot_comparison, plot_solution
 from ocdl.pmp import NeedleSteps, ProjectedGradient, SuccessiveApproximations
 from ocdl.predict import accuracy, predict
 from ocdl.problem import ControlProblem

@@ -11,7 +11,7 @@ from ocdl.pmp.loop import Move, descend
 from ocdl.pmp.moves import Armijo
 from ocdl.pmp.needles import needles
 from ocdl.pmp.options import check_count, check_number
-from ocdl.pmp.polish import Polish, chart_makers
+from ocdl.pmp.quasi_newton import Polish, chart_makers
 from ocdl.problem import ControlProblem
 
 WORTHWHILE = 0.1  # needles that promise less than this share of the gap wait until the polish is done

@@ -1,0 +1,169 @@
+"""Value iteration against hj_reachability: the same problems on the same grids in the same run.
+
+Run it with the interpreter that has ocdl:  python benchmarks/hjb/against_hj_reachability.py [--peer ENVIRONMENT]
+
+hj_reachability (from PyPI) needs JAX, which ocdl does not: it runs as a child process in its own virtual environment,
+made on first use in ENVIRONMENT (default .hj_reachability in the temporary directory). CPU seconds are process time,
+all threads; the least of several runs; compilation is apart (a first run of the same shape). The peer is timed without
+building its grid and terminal values, ocdl with everything but the statement of the problem.
+
+tanh, |a|, |b| ≤ 1, T = 1, J = ½ mean (f − c)², domain [−2.5, 2.5]^M. Errors over |f| ≤ 1.5: M = 1 exact everywhere;
+M = 2 with c = (0.4, −0.3), kinked, against the split scheme on 1281² nodes; M = 3, 4 with c = 3 exact on the diagonal.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+import venv
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from scipy.integrate import solve_ivp
+
+import ocdl
+
+HALF = 2.5
+REPEATS = 3
+LABELLED = 1.5
+
+
+@dataclass(frozen=True)
+class Case:
+    neurons: int
+    nodes: int
+    target: tuple[float, ...]
+    faster: dict[str, float] | None = None  # least ratios of CPU seconds asked for
+
+    @property
+    def problem(self) -> ocdl.ControlProblem:
+        statement = ocdl.SelectionProblem(
+            activation=ocdl.Tanh(),
+            horizon=1.0,
+            initial=np.zeros(self.neurons),
+            target=np.array(self.target),
+            bounds=ocdl.Box(a=(-1, 1), b=(-1, 1)),
+        )
+        return statement.discretise(ocdl.Midpoint(self.neurons))
+
+    @property
+    def axis(self) -> np.ndarray:
+        return np.linspace(-HALF, HALF, self.nodes)
+
+    def sup_error(self, values: np.ndarray) -> float:
+        inner = np.abs(self.axis) <= LABELLED
+        f = self.axis[inner]
+        if self.neurons == 2:
+            exact = fine_values(self.neurons, self.nodes, self.target)
+            return float(np.abs(values[np.ix_(inner, inner)] - exact[np.ix_(inner, inner)]).max())
+        diagonal = values[(np.flatnonzero(inner),) * self.neurons]
+        return float(np.abs(diagonal - one_neuron_value(f, self.target[0])).max())
+
+
+ASKED = {"numba": 15.0, "numpy": 5.0}
+CASES = [
+    Case(1, 641, (0.4,)),
+    Case(2, 161, (0.4, -0.3), ASKED),
+    Case(3, 61, (3.0,) * 3, ASKED),
+    Case(4, 21, (3.0,) * 4, ASKED),
+]
+
+
+def one_neuron_value(f: np.ndarray, target: float) -> np.ndarray:
+    """½ dist(target, [low, high])² with f' = ∓tanh(1 + |f|)."""
+
+    def end(sign: float) -> np.ndarray:
+        flow = solve_ivp(lambda t, y: sign * np.tanh(1.0 + np.abs(y)), (0.0, 1.0), f, rtol=1e-11, atol=1e-12)
+        return flow.y[:, -1]
+
+    return 0.5 * np.maximum(0.0, np.maximum(end(-1.0) - target, target - end(1.0))) ** 2
+
+
+@cache
+def fine_values(neurons: int, nodes: int, target: tuple[float, ...]) -> np.ndarray:
+    """V at the nodes from a grid with eight times as many cells."""
+    fine = ocdl.ValueIteration(nodes=8 * (nodes - 1) + 1, domain=(-HALF, HALF), depths=[0.0])
+    return fine.value_function(Case(neurons, nodes, target).problem).values[0][::8, ::8].copy()
+
+
+def peer(case: Case, python: Path, folder: Path) -> tuple[float, float, float]:
+    """CPU seconds, compile seconds and sup error of hj_reachability."""
+    output = folder / f"peer{case.neurons}.npz"
+    target = " ".join(str(c) for c in case.target)
+    script = Path(__file__).with_name("peer.py")
+    arguments = [case.neurons, case.nodes, HALF, target, REPEATS, output]
+    subprocess.run([python, script, *map(str, arguments)], check=True)
+    with np.load(output) as saved:
+        return (
+            float(saved["seconds"]),
+            float(saved["first"] - saved["seconds"]),
+            case.sup_error(saved["values"]),
+        )
+
+
+def ours(case: Case, kernels: str) -> tuple[float, float, float]:
+    """CPU seconds, compile seconds and sup error of ValueIteration."""
+    method = ocdl.ValueIteration(nodes=case.nodes, domain=(-HALF, HALF), depths=[0.0], kernels=kernels)
+    seconds = []
+    for _ in range(REPEATS + 1):
+        problem = case.problem
+        clock = time.process_time()
+        value = method.value_function(problem)
+        seconds.append(time.process_time() - clock)
+    return min(seconds), seconds[0] - min(seconds), case.sup_error(value.values[0])
+
+
+def peak_memory(case: Case) -> tuple[int, int]:
+    """Bytes at the peak of a solve that stores two depths, and (2 + 2M) · 8 a node plus those two."""
+    method = ocdl.ValueIteration(nodes=case.nodes, domain=(-HALF, HALF), depths=[0.0])
+    problem = case.problem
+    method.value_function(problem)
+    tracemalloc.start()
+    method.value_function(problem)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak, 8 * case.nodes**case.neurons * (2 + 2 * case.neurons + 2)
+
+
+def environment(folder: Path) -> Path:
+    """The interpreter that has hj_reachability; made where there is none."""
+    python = folder / "bin" / "python"
+    if not python.exists():
+        venv.create(folder, with_pip=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "hj-reachability", "jax[cpu]"], check=True)
+    return python
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--peer", type=Path, default=Path(tempfile.gettempdir()) / ".hj_reachability")
+    python = environment(parser.parse_args().peer)
+    met = True
+    print("CPU seconds (compilation) and sup error;  ratio = CPU of hj_reachability / CPU of ocdl")
+    with tempfile.TemporaryDirectory() as folder:
+        for case in CASES:
+            seconds, compiling, error = peer(case, python, Path(folder))
+            print(f"M = {case.neurons}, {case.nodes}^{case.neurons} nodes")
+            print(f"  hj_reachability WENO5   {seconds:8.4f} s ({compiling:5.1f} s)   {error:.2e}")
+            for kernels in ("numba", "numpy"):
+                own, own_compiling, own_error = ours(case, kernels)
+                asked = (case.faster or {}).get(kernels, 0.0)
+                good = seconds / own >= asked and own_error < error
+                met &= good
+                print(
+                    f"  ocdl, {kernels:5}             {own:8.4f} s ({own_compiling:5.1f} s)   {own_error:.2e}   "
+                    f"ratio {seconds / own:5.1f} (asked {asked:g}), error ratio {error / own_error:.1f}"
+                    f"{'' if good else '   NOT MET'}"
+                )
+            peak, allowed = peak_memory(case)
+            met &= peak <= allowed or case.neurons == 1  # 641 nodes are less than the interpreter's own objects
+            print(f"  peak memory {peak / 1e6:.3g} MB of {allowed / 1e6:.3g} MB allowed")
+    sys.exit(0 if met else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Every example runs, and the answers it gives are asserted."""
+
+import importlib.util
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).parent.parent / "examples"
+
+
+def example(name):
+    spec = importlib.util.spec_from_file_location(f"example_{name}", FOLDER / f"{name}.py")
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def test_every_example_is_tested_here():
+    tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    assert {file.stem for file in FOLDER.glob("*.py")} <= tested
+
+
+def test_exact_neuron():
+    for target, name, _, error, status in example("exact_neuron").rows:
+        assert abs(error) < (1e-6 if name == "ValueIteration" else 1e-8), (target, name)
+        assert (status == "REACHABLE") == (target == 1.0 and name != "ValueIteration")
+
+
+def test_worse_extremal():
+    rows = example("worse_extremal").rows
+    for _, value, rollout, warm, best, _, _ in rows:
+        assert abs(value - best) < 5e-4
+        assert 0.0 <= rollout - best < 5e-5
+        assert warm == pytest.approx(best, abs=1e-7)
+    assert sum(worse for *_, worse, _ in rows) > 0
+
+
+def test_mesh_order():
+    shown = example("mesh_order")
+    for name, order in shown.orders.items():
+        assert 1.7 < order < 2.3, name
+        assert np.all(shown.errors[name] > 0.0)
+        assert shown.errors[name][-1] < 5e-7
+
+
+def test_least_norm():
+    rows = example("least_norm").rows
+    assert all(distance < 1e-8 for *_, distance in rows)
+    misses = [miss for _, _, miss, _ in rows]
+    assert misses == sorted(misses, reverse=True)
+    assert misses[-1] < 1e-3
+
+
+def test_no_network():
+    rows = example("no_network").rows
+    for _, direct, indirect, apart, _ in rows:
+        assert direct == pytest.approx(indirect, abs=1e-8)
+        assert apart < 1e-4
+    gaps = [row[-1] for row in rows]
+    assert all(1.7 < np.log2(coarse / fine) < 2.3 for coarse, fine in pairwise(gaps))
+
+
+def test_digits_held_out():
+    direct, descent = example("digits_held_out").rows
+    assert direct[1] == pytest.approx(0.00288517, abs=2e-7)
+    assert descent[1] > direct[1]
+    for _, _, _, seen, unseen, _ in (direct, descent):
+        assert seen == 1.0
+        assert unseen > 0.95
