@@ -30,4 +30,4 @@ def grid() -> ocdl.Grid:
 
 
 def methods() -> list[ocdl.Method]:
-    return [ocdl.Ipopt(), ocdl.ProjectedGradient()]
+    return [ocdl.Ipopt(tolerance=1e-7), ocdl.ProjectedGradient()]
