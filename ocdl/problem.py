@@ -52,6 +52,8 @@ class ControlProblem:
     layout, state_metric (n,), control_metric (m,), parameter_metric (P,): names and quadrature weights of a
         discretised function space; every reported gradient is divided by them.
     velocity_box: closed-form structure of one sample, where the builder knows it.
+    columnwise: dynamics and lift take only x, u, p, z, and x of many columns at once (matrix products, entrywise
+        functions); wide problems are then swept without Jacobians.
 
     Raises InvalidInput for shapes that disagree, NaN, or functions that do not fit.
     """
@@ -75,6 +77,7 @@ class ControlProblem:
     control_metric: Any = None
     parameter_metric: Any = None
     velocity_box: VelocityBox | None = None
+    columnwise: bool = False
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__

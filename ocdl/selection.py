@@ -132,6 +132,7 @@ class SelectionProblem:
             control_metric=control_metric,
             parameter_metric=readout.metric,
             velocity_box=self._velocity_box(w, low, high) if len(x0) == 1 else None,
+            columnwise=True,
         )
 
     def _penalty(self, values: Any, metric: Array) -> Any:

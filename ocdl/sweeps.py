@@ -11,6 +11,7 @@ Sources: Hager, Numer. Math. 87 (2000), section 2; Sanz-Serna, SIAM Review 58 (2
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,9 +20,11 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
+from ocdl import matrix_free
 from ocdl.batch import Batch, Direct
 from ocdl.depth import DepthScheme, Tableau
 from ocdl.errors import OcdlError
+from ocdl.matrix_free import MatrixFreeLayers
 from ocdl.problem import ControlProblem
 
 Array = NDArray[np.float64]
@@ -69,6 +72,14 @@ class Sweeper:
         self.stage_t = self.t[:-1, None] + self.h[:, None] * self.tableau.c
         self._data = np.asarray(problem.data)
         self._marches: dict[int, Direct] = {}
+        self._layers: dict[int, MatrixFreeLayers] = {}
+
+    def for_samples(self, problem: ControlProblem) -> Sweeper:
+        """The same compiled sweeps for other samples, weights and data of the same problem."""
+        _ = self._step, self._jacobian, self._pullback, self._terminal, self._rate, self._running, self._effort
+        other = copy(self)
+        other.problem, other._data = problem, np.asarray(problem.data)
+        return other
 
     # -- forward ---------------------------------------------------------------------------------
 
@@ -89,12 +100,43 @@ class Sweeper:
         """States for controls u (N, m) and parameters p (P,), from x^0 (S, n) or the problem's own."""
         x0 = self.problem.x0 if x0 is None else x0
         N, s, (S, n) = self.h.size, self.tableau.stages, x0.shape
+        if matrix_free.suits(self.problem, self.tableau):
+            trajectory = self._matrix_free_state(u, p, x0)
+            if trajectory is not None:
+                return trajectory
         data = np.broadcast_to(self._data.T, (self._data.shape[1], S))  # one sample's data go with every state
         given = (x0.T, self.t[None, :-1], self.h[None, :], u.T, np.tile(p[:, None], N), np.tile(data, N))
         ends, inner, residual = self._march(S)(*given)
         x = np.concatenate([x0[None], ends.T.reshape(N, S, n)])
         self._check(x, residual.reshape(N, S))
         return Trajectory(self.t, self.h, self.stage_t, x, inner.T.reshape(N, S, s, n).swapaxes(1, 2))
+
+    def _wide_layers(self, samples: int) -> MatrixFreeLayers:
+        if samples not in self._layers:
+            self._layers[samples] = MatrixFreeLayers(self.problem, self.tableau, samples)
+        return self._layers[samples]
+
+    def _matrix_free_state(self, u: Array, p: Array, x0: Array) -> Trajectory | None:
+        layers = self._wide_layers(len(x0))
+        x, stages = [x0], []
+        for h, controls in zip(self.h, u, strict=True):
+            passed = layers.forward(x[-1], h, controls, p)
+            if passed is None:
+                return None
+            x.append(passed[0])
+            stages.append(passed[1])
+        self._check(np.array(x), np.zeros((self.h.size, len(x0))))
+        return Trajectory(self.t, self.h, self.stage_t, np.array(x), np.array(stages))
+
+    def _matrix_free_costate(self, trajectory: Trajectory, u: Array, p: Array, costate: Array, K: Array) -> bool:
+        """Fill K and p without Jacobians; False where Picard's iteration does not contract."""
+        layers = self._wide_layers(trajectory.x.shape[1])
+        for k in reversed(range(self.h.size)):
+            passed = layers.backward(trajectory.stages[k], costate[k + 1], self.h[k], u[k], p)
+            if passed is None:
+                return False
+            costate[k], K[k] = passed
+        return True
 
     def _check(self, x: Array, residual: Array) -> None:
         """Raise SweepFailed for the first layer that ends in NaN or infinity or leaves its stage equations unsolved."""
@@ -139,6 +181,9 @@ class Sweeper:
 
     def rates(self, trajectory: Trajectory, u: Array, p: Array) -> Array:
         """φ at the stages, (N, s, S, n)."""
+        if matrix_free.suits(self.problem, self.tableau):
+            layers = self._wide_layers(trajectory.x.shape[1])
+            return np.array([layers.rates(stages, v, p) for stages, v in zip(trajectory.stages, u, strict=True)])
         t, x, d = self._columns(trajectory)
         return self._rate(t, x, u.T, p, d)[0].T.reshape(trajectory.stages.shape)
 
@@ -151,9 +196,11 @@ class Sweeper:
         _, terminal_x, terminal_p = self._terminal(trajectory.x[-1].T, p, self._data.T)
         costate, K = np.empty((N + 1, S, n)), np.empty((N, s, S, n))
         costate[N] = problem.weights[:, None] * terminal_x.T
-        for layers in self._blocks(N, s * S * n * n * (s if not self.tableau.explicit else 1)):
-            jacobian, source = self._linearised(trajectory, u, p, layers)
-            self._backward(layers, jacobian, source, costate, K)
+        wide = matrix_free.suits(problem, self.tableau)
+        if not (wide and self._matrix_free_costate(trajectory, u, p, costate, K)):
+            for layers in self._blocks(N, s * S * n * n * (s if not self.tableau.explicit else 1)):
+                jacobian, source = self._linearised(trajectory, u, p, layers)
+                self._backward(layers, jacobian, source, costate, K)
         gradient_u, gradient_p = self._gradients(trajectory, u, p, K)
         with np.errstate(divide="ignore", invalid="ignore"):
             stages = K / self._stage_weights()[:, :, None, None]
@@ -209,10 +256,15 @@ class Sweeper:
 
     def _gradients(self, trajectory: Trajectory, u: Array, p: Array, K: Array) -> tuple[Array, Array]:
         N, s, _, n = K.shape
-        weights = self._stage_weights()[:, :, None] * self.problem.weights
-        t, x, d = self._columns(trajectory)
-        in_u, in_p = self._pullback(t, x, u.T, p, d, K.reshape(-1, n).T, weights.reshape(1, -1))
-        gradient_u, gradient_p = in_u.T, in_p.sum(axis=1)
+        if matrix_free.suits(self.problem, self.tableau):
+            layers = self._wide_layers(K.shape[2])
+            pulled = [layers.gradients(*given) for given in zip(trajectory.stages, u, [p] * N, K, strict=True)]
+            gradient_u, gradient_p = np.array([q[0] for q in pulled]), np.sum([q[1] for q in pulled], axis=0)
+        else:
+            weights = self._stage_weights()[:, :, None] * self.problem.weights
+            t, x, d = self._columns(trajectory)
+            in_u, in_p = self._pullback(t, x, u.T, p, d, K.reshape(-1, n).T, weights.reshape(1, -1))
+            gradient_u, gradient_p = in_u.T, in_p.sum(axis=1)
         if self.problem.effort is not None:
             _, in_u, in_p = self._effort(self.stage_t.reshape(1, -1), u.T, p)
             stage_weights = self._stage_weights()

@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import casadi as ca
@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.depth import DepthScheme
-from ocdl.errors import InvalidInput
+from ocdl.errors import InvalidInput, NotSupported
 from ocdl.method import Method, Outcome, Start, Status
+from ocdl.nlp import rank_one
 from ocdl.nlp.assembly import NonlinearProgram
 from ocdl.nlp.transcription import Transcription
 from ocdl.problem import ControlProblem
@@ -37,6 +38,9 @@ STATUS = {
 }
 
 
+REDUCTIONS = ("auto", "rank-one", "none")
+WIDE = 12  # neurons from which the rank-one form is the faster one
+
 HISTORY = {"obj": "cost", "inf_pr": "infeasibility", "inf_du": "dual_infeasibility", "mu": "mu"}
 
 
@@ -45,6 +49,8 @@ class Ipopt(Method):
     """Direct collocation (or Runge–Kutta transcription) solved by IPOPT with exact, assembled second derivatives.
 
     tolerance: IPOPT's ``tol``, on the scaled optimality conditions. max_iterations: its ``max_iter``.
+    reduction: ``"auto"`` solves one unregularised sample in its exact rank-one form (``rank_one``) from
+        ``WIDE`` neurons on; ``"rank-one"`` always, ``"none"`` never.
     verbose: show IPOPT's own log.
     options: IPOPT's options passed through verbatim, e.g. ``{"mu_strategy": "adaptive"}``.
     Source: Wächter and Biegler, Math. Program. 106 (2006).
@@ -52,6 +58,7 @@ class Ipopt(Method):
 
     tolerance: float = 1e-9
     max_iterations: int = 1000
+    reduction: str = "auto"
     verbose: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -62,11 +69,37 @@ class Ipopt(Method):
             raise InvalidInput(
                 f"Ipopt(max_iterations={self.max_iterations!r}): a whole number of iterations is needed, at least 0."
             )
+        if self.reduction not in REDUCTIONS:
+            raise InvalidInput(f"Ipopt(reduction={self.reduction!r}): one of {', '.join(REDUCTIONS)} is needed.")
         if not isinstance(self.options, Mapping):
             raise InvalidInput(f"Ipopt(options={self.options!r}): a mapping of IPOPT's option names is needed.")
 
     def solve(
         self, problem: ControlProblem, depth: DepthScheme, start: Start, *, progress: bool | None = None
+    ) -> Outcome:
+        if self._reduces(problem):
+            return self._solve_reduced(problem, depth, start, progress)
+        return self._solve_as_it_is(problem, depth, start, progress)
+
+    def _reduces(self, problem: ControlProblem) -> bool:
+        applicable = rank_one.applies(problem)
+        if self.reduction == "rank-one" and not applicable:
+            raise NotSupported(
+                "Ipopt(reduction='rank-one'): it needs one sample of a selection problem with increasing activation, no "
+                "regulariser, and one finite interval of b for all nodes; use reduction='auto' or 'none'."
+            )
+        wide = problem.n >= WIDE or self.reduction == "rank-one"
+        return self.reduction != "none" and applicable and wide
+
+    def _solve_reduced(
+        self, problem: ControlProblem, depth: DepthScheme, start: Start, progress: bool | None
+    ) -> Outcome:
+        pair = rank_one.RankOne.of(problem)
+        outcome = self._solve_as_it_is(pair.problem, depth, pair.start(start), progress)
+        return replace(outcome, u=pair.lift(outcome.u), detail=outcome.detail + " Solved in rank-one form.")
+
+    def _solve_as_it_is(
+        self, problem: ControlProblem, depth: DepthScheme, start: Start, progress: bool | None
     ) -> Outcome:
         transcription = Transcription(problem, depth)
         program = transcription.program
