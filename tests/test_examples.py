@@ -64,7 +64,8 @@ def test_no_network():
 
 def test_digits_held_out():
     direct, descent = example("digits_held_out").rows
-    assert direct[1] == pytest.approx(0.00288517, abs=2e-7)
+    assert direct[1] < 0.0030  # a local minimum, of which there are several within 1 %
+    assert direct[2] < 1e-6
     assert descent[1] > direct[1]
     for _, _, _, seen, unseen, _ in (direct, descent):
         assert seen == 1.0

@@ -13,6 +13,7 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
+from ocdl.arrays import is_real
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.method import Method, Outcome, Start, Status
@@ -51,6 +52,8 @@ class Ipopt(Method):
     tolerance: IPOPT's ``tol``, on the scaled optimality conditions. max_iterations: its ``max_iter``.
     reduction: ``"auto"`` solves one unregularised sample in its exact rank-one form (``rank_one``) from
         ``WIDE`` neurons on; ``"rank-one"`` always, ``"none"`` never.
+    objective_scale: factor on the cost inside IPOPT; by default 1/(mean h_k · mean w_i), which makes multipliers,
+        reduced gradients and ``tolerance`` those of function space, whatever the grid.
     verbose: show IPOPT's own log.
     options: IPOPT's options passed through verbatim, e.g. ``{"mu_strategy": "adaptive"}``.
     Source: Wächter and Biegler, Math. Program. 106 (2006).
@@ -59,6 +62,7 @@ class Ipopt(Method):
     tolerance: float = 1e-9
     max_iterations: int = 1000
     reduction: str = "auto"
+    objective_scale: float | None = None
     verbose: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -71,6 +75,9 @@ class Ipopt(Method):
             )
         if self.reduction not in REDUCTIONS:
             raise InvalidInput(f"Ipopt(reduction={self.reduction!r}): one of {', '.join(REDUCTIONS)} is needed.")
+        scale = self.objective_scale
+        if scale is not None and not (is_real(scale) and 0.0 < scale < np.inf):
+            raise InvalidInput(f"Ipopt(objective_scale={scale!r}): a positive number, or None for the automatic one.")
         if not isinstance(self.options, Mapping):
             raise InvalidInput(f"Ipopt(options={self.options!r}): a mapping of IPOPT's option names is needed.")
 
@@ -85,8 +92,8 @@ class Ipopt(Method):
         applicable = rank_one.applies(problem)
         if self.reduction == "rank-one" and not applicable:
             raise NotSupported(
-                "Ipopt(reduction='rank-one'): it needs one sample of a selection problem with increasing activation, no "
-                "regulariser, and one finite interval of b for all nodes; use reduction='auto' or 'none'."
+                "Ipopt(reduction='rank-one'): it needs one sample of a selection problem with increasing activation, "
+                "no regulariser, and one finite interval of b for all nodes; use reduction='auto' or 'none'."
             )
         wide = problem.n >= WIDE or self.reduction == "rank-one"
         return self.reduction != "none" and applicable and wide
@@ -109,7 +116,8 @@ class Ipopt(Method):
             progress_bar(self.name, progress=False if self.verbose else progress) as bar,
             _Watch(program, guess, bar) as watch,
         ):
-            solver = self._solver(program, watch, pivot_order(problem))
+            scale = self.objective_scale or 1.0 / (np.mean(transcription.h) * np.mean(problem.state_metric))
+            solver = self._solver(program, watch, pivot_order(problem), float(scale))
             found = solver(x0=guess, lbx=low, ubx=high, lbg=0.0, ubg=0.0)
         said = str(solver.stats()["return_status"])
         w, multipliers = found["x"].full().ravel(), found["lam_g"].full().ravel()
@@ -117,14 +125,17 @@ class Ipopt(Method):
             w, multipliers = watch.iterate, np.zeros(program.constraints)
         return self._outcome(transcription, w, multipliers, said, float(found["f"]), solver.stats())
 
-    def _solver(self, program: NonlinearProgram, watch: _Watch, pivot_order: int) -> ca.Function:
+    def _solver(
+        self, program: NonlinearProgram, watch: _Watch, pivot_order: int = 7, scale: float = 1.0
+    ) -> ca.Function:
         ipopt = {
             "tol": self.tolerance,
             "max_iter": self.max_iterations,
-            "honor_original_bounds": "yes",
+            "bound_relax_factor": 0.0,
             "print_level": 5 if self.verbose else 0,
             "sb": "yes",
             "mumps_pivot_order": pivot_order,
+            "obj_scaling_factor": scale,
             **self.options,
         }
         options: dict[str, Any] = {

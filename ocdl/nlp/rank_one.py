@@ -5,8 +5,8 @@ Every velocity that (a, b) in the box can produce is produced by a_i = a_c + θ_
 
     f_i' = σ( a_c + θ_i a_r − b_c c₁ + θ_i b_r c₂ ),   c₁ = Σ_j w_j f_j,   c₂ = Σ_j w_j v_j f_j,
 
-whose derivatives have O(M) entries a stage once c₁, c₂ are lifted. Where a layer has several stages and f_j changes sign
-inside it, holding v constant is a choice within the piecewise-constant controls, of the mesh's own order.
+whose derivatives have O(M) entries a stage once c₁, c₂ are lifted. Where a layer has several stages and f_j
+changes sign inside it, holding v constant is a choice within the piecewise-constant controls, of the mesh's own order.
 A pair in the sense of a reduction: ``reduce`` the problem, ``lift`` its controls back to (a, b).
 """
 
