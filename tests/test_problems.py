@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import ocdl
+from ocdl.solve import discretised
 
 FILES = sorted((Path(__file__).parent.parent / "problems").glob("*.py"))
 
@@ -25,7 +26,7 @@ def test_every_file_states_a_problem_in_its_docstring_and_can_be_judged(file):
     assert "=" in (stated.__doc__ or ""), "the docstring holds the formula"
     problem = stated.problem()
     assert isinstance(problem, (ocdl.SelectionProblem, ocdl.ControlProblem))
-    discrete, depth = ocdl.solve.__globals__["discretised"](problem, stated.grid())
+    discrete, depth = discretised(problem, stated.grid())
     low, high = discrete.control_box
     u = np.tile(np.clip(0.1, low, high), (depth.count, 1))
     verdict = ocdl.certify(discrete, depth, u, np.zeros(discrete.P))
