@@ -10,7 +10,6 @@ from ocdl.method import Start
 from ocdl.nlp.rank_one import RankOne, applies
 from ocdl.sweeps import Sweeper
 
-
 TANH = ocdl.Tanh()
 
 
