@@ -94,6 +94,7 @@ def findings(comparison: Comparison) -> list[str]:
     said += [_unfinished(n, s, best) for n, s in groups.get("unfinished", {}).items()]
     said += [_infeasible(n, s) for n, s in groups.get("infeasible", {}).items()]
     said += [_value(n, s, name, best) for n, s in comparison.solutions.items() if value_error(s) is not None]
+    said += _optimality_gap(name, best, comparison.solutions)
     said += [_claimed(n, s) for n, s in comparison.solutions.items() if _overclaims(s)]
     said += _silent(comparison.solutions)
     return said + _depth(comparison)
@@ -168,10 +169,24 @@ def _value(name: str, solution: Solution, best_name: str, best: Solution) -> str
     V = solution.claim["cost"]
     error = max(value_error(solution) or 0.0, V - best.cost)
     whose = "that cost" if best is solution else f"{_whose(best_name)} cost {best.cost:.6g}"
+    coarse = solution.claim.get("value_error")
+    half = "" if coarse is None else f" (half its resolution is {coarse:.1g} off)"
     return (
-        f"{name}: V(f_I, 0) = {V:.8g} and its feedback costs {solution.cost:.8g}, so V is good to about {error:.1g}; "
-        f"to that accuracy {whose} is the global optimum."
+        f"{name}: V(f_I, 0) = {V:.8g}{half} and its feedback costs {solution.cost:.8g}, "
+        f"so V is good to about {error:.1g}; to that accuracy {whose} is the global optimum."
     )
+
+
+def _optimality_gap(name: str, best: Solution, solutions: dict[str, Solution]) -> list[str]:
+    """Best cost found minus the best proven lower bound of all costs, where a route has one."""
+    bounds = {n: s.claim["lower_bound"] for n, s in solutions.items() if s.claim.get("lower_bound") is not None}
+    if not bounds or best.feasibility > FEASIBLE:
+        return []
+    prover, bound = max(bounds.items(), key=lambda pair: pair[1])
+    return [
+        f"Proven by {_whose(prover)} enclosure of the reachable states, whatever the grid: no cost is below "
+        f"{bound:.8g}; optimality gap of {_whose(name)} cost: at most {max(0.0, best.cost - bound):.2g}."
+    ]
 
 
 def _overclaims(solution: Solution) -> bool:

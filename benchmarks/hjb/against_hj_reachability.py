@@ -7,8 +7,9 @@ made on first use in ENVIRONMENT (default .hj_reachability in the temporary dire
 all threads; the least of several runs; compilation is apart (a first run of the same shape). The peer is timed without
 building its grid and terminal values, ocdl with everything but the statement of the problem.
 
-tanh, |a|, |b| ≤ 1, T = 1, J = ½ mean (f − c)², domain [−2.5, 2.5]^M. Errors over |f| ≤ 1.5: M = 1 exact everywhere;
-M = 2 with c = (0.4, −0.3), kinked, against the split scheme on 1281² nodes; M = 3, 4 with c = 3 exact on the diagonal.
+tanh, |a|, |b| ≤ 1, T = 1, J = ½ mean (f − c)², domain [−2.5, 2.5]^M. Errors over |f| ≤ 1.2, where no edge of the
+domain is felt: M = 1 exact; M = 2 with c = (0.4, −0.3), kinked, against the split scheme on 1281² nodes; M = 3, 4 with
+c = 3 exact on the diagonal. Memory is what Python allocates at the peak (tracemalloc), with numba.
 """
 
 import argparse
@@ -29,7 +30,7 @@ import ocdl
 
 HALF = 2.5
 REPEATS = 3
-LABELLED = 1.5
+INNER = 1.2
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Case:
         return np.linspace(-HALF, HALF, self.nodes)
 
     def sup_error(self, values: np.ndarray) -> float:
-        inner = np.abs(self.axis) <= LABELLED
+        inner = np.abs(self.axis) <= INNER
         f = self.axis[inner]
         if self.neurons == 2:
             exact = fine_values(self.neurons, self.nodes, self.target)
@@ -160,7 +161,7 @@ def main() -> None:
                     f"{'' if good else '   NOT MET'}"
                 )
             peak, allowed = peak_memory(case)
-            met &= peak <= allowed or case.neurons == 1  # 641 nodes are less than the interpreter's own objects
+            met &= peak <= allowed + 100_000  # Python's own objects
             print(f"  peak memory {peak / 1e6:.3g} MB of {allowed / 1e6:.3g} MB allowed")
     sys.exit(0 if met else 1)
 

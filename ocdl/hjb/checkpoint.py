@@ -14,16 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.errors import InvalidInput
-from ocdl.velocity_box import VelocityBox
+from ocdl.hjb.lookahead import Lookahead
+from ocdl.problem import ControlProblem
 
 Array = NDArray[np.float64]
 
 
-def fingerprint(box: VelocityBox, terminal: Array, axes: Sequence[Array], *options: Any) -> str:
-    """A digest of everything that determines the numbers of a run."""
-    digest = hashlib.sha256(repr((box.activation, options)).encode())
-    probe = np.asarray(box.activation(np.linspace(-3.0, 3.0, 61)))
-    for array in (probe, box.weights, box.a_lower, box.a_upper, box.b_lower, box.b_upper, terminal, *axes):
+def fingerprint(problem: ControlProblem, terminal: Array, axes: Sequence[Array], *options: Any) -> str:
+    """A digest of everything that determines the numbers of a run; the dynamics by its values at some points."""
+    digest = hashlib.sha256(repr(options).encode())
+    law = Lookahead(problem)
+    generator = np.random.default_rng(0)
+    low, high = (np.nan_to_num(end, posinf=1.0, neginf=-1.0) for end in problem.control_box)
+    ends = np.array([[axis[0], axis[-1]] for axis in axes])
+    x, u = generator.uniform(ends[:, 0], ends[:, 1], (64, len(axes))), generator.uniform(low, high, (64, problem.m))
+    t = generator.uniform(0.0, problem.horizon, 64)
+    for array in (*law.flow(t, 0.1 * problem.horizon, x, u), *problem.control_box, terminal, *axes):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
@@ -35,10 +41,14 @@ class Checkpoint:
         self.path = None if path is None else Path(path)
         self.mark, self.seconds = mark, seconds
         self._saved_at = time.monotonic()
-        self._last: tuple[int, Array, Array] | None = None
+        self._last: tuple[int, Array, Array, Array] | None = None
+        self.kept: Array | None = None
 
     def resume(self, value: Array, table: Array) -> int:
-        """Fill ``value`` and ``table`` from the file and return the steps done; 0 where there is no file."""
+        """Fill ``value`` and ``table`` from the file and return the steps done; 0 where there is no file.
+
+        ``kept`` is then what else the scheme carries from step to step.
+        """
         if self.path is None or not self.path.exists():
             return 0
         try:
@@ -48,6 +58,7 @@ class Checkpoint:
                     value[...] = saved["value"]
                     kept = saved["table"]
                     table[len(table) - len(kept) :] = kept
+                    self.kept = saved["kept"]
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise InvalidInput(f"checkpoint={str(self.path)!r}: this is no checkpoint of ocdl ({error}).") from None
         if mark != self.mark:
@@ -57,11 +68,11 @@ class Checkpoint:
             )
         return done
 
-    def offer(self, done: int, value: Array, table: Array, *, final: bool) -> None:
+    def offer(self, done: int, value: Array, table: Array, kept: Array, *, final: bool) -> None:
         """Tell the state after a completed step; written when it is time or ``final``."""
         if self.path is None:
             return
-        self._last = (done, value.copy(), table)
+        self._last = (done, value.copy(), table, kept.copy())
         if final or time.monotonic() - self._saved_at >= self.seconds:
             self.save_last()
 
@@ -69,9 +80,11 @@ class Checkpoint:
         """Write the last completed step: to a neighbour first, then renamed over the file."""
         if self.path is None or self._last is None:
             return
-        done, value, table = self._last
+        done, value, table, kept = self._last
         neighbour = self.path.with_name(self.path.name + ".part")
         with open(neighbour, "wb") as file:
-            np.savez(file, mark=self.mark, done=done, value=value, table=table)
+            np.savez(file, mark=self.mark, done=done, value=value, table=table, kept=kept)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(neighbour, self.path)
         self._saved_at = time.monotonic()

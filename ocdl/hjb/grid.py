@@ -44,6 +44,12 @@ class StateGrid:
     def upper(self) -> Array:
         return np.array([axis[-1] for axis in self.axes])
 
+    def __str__(self) -> str:
+        return " × ".join(str(n) for n in self.shape) + " nodes"
+
+    def __repr__(self) -> str:
+        return f"<StateGrid of {self}>"
+
     def states(self, first: slice = slice(None)) -> Array:
         """The nodes, shape (n_1, ..., n_M, M); ``first`` picks a slab along the first axis."""
         mesh = np.meshgrid(self.axes[0][first], *self.axes[1:], indexing="ij")
@@ -65,6 +71,15 @@ def covering_axis(lower: float, upper: float, nodes: int) -> Array:
         return np.asarray(upper * np.arange(-half, half + 1) / half)
     dx = (upper - lower) / (nodes - 2)
     return np.asarray(dx * np.arange(nodes) + dx * math.floor(lower / dx))
+
+
+def coarser_axis(axis: Array) -> Array:
+    """Nodes twice as far apart over the same interval or a little more, every second one of the axis among them."""
+    dx = 2.0 * (axis[-1] - axis[0]) / (axis.size - 1)
+    first = math.floor(axis[0] / dx + 1e-9)
+    last = math.ceil(axis[-1] / dx - 1e-9)
+    offset = axis[0] / dx - np.rint(2.0 * axis[0] / dx) / 2.0  # zero where a node lies on a multiple of the spacing
+    return np.asarray(dx * (np.arange(first, max(last, first + 2) + 1) + offset))
 
 
 def margin_cells(nodes: NDArray[np.int64]) -> Array:

@@ -14,7 +14,7 @@ from ocdl.problem import ControlProblem
 Array = NDArray[np.float64]
 
 
-def lower_bound(problem: ControlProblem, *, steps: int = 512) -> float:
+def lower_bound(problem: ControlProblem, *, steps: int = 256) -> float:
     """min { ℓ(x) : lo ≤ x ≤ hi } ≤ J for every control, with lo, hi of ``reachable_box``; exact for one neuron.
 
     For one sample with a velocity box, no running cost, and a separable convex quadratic ℓ such as

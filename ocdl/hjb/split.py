@@ -16,13 +16,29 @@ Array = NDArray[np.float64]
 
 
 class Scheme(Protocol):
-    """One step of V backwards in depth."""
+    """One step of V backwards in depth; ``kept`` is what it carries from step to step besides V."""
+
+    @property
+    def kept(self) -> Array: ...
+
+    def restore(self, kept: Array) -> None: ...
 
     def advance(self, value: Array, done: int) -> Array:
         """V one step earlier, after ``done`` steps; ``value`` may be overwritten."""
 
 
-class SplitFlow:
+class Memoryless:
+    """A scheme that carries nothing but V."""
+
+    @property
+    def kept(self) -> Array:
+        return np.zeros(0)
+
+    def restore(self, kept: Array) -> None:
+        pass
+
+
+class SplitFlow(Memoryless):
     """Sweeps along the axes, in reversed order every second step; keeps 2M + 1 arrays of the grid's size."""
 
     def __init__(self, box: VelocityBox, grid: StateGrid, step: float, interpolation: str, kernels: str) -> None:

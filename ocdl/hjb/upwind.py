@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ocdl.hjb.flows import slabs
 from ocdl.hjb.grid import StateGrid
+from ocdl.hjb.split import Memoryless
 from ocdl.velocity_box import VelocityBox
 
 Array = NDArray[np.float64]
@@ -25,7 +26,7 @@ DERIVATIVES = ("upwind", "upwind-weno3", "upwind-weno5")
 PADDING = 3
 
 
-class Upwind:
+class Upwind(Memoryless):
     """Holds the extreme velocities at every node (2M arrays) and needs 6 more of the grid's size in a step."""
 
     def __init__(self, box: VelocityBox, grid: StateGrid, step: float, derivative: str) -> None:

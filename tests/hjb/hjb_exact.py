@@ -24,8 +24,12 @@ def selection(x0, target, *, activation=TANH, a=(-1, 1), b=(-1, 1), horizon=1.0,
 
 
 def reachable_interval(f, activation, a, b, horizon=1.0):
-    """One neuron: f' = σ(a⁻ − max(b⁻f, b⁺f)) and f' = σ(a⁺ − min(b⁻f, b⁺f)) from every entry of f."""
+    """One neuron: f' = σ(a⁻ − max(b⁻f, b⁺f)) and f' = σ(a⁺ − min(b⁻f, b⁺f)) from every entry of f (q,)."""
+    return _interval(tuple(f), activation, a, b, horizon)
 
+
+@cache
+def _interval(f, activation, a, b, horizon):
     def flow(rate):
         return solve_ivp(lambda t, y: rate(y), (0.0, horizon), f, method="DOP853", rtol=1e-11, atol=1e-12).y[:, -1]
 
@@ -34,15 +38,10 @@ def reachable_interval(f, activation, a, b, horizon=1.0):
     return low, high
 
 
-@cache
-def _cached_interval(f, activation, a, b, horizon):
-    return reachable_interval(np.array(f), activation, a, b, horizon)
-
-
 def one_neuron_value(f, target, activation, a, b, horizon=1.0):
     """½ dist(target, reachable interval)²."""
     f = np.asarray(f)
-    low, high = (v.reshape(f.shape) for v in _cached_interval(tuple(f.ravel()), activation, a, b, horizon))
+    low, high = (v.reshape(f.shape) for v in reachable_interval(f.ravel(), activation, a, b, horizon))
     return 0.5 * np.maximum(0.0, np.maximum(low - target, target - high)) ** 2
 
 

@@ -55,7 +55,7 @@ def test_the_bound_is_exact_when_one_control_is_best_for_all():
 @pytest.mark.parametrize("start", TWO_NEURON_STARTS)
 def test_the_bound_is_below_the_value(start):
     problem = selection(start, (0.0, 1.2))
-    value = ValueIteration(nodes=81).value_function(problem)(start)
+    value = ValueIteration(nodes=61).value_function(problem)(start)
     assert 0.0 <= lower_bound(problem) <= value + 1e-6
 
 

@@ -1,0 +1,138 @@
+"""Feedback from a value function: the controls to hold for the next step from given states.
+
+``"lookahead"`` minimises running cost plus V a step ahead, also where ∇V vanishes; ``"sign"`` is the synthesis of the
+maximum principle, the minimum of the Hamiltonian at ∇V. With a velocity box both are searches over θ ∈ [−1, 1]^M,
+where −1 is the slowest and +1 the fastest velocity of a neuron; without, over the box of controls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ocdl.depth import Tableau
+from ocdl.hjb.lookahead import Lookahead
+from ocdl.problem import ControlProblem
+from ocdl.velocity_box import VelocityBox
+
+Array = NDArray[np.float64]
+
+FEEDBACKS = ("lookahead", "sign")
+POLISHED = 8  # controls up to which a coordinate search ends it
+
+
+class Table(Protocol):
+    """V and ∇V at states x (q, D) and depths t (q,)."""
+
+    def at(self, x: Array, t: Array) -> Array: ...
+
+    def slope(self, x: Array, t: Array) -> Array: ...
+
+
+class BoxFeedback:
+    """For one sample with a velocity box and no running cost."""
+
+    def __init__(self, problem: ControlProblem, box: VelocityBox) -> None:
+        self._problem, self._box = problem, box
+
+    def steer(self, table: Table, x: Array, t: Array, step: Array, feedback: str, tableau: Tableau) -> Array:
+        """Controls u (q, m) for states x (q, M), held for ``step`` (q,) from depths t (q,)."""
+        theta = -np.sign(table.slope(x, t))
+        if feedback == "lookahead":
+
+            def ahead(candidates: Array) -> Array:
+                """V after the step, (K, q), for candidates (K, q, M)."""
+                count = len(candidates)
+                trial = candidates.reshape(-1, x.shape[1])
+                end = self._flow(np.tile(x, (count, 1)), trial, np.tile(step, count), tableau)
+                return table.at(end, np.tile(t + step, count)).reshape(count, -1)
+
+            theta = _refined(ahead, _best(ahead, _candidates(theta)))
+        a, b = self._box.controls(x, theta)
+        return self._problem.pack(a=a, b=b)
+
+    def _flow(self, x: Array, theta: Array, step: Array, tableau: Tableau) -> Array:
+        """One explicit Runge–Kutta step of f' = σ(s_c(f) + θ s_r(f)), s_c and s_r of the pre-activations."""
+        h = step[:, None]
+        slopes: list[Array] = []
+        for row in tableau.A:
+            f = x + h * sum((a * k for a, k in zip(row, slopes, strict=False) if a), np.zeros(()))
+            slow, fast = self._box.preactivations(f)
+            slopes.append(np.asarray(self._box.activation(0.5 * (slow + fast) + 0.5 * theta * (fast - slow))))
+        return np.asarray(x + h * sum(b * k for b, k in zip(tableau.b, slopes, strict=True)))
+
+
+class SearchFeedback:
+    """For any problem, by the search of ``Lookahead``."""
+
+    def __init__(self, lookahead: Lookahead) -> None:
+        self._lookahead = lookahead
+
+    def steer(self, table: Table, x: Array, t: Array, step: Array, feedback: str, tableau: Tableau) -> Array:
+        """Controls u (q, m) for states x (q, D), held for ``step`` (q,) from depths t (q,)."""
+        law, slope = self._lookahead.by(tableau), table.slope(x, t)
+        u = law.extremal(t, x, slope, np.tile(law.centre, (len(x), 1)))
+        if feedback == "sign":
+            return u
+
+        def later(x: Array) -> Array:
+            return table.at(x, t + step)
+
+        def later_slope(x: Array) -> Array:
+            return table.slope(x, t + step)
+
+        u = law.best(later, [slope], t, step, x, u, slope=later_slope)[1]
+        low, high = self._lookahead.problem.control_box
+        if law.finite is not None or u.shape[1] > POLISHED or not np.all(np.isfinite([low, high])):
+            return u
+        radius = np.where(high > low, 0.5 * (high - low), 1.0)
+        middle = 0.5 * (low + high)
+
+        def ahead(candidates: Array) -> Array:
+            """The right-hand side (K, q) for controls scaled to [−1, 1], (K, q, m)."""
+            count = len(candidates)
+            trial = np.clip(middle + radius * candidates.reshape(-1, len(low)), low, high)
+            end, cost = law.flow(np.tile(t, count), np.tile(step, count), np.tile(x, (count, 1)), trial)
+            return (cost + table.at(end, np.tile(t + step, count))).reshape(count, -1)
+
+        scaled = np.where(high > low, (u - middle) / radius, 0.0)
+        return np.clip(middle + radius * _refined(ahead, scaled, radius=0.25), low, high)
+
+
+def _candidates(theta: Array) -> Array:
+    """Trial θ (K, q, M): a coarse grid for up to four neurons, else the sign feedback and its single changes."""
+    M = theta.shape[1]
+    if M <= 4:
+        marks = np.linspace(-1.0, 1.0, {1: 9, 2: 5}.get(M, 3))
+        grid = np.array(list(product(marks, repeat=M)))
+        return np.broadcast_to(grid[:, None, :], (len(grid), *theta.shape))
+    trials = [theta]
+    for i, mark in product(range(M), (-1.0, 0.0, 1.0)):
+        trials.append(theta.copy())
+        trials[-1][:, i] = mark
+    return np.array(trials)
+
+
+def _best(ahead: Callable[[Array], Array], candidates: Array) -> Array:
+    choice = np.argmin(ahead(candidates), axis=0)
+    return np.take_along_axis(candidates, choice[None, :, None], axis=0)[0]
+
+
+def _refined(ahead: Callable[[Array], Array], theta: Array, radius: float = 0.5, rounds: int = 3) -> Array:
+    """Coordinate search: the parabola through θ_i − r, θ_i, θ_i + r, its vertex kept where lower; r is quartered."""
+    for k, i in product(range(rounds), range(theta.shape[1])):
+        r = radius * 0.25**k
+        trials = np.repeat(theta[None], 4, axis=0)
+        middle = np.clip(theta[:, i], r - 1.0, 1.0 - r)
+        trials[1:, :, i] = middle - r, middle, middle + r
+        left, centre, right = ahead(trials[1:])
+        bend = left - 2.0 * centre + right
+        shift = 0.5 * r * (left - right) / np.where(bend > 0.0, bend, np.inf)
+        vertex = np.repeat(theta[None], 1, axis=0)
+        vertex[0, :, i] = np.clip(middle + shift, -1.0, 1.0)
+        theta = _best(ahead, np.concatenate([trials, vertex]))
+    return theta

@@ -1,0 +1,231 @@
+"""What a value iteration will do, made concrete before it starts: scheme, grid, steps, stored depths, memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ocdl.arrays import is_whole
+from ocdl.errors import InvalidInput, NotSupported
+from ocdl.hjb.flows import fastest_speeds
+from ocdl.hjb.grid import (
+    DEFAULT_NODES,
+    FEWEST_NODES,
+    StateGrid,
+    bytes_needed,
+    coarser_axis,
+    covering_axis,
+    margin_cells,
+    readable_bytes,
+)
+from ocdl.hjb.lookahead import Lookahead
+from ocdl.hjb.reach import enclosure, simulated
+from ocdl.hjb.sweeps import INTERPOLATIONS, numba_available
+from ocdl.hjb.upwind import DERIVATIVES
+from ocdl.problem import ControlProblem
+
+if TYPE_CHECKING:
+    from ocdl.hjb.value_iteration import ValueIteration
+
+Array = NDArray[np.float64]
+
+SPLIT = tuple(INTERPOLATIONS)
+GENERAL = {"general": "weno", "general-linear": "linear"}
+SCHEMES = (*SPLIT, *GENERAL, *DERIVATIVES)
+FIRST_ORDER = ("linear", "general-linear", "upwind")
+ONE_AXIS_STEPS = 16  # nothing is split on one axis, so long steps cost no accuracy
+FEWEST_GENERAL_STEPS = 16
+GENERAL_NODES = {1: 201, 2: 61, 3: 31, 4: 13}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Plan:
+    """Scheme, grid, number of steps, which of them are stored (indices from depth 0, the last is T), kernels, and the
+    memory of working arrays and stored depths in bytes.
+    """
+
+    scheme: str
+    grid: StateGrid
+    steps: int
+    stored: tuple[int, ...]
+    kernels: str
+    memory: int
+    coarse: bool = False
+
+    @property
+    def first_order(self) -> bool:
+        return self.scheme in FIRST_ORDER
+
+    def __str__(self) -> str:
+        return f"{self.grid}, {self.steps} steps, {readable_bytes(self.memory)}, {self.kernels}"
+
+    def __repr__(self) -> str:
+        return f"<Plan: {self.scheme}, {self}, {len(self.stored)} depths stored>"
+
+
+def planned(method: ValueIteration, problem: ControlProblem, lookahead: Lookahead) -> Plan:
+    """The plan of ``method`` for ``problem``; raises InvalidInput and NotSupported before anything is computed."""
+    scheme = _scheme(method, problem)
+    D = problem.samples * problem.n
+    shape = _shape(method, scheme, D)
+    arrays = _working_arrays(method, problem, scheme, D)
+    _check_memory(method, shape, bytes_needed(shape, 2, arrays))
+    if scheme in GENERAL:
+        _ = lookahead.finite
+    reach = _Reach(problem, lookahead, scheme)
+    domain = _domain(method, reach, shape)
+    grid = StateGrid(tuple(covering_axis(low, high, n) for (low, high), n in zip(domain, shape, strict=True)))
+    start = problem.x0.reshape(-1)
+    if not grid.covers(start):
+        raise InvalidInput(f"ValueIteration(domain={method.domain!r}): the initial state {start} lies outside.")
+    steps = _step_count(method, reach, grid, scheme)
+    stored = _stored(method, problem.horizon, steps, shape, arrays)
+    memory = bytes_needed(shape, len(stored), arrays)
+    _check_memory(method, shape, memory)
+    kernels = "numpy" if scheme not in SPLIT or method.kernels == "numpy" or not numba_available() else "numba"
+    return Plan(scheme, grid, steps, stored, kernels, memory)
+
+
+def coarsened(plan: Plan) -> Plan:
+    """Half the cells along every axis, half the steps, all of them stored."""
+    grid = StateGrid(tuple(coarser_axis(axis) for axis in plan.grid.axes))
+    steps = max(2, 2 * math.ceil(plan.steps / 4))
+    return replace(plan, grid=grid, steps=steps, stored=tuple(range(steps + 1)), coarse=True)
+
+
+def _scheme(method: ValueIteration, problem: ControlProblem) -> str:
+    """The scheme for this problem, or NotSupported with what the problem has that this route has not."""
+    if problem.P > 0:
+        raise NotSupported(f"ValueIteration: a feedback cannot train parameters; this problem has {problem.P}.")
+    if problem.penalty is not None:
+        raise NotSupported("ValueIteration: a penalty on parameters has no place in a value function.")
+    closed = (
+        problem.samples == 1 and problem.velocity_box is not None and not problem.has_running_cost and not method.chosen
+    )
+    if method.scheme in DERIVATIVES and not closed:
+        raise NotSupported(
+            f"ValueIteration(scheme={method.scheme!r}): the closed form needs one sample of a selection problem with "
+            "non-decreasing activation, finite bounds on a and b and no running cost; scheme='weno' takes others."
+        )
+    if method.scheme not in SPLIT or closed:
+        return method.scheme
+    general = next(name for name, rule in GENERAL.items() if rule == method.scheme)
+    if method.kernels == "numba":
+        raise NotSupported("ValueIteration(kernels='numba'): this problem takes the general scheme, in numpy.")
+    return general
+
+
+def _working_arrays(method: ValueIteration, problem: ControlProblem, scheme: str, D: int) -> int:
+    """Arrays of the grid's size that the march holds besides the stored depths."""
+    saved = 0 if method.checkpoint is None else 1
+    if scheme in GENERAL:
+        return 2 + problem.m + saved * (1 + problem.m)
+    return 2 * D + (2 if scheme in SPLIT else 8) + saved
+
+
+@dataclass(frozen=True)
+class _Reach:
+    """Where the states may go, and how fast."""
+
+    problem: ControlProblem
+    lookahead: Lookahead
+    scheme: str
+
+    slack = 3.0  # cells of the usual margin that the widening of simulated states makes up for
+
+    @property
+    def general(self) -> bool:
+        return self.scheme in GENERAL
+
+    def box(self) -> tuple[Array, Array]:
+        """Bounds (D,) of the states attainable from the initial one."""
+        box = self.problem.velocity_box
+        if self.scheme in GENERAL or box is None:
+            return simulated(self.lookahead)
+        return enclosure(box, self.problem.x0[0], self.problem.horizon)
+
+    def speeds(self, grid: StateGrid) -> Array:
+        """The largest |Ẋ_i| over the domain, (D,)."""
+        box = self.problem.velocity_box
+        return self.lookahead.speeds(grid) if self.scheme in GENERAL or box is None else fastest_speeds(box, grid)
+
+
+def _shape(method: ValueIteration, scheme: str, D: int) -> tuple[int, ...]:
+    usual = GENERAL_NODES if scheme in GENERAL else DEFAULT_NODES
+    nodes = usual.get(D, FEWEST_NODES) if method.nodes is None else method.nodes
+    counts = tuple(nodes) if isinstance(nodes, Sequence) else (nodes,) * D
+    if len(counts) != D or not all(is_whole(n) and n >= 5 for n in counts):
+        raise InvalidInput(
+            f"ValueIteration(nodes={method.nodes!r}): a whole number of at least 5, or one for each of {D} states."
+        )
+    return tuple(int(n) for n in counts)
+
+
+def _domain(method: ValueIteration, reach: _Reach, shape: tuple[int, ...]) -> list[tuple[float, float]]:
+    if method.domain is None:
+        low, high = reach.box()
+        size = np.maximum(high - low, 1e-3 * (1.0 + np.abs(reach.problem.x0.reshape(-1))))
+        cells = margin_cells(np.array(shape)) - (reach.slack if reach.general else 0.0)
+        margin = cells * size / (np.array(shape) - 2.0 * cells)
+        if len(shape) == 1:  # few, long steps: V between depths also needs it two steps earlier, where the edge is near
+            margin = np.maximum(margin, 3.0 * size / (method.steps or ONE_AXIS_STEPS))
+        return [(float(a), float(b)) for a, b in zip(low - margin, high + margin, strict=True)]
+    try:
+        pairs = np.asarray(method.domain, dtype=float)
+        pairs = np.broadcast_to(pairs, (len(shape), 2))
+    except (TypeError, ValueError):
+        pairs = np.full((1, 2), np.nan)
+    if not np.all(np.isfinite(pairs)) or np.any(pairs[:, 0] >= pairs[:, 1]):
+        raise InvalidInput(
+            f"ValueIteration(domain={method.domain!r}): (lower, upper) with lower < upper, or one such pair for each "
+            f"of {len(shape)} states."
+        )
+    return [(float(a), float(b)) for a, b in pairs]
+
+
+def _step_count(method: ValueIteration, reach: _Reach, grid: StateGrid, scheme: str) -> int:
+    """Even, so that the splitting error of the two orders cancels; at least four."""
+    if method.steps is not None:
+        return int(method.steps)
+    if method.courant is None and grid.dimension == 1 and scheme in SPLIT:
+        return ONE_AXIS_STEPS
+    crossed = reach.problem.horizon * reach.speeds(grid) / grid.spacing
+    if scheme in DERIVATIVES:
+        return max(4, math.ceil(float(np.sum(crossed)) / (method.courant or 0.6)))
+    courant = method.courant or (2.0 if grid.dimension == 2 and scheme in SPLIT else 1.0)
+    fewest = FEWEST_GENERAL_STEPS if scheme in GENERAL and method.courant is None else 4
+    return max(fewest, 2 * math.ceil(float(np.max(crossed)) / (2.0 * courant)))
+
+
+def _stored(method: ValueIteration, horizon: float, steps: int, shape: tuple[int, ...], arrays: int) -> tuple[int, ...]:
+    if method.depths is None:
+        room = int(method.memory_limit // bytes_needed(shape, 1, 0)) - arrays
+        stride = max(1, -(-steps // max(1, room - 1)))
+        return tuple(range(steps, -1, -stride))[::-1] if steps % stride == 0 else (0, *range(steps, 0, -stride)[::-1])
+    depths = np.asarray(method.depths, dtype=float)
+    if depths.ndim != 1 or not np.all((depths >= 0.0) & (depths <= horizon)):
+        raise InvalidInput(f"ValueIteration(depths={method.depths!r}): depths in [0, {horizon:g}].")
+    return tuple(sorted({0, steps, *(int(k) for k in np.rint(depths / horizon * steps))}))
+
+
+def _check_memory(method: ValueIteration, shape: tuple[int, ...], needed: int) -> None:
+    if needed <= method.memory_limit:
+        return
+    D = len(shape)
+    fits = int((method.memory_limit / (needed / math.prod(shape))) ** (1.0 / D))
+    fits -= 1 - fits % 2
+    advice = (
+        f"{fits} nodes per axis fit"
+        if fits >= FEWEST_NODES
+        else f"not even {FEWEST_NODES} nodes per axis fit; value iteration is for about one to five states "
+        "(all samples together), use the NLP or PMP route"
+    )
+    raise NotSupported(
+        f"ValueIteration(nodes={method.nodes!r}): a grid of {shape[0]} nodes on each of {D} axes needs at least "
+        f"{readable_bytes(needed)}, more than memory_limit = {readable_bytes(method.memory_limit)}; {advice}."
+    )
