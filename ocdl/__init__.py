@@ -26,7 +26,26 @@ from ocdl.losses import CrossEntropy, HalfSquare, IdentityLink, Link, Logistic, 
 from ocdl.method import Method, Outcome, Start, Status
 from ocdl.nlp import Ipopt
 from ocdl.plot import plot_comparison, plot_solution
-from ocdl.pmp import NeedleSteps, ProjectedGradient, SuccessiveApproximations
+from ocdl.pmp import (
+    LBFGSB,
+    ConditionalGradient,
+    ControlSet,
+    ControlSetNeedleSteps,
+    Disc,
+    DiscreteNeedleSteps,
+    ExtendedSuccessiveApproximations,
+    GradientDescent,
+    NeedleSteps,
+    PolishedSolution,
+    Polygon,
+    ProjectedGradient,
+    ProximalAlternatingMinimisation,
+    SequentialQuadraticHamiltonian,
+    SuccessiveApproximations,
+    polish,
+    principle_gaps,
+    switching_structure,
+)
 from ocdl.predict import accuracy, predict
 from ocdl.problem import ControlProblem
 from ocdl.regularisers import Regulariser, Tikhonov

@@ -1,4 +1,4 @@
-"""The Hamiltonian and its minimum over the controls: in closed form where there is one, else by projected gradients.
+"""The Hamiltonian and its minimum over the controls: in closed form where there is one, else by local search.
 
     H(u) = Σ_c ⟨Λ_c, φ(t_c, x_c, u)⟩ + ω_c L(t_c, x_c, u) + Ω E(t, u),   Ω = Σ_c ω_c / Σ_s ω_s,
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ocdl.batch import Batch
 from ocdl.problem import ControlProblem
+from ocdl.separated import SeparatedHamiltonian
 
 Array = NDArray[np.float64]
 
@@ -27,6 +28,11 @@ class Hamiltonian:
 
     def __init__(self, problem: ControlProblem) -> None:
         self.problem = problem
+
+    @cached_property
+    def separated(self) -> SeparatedHamiltonian:
+        """H as a sum over the groups of controls that do not meet."""
+        return SeparatedHamiltonian(self.problem)
 
     @property
     def closed_form(self) -> bool:
@@ -47,12 +53,25 @@ class Hamiltonian:
             costate.reshape(-1, n).T,
             np.tile(omega, K)[None, :],
         )
-        total = float(np.sum(omega) / np.sum(self.problem.weights))
-        effort, slope = self._effort(times[:, :1].T, u.T, p)
-        return (
-            value.reshape(K, C).sum(axis=1) + total * effort[0],
-            gradient.T.reshape(K, C, -1).sum(axis=1) + total * slope.T,
-        )
+        effort, slope = self._weighted_effort(times, omega, u, p)
+        return value.reshape(K, C).sum(axis=1) + effort, gradient.T.reshape(K, C, -1).sum(axis=1) + slope
+
+    def column_gradients(self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> Array:
+        """The gradient in u of every column's own ⟨Λ_c, φ_c⟩ + ω_c L_c, (K, C, m)."""
+        K, C, n = x.shape
+        data = np.tile(np.asarray(self.problem.data).T, (1, K * C // self.problem.samples))
+        flat = (t.reshape(1, -1), x.reshape(-1, n).T, np.repeat(u, C, axis=0).T, p, data, costate.reshape(-1, n).T)
+        return self._columns(*flat, np.tile(omega, K)[None, :])[1].T.reshape(K, C, -1)
+
+    def _weighted_effort(self, times: Array, omega: Array, u: Array, p: Array) -> tuple[Array, Array]:
+        """Σ_c ω_c E(t_c, u) / Σ_s ω_s (K,) and its gradient (K, m)."""
+        K, share = len(times), omega / np.sum(self.problem.weights)
+        if self.problem.effort is None:
+            return np.zeros(K), np.zeros(u.shape)
+        if np.all(times == times[:, :1]):
+            times, share = times[:, :1], np.array([share.sum()])
+        effort, slope = self._effort(times.reshape(1, -1), np.repeat(u, share.size, axis=0).T, p)
+        return effort.reshape(K, -1) @ share, np.einsum("kcm,c->km", slope.T.reshape(K, share.size, -1), share)
 
     def value(self, t: float, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> tuple[float, Array]:
         """H and its gradient in u (m,) at one point; x and Λ (C, n)."""
@@ -60,22 +79,27 @@ class Hamiltonian:
         return float(value[0]), gradient[0]
 
     def minimum(
-        self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array
+        self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array, *, starts: int = 0
     ) -> tuple[Array, Array | None]:
         """min_u H at every point, (K,), and where it is attained (K, m).
 
-        The closed form is global and returns no argument. Otherwise spectral projected gradients from the current u
-        and from the corner of the box along −∇H: a local minimum, so that the gap it gives is a lower
-        bound of the true one.
+        The closed form is global and returns no argument. Otherwise H is minimised from the current u, from the corner
+        of the box along −∇H and from ``starts`` random points, neuron by neuron by projected Newton where H separates
+        into small groups of controls, else by spectral projected gradients: the gap it gives is a lower bound of the
+        true one.
         """
         box = self.problem.velocity_box
         if box is not None and self.closed_form:
             return box.minimum(x, costate).sum(axis=-1), None
+        if self.separated.small:
+            times = np.broadcast_to(np.reshape(t, (len(u), -1)), x.shape[:2])
+            gains, at = self.separated.minimum(times, x, costate, omega, u, p, starts=starts)
+            return self.values(t, x, costate, omega, u, p)[0] - gains.sum(axis=1), at
         low, high = self.problem.control_box
         slope = self.values(t, x, costate, omega, u, p)[1]
         corner = np.where(slope > 0, low, high)
-        starts = [u, np.where(np.isfinite(corner), corner, u)]
-        found = [self._descend(t, x, costate, omega, start, p) for start in starts]
+        begins = [u, np.where(np.isfinite(corner), corner, u)]
+        found = [self._descend(t, x, costate, omega, begin, p) for begin in begins]
         best = np.argmin([value for value, _ in found], axis=0)
         return (
             np.take_along_axis(np.stack([value for value, _ in found]), best[None], axis=0)[0],

@@ -44,6 +44,10 @@ class Status(Enum):
         "No step lowers the cost enough although the stated tolerance is not met; "
         "try another start, a finer depth grid, or another method."
     )
+    FLAT = (
+        "The gradient vanishes in a flat region of the activation, not at an optimum: the costate does not vanish and "
+        "other controls would lower the cost. Start elsewhere, or use NeedleSteps, which needs no gradient."
+    )
     ITERATION_LIMIT = (
         "Stopped at the iteration limit; the last iterate is kept. Raise max_iterations or pass this solution as start."
     )

@@ -70,3 +70,26 @@ def test_digits_held_out():
     for _, _, _, seen, unseen, _ in (direct, descent):
         assert seen == 1.0
         assert unseen > 0.95
+
+
+def test_binary_weights():
+    (_, _, values, binary, _, held_out, _), (_, _, _, box, _, _, _), (_, _, _, wide, *_) = example(
+        "binary_weights"
+    ).rows
+    assert values == 2
+    assert wide < box < 0.1 and binary < 0.1
+    assert held_out > 0.9
+
+
+def test_beyond_stationary():
+    for _, direct, local, global_, onward in example("beyond_stationary").rows:
+        assert local < 1e-8
+        assert global_ > 1e-4
+        assert onward < direct - 1e-4
+
+
+def test_switching_times():
+    for _, coarse, polished, switches in example("switching_times").rows:
+        assert coarse - polished > 1e-6
+        assert polished == pytest.approx(0.968069497335, abs=1e-12)
+        assert switches["function"].values.tolist() == ["f", "f", "f", "r", "f"]

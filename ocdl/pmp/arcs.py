@@ -4,8 +4,8 @@ One sample of a selection problem with increasing σ, neuron i driven at its fas
 
     f_i' = σ(a_i − Σ_j w_j b_ij f_j),   a_i = a_c + θ_i a_r,   b_ij = b_c − θ_i v_j b_r,   v_j = sign f_j.
 
-θ_i flips at given depths; v_j flips where f_j passes through 0, which is located to rounding. Between two flips a and b are
-constant and the field is as smooth as σ. The right-hand side is continuous across f_j = 0, so the costate is as well.
+θ_i flips at given depths; v_j flips where f_j passes through 0, which is located to rounding. Between two flips a and
+b are constant and the field is as smooth as σ. It is continuous across f_j = 0, and so the costate is as well.
 Collocation is symplectic: the costate of the same scheme is the gradient of the cost it integrates.
 """
 
@@ -113,7 +113,7 @@ class Flow:
 
     @cached_property
     def excess(self) -> Array:
-        """p_i (f_i' − the best velocity of i) ≥ 0 at the stages, (L, s, M): what the maximum principle still asks for."""
+        """p_i (f_i' − its best velocity) ≥ 0 at the stages, (L, s, M): what the maximum principle still asks for."""
         slow, fast = self.field.velocities(self.stages)
         costate, theta = self.stage_costates, self.theta[:, None, :]
         return np.where(costate * theta > 0.0, np.abs(costate) * (fast - slow), 0.0)
@@ -208,15 +208,17 @@ class Field:
         nodes, states, stages, thetas, vs = [t], [f], [], [], []
         stops = np.append(np.clip(schedule.depths, 0.0, self.horizon), self.horizon)
         for k, stop in enumerate(stops):
-            count, begin = int(np.ceil((stop - t) / self.longest)), t
-            marks = iter(begin + (stop - begin) * np.arange(1, count + 1) / max(count, 1))
-            for mark in marks:
+            for mark in np.linspace(t, stop, 1 + int(np.ceil((stop - t) / self.longest)))[1:]:
                 while t < mark:
                     v = self._signs(f, theta, v)
                     arc = self.arc(theta, v)
                     f, h, inside = self._to_zero(arc, f, v, mark - t)
                     t = mark if h == mark - t else t + h
-                    nodes.append(t), states.append(f), stages.append(inside), thetas.append(theta.copy()), vs.append(v)
+                    nodes.append(t)
+                    states.append(f)
+                    stages.append(inside)
+                    thetas.append(theta.copy())
+                    vs.append(v)
             if k < schedule.count:
                 theta[schedule.neurons[k]] *= -1.0
         terminal = self.problem.terminal_function

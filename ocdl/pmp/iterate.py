@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,6 +19,15 @@ from ocdl.sweeps import Adjoint, Sweeper, SweepFailed, Trajectory
 Array = NDArray[np.float64]
 
 VANISHING = 1e-6  # a costate function below this everywhere says nothing about the controls
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """Controls and parameters to try, with the decrease of the cost that first order predicts for them."""
+
+    u: Array
+    p: Array
+    predicted: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +88,15 @@ class Ground:
         self.watch: Callable[[], object] = lambda: None
         if np.any(self.sweeper.tableau.b < 0.0):
             raise NotSupported(f"{depth!r}: the maximum principle on a layer needs a scheme with weights b_i ≥ 0.")
+
+    def on_samples(self, rows: NDArray[np.intp]) -> Ground:
+        """The ground of some samples only, with the same compiled functions; its sweeps are not counted here."""
+        problem, other = self.problem, copy(self)
+        x0, data, weights = problem.x0[rows], np.asarray(problem.data)[rows], np.asarray(problem.weights)[rows]
+        other.problem = replace(problem, initial=x0, data=data, weights=weights)
+        other.sweeper = self.sweeper.for_samples(other.problem)
+        other.best, other.watch = None, lambda: None
+        return other
 
     def at(self, u: Array, p: Array) -> Iterate:
         """The iterate of controls u and parameters p. Raises SweepFailed where it has no finite state or cost."""

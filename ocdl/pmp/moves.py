@@ -1,6 +1,8 @@
-"""How far to follow a proposal: all the way, or by Armijo's rule."""
+"""How far to follow a proposal: all the way, a fixed step, by Armijo's rule, or by an adaptive penalty."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from ocdl.method import Status
 from ocdl.pmp.iterate import Iterate
@@ -29,6 +31,17 @@ class FullStep:
         return Moved(following, trial.predicted, Status.CYCLE, detail)
 
 
+class FixedStep:
+    """Take the same size every time, whatever it costs."""
+
+    def __init__(self, size: float) -> None:
+        self.size = size
+
+    def __call__(self, iterate: Iterate, proposal: Proposal) -> Moved | None:
+        trial = proposal.trial(self.size)
+        return None if trial is None else Moved(iterate.ground.at(trial.u, trial.p), trial.predicted)
+
+
 class Armijo:
     """The largest tried size whose decrease is at least ``sufficient`` times the predicted one.
 
@@ -51,4 +64,35 @@ class Armijo:
                 self.size = min(self.grow * size, proposal.largest)
                 return Moved(following, trial.predicted)
             size *= self.shrink
+        return None
+
+
+class AdaptivePenalty:
+    """The rule of the sequential quadratic Hamiltonian method: proposals are sized by the inverse of a penalty.
+
+    A trial u⁺ is accepted where J falls by at least ``sufficient`` ‖u⁺ − u‖² in function space; then the penalty is
+    multiplied by ``relax`` < 1. Otherwise it is multiplied by ``tighten`` > 1 and the proposal asked again.
+    Source: Breitenbach and Borzì, J. Optim. Theory Appl. 183 (2019), algorithm 1.
+    """
+
+    LARGEST = 1e16
+
+    def __init__(self, *, penalty: float, sufficient: float, tighten: float, relax: float) -> None:
+        self.penalty, self.sufficient, self.tighten, self.relax = penalty, sufficient, tighten, relax
+
+    def __call__(self, iterate: Iterate, proposal: Proposal) -> Moved | None:
+        in_u, in_p = iterate.ground.metric
+        while self.penalty <= self.LARGEST:
+            trial = proposal.trial(1.0 / self.penalty)
+            if trial is None:
+                return None
+            distance = np.sum(in_u * (trial.u - iterate.u) ** 2) + np.sum(in_p * (trial.p - iterate.p) ** 2)
+            try:
+                following = iterate.ground.at(trial.u, trial.p)
+            except SweepFailed:
+                following = None
+            if following is not None and following.cost < iterate.cost - self.sufficient * float(distance):
+                self.penalty *= self.relax
+                return Moved(following, trial.predicted)
+            self.penalty *= self.tighten
         return None

@@ -30,6 +30,7 @@ class NeedleSteps(Method):
     Needles move the controls; parameters p (a readout) are moved by the polish only.
 
     tolerance: for the gap on layers, in units of the cost. max_iterations: needle steps and rounds of polish together.
+    starts: random points of the box from which H is minimised, too, where it has no closed form (several samples).
     polish: without it the method ends where no needle is accepted. polish_iterations, memory: of one L-BFGS-B round.
 
     On layers of finite width the maximum principle is exact for one sample and one stage only. Otherwise J may be
@@ -44,10 +45,12 @@ class NeedleSteps(Method):
     polish: bool = True
     polish_iterations: int = 1000
     memory: int = 20
+    starts: int = 0
 
     def __post_init__(self) -> None:
         for name in ("max_iterations", "polish_iterations", "memory"):
             check_count(self.name, name, getattr(self, name))
+        check_count(self.name, "starts", self.starts, least=0)
         check_number(self.name, "tolerance", self.tolerance, 0.0, float("inf"), "the gap's tolerance must be positive")
         for name in ("sufficient", "shrink"):
             check_number(self.name, name, getattr(self, name), 0.0, 1.0, "a number between 0 and 1 is needed")
@@ -63,7 +66,7 @@ class NeedleSteps(Method):
             self.name,
             ground,
             start,
-            needles,
+            lambda iterate: needles(iterate, starts=self.starts),
             moves,
             tolerance=self.tolerance,
             max_iterations=self.max_iterations,

@@ -7,7 +7,7 @@ On layer k one control serves all s stages, so the layer's Hamiltonian is
 and the needle at k changes the cost by h_k (H_k(u*) − H_k(u_k)) to first order in its width h_k.
 For one sample of a selection problem H_k is a sum over neurons, and each has its own needle: the best of the
 stagewise bang-bang controls (Liu and Markowich, section 4.2), exact for schemes of one stage.
-Otherwise a needle is a whole layer, found by local minimisation.
+Otherwise a needle is a group of controls that do not meet (a neuron, or a whole layer), found by local minimisation.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.errors import NotSupported
-from ocdl.pmp.iterate import Iterate
-from ocdl.pmp.loop import Trial
+from ocdl.pmp.iterate import Iterate, Trial
 
 Array = NDArray[np.float64]
 
@@ -74,24 +73,25 @@ class Needles:
         return Trial(u, self.iterate.p, float(self.gains[flipped].sum()))
 
 
-def needles(iterate: Iterate) -> Needles:
-    """The needles at ``iterate``: in closed form where the problem has one, else by local minimisation.
+def needles(iterate: Iterate, *, starts: int = 0) -> Needles:
+    """The needles at ``iterate``: in closed form where the problem has one, else by local minimisation, also from
+    ``starts`` random points of the box.
 
     For several stages points from the controls in force towards the vertex along −∇H are candidates too: where f
     or r change sign within a layer, its best control is no vertex.
     """
     if not iterate.ground.law.closed_form:
-        return _layerwise(iterate)
+        return _searched(iterate, starts)
     several = iterate.ground.sweeper.tableau.stages > 1
-    return _best_of(iterate, [*_syntheses(iterate), *(_towards_vertex(iterate) if several else [])])
+    return best_of(iterate, [*_syntheses(iterate), *(_towards_vertex(iterate) if several else [])])
 
 
 def syntheses(iterate: Iterate) -> Needles:
     """The bang-bang synthesis as printed, layer by layer and neuron by neuron."""
-    return _best_of(iterate, _syntheses(iterate)) if iterate.ground.law.closed_form else _layerwise(iterate)
+    return best_of(iterate, _syntheses(iterate)) if iterate.ground.law.closed_form else _searched(iterate, 0)
 
 
-def _best_of(iterate: Iterate, candidates: Iterable[Array]) -> Needles:
+def best_of(iterate: Iterate, candidates: Iterable[Array]) -> Needles:
     """Per neuron the best of the controls in force and of ``candidates``; where r = 0 the controls in force stay."""
     ground = iterate.ground
     M = ground.problem.n
@@ -128,27 +128,40 @@ def _neuron_hamiltonian(iterate: Iterate, u: Array) -> Array:
     return np.einsum("kism,kism->km", iterate.stage_costates, rates)
 
 
-def _layerwise(iterate: Iterate) -> Needles:
-    """One needle a layer: H_k minimised with all stages and samples of the layer as its columns."""
-    ground, u = iterate.ground, iterate.u
+def layer_columns(iterate: Iterate) -> tuple[Array, Array, Array, Array, Array, Array]:
+    """t, x, Λ, ω, u, p of every layer with all its stages and samples as columns."""
+    ground = iterate.ground
     sweeper, problem = ground.sweeper, ground.problem
     N, s, S, n = iterate.trajectory.stages.shape
     shape = (N, s * S, n)
-    layers = (
+    return (
         np.repeat(sweeper.stage_t, S, axis=1),
         iterate.trajectory.stages.reshape(shape),
         iterate.stage_costates.reshape(shape),
         np.outer(sweeper.tableau.b, problem.weights).ravel(),
-        u,
+        iterate.u,
         iterate.p,
     )
-    in_force, _ = ground.law.values(*layers)
-    least, best = ground.law.minimum(*layers)
-    assert best is not None
+
+
+def _searched(iterate: Iterate, starts: int) -> Needles:
+    """H_k minimised by search: one needle a group of controls that do not meet (a neuron), or one a layer."""
+    ground, layers = iterate.ground, layer_columns(iterate)
+    law, h, problem = ground.law, ground.sweeper.h, ground.problem
+    if law.separated.small:
+        groups = law.separated.groups
+        decrease, best = law.separated.minimum(*layers, starts=starts)
+        of = np.empty(problem.m, dtype=np.intp)
+        of[groups] = np.arange(len(groups))[:, None]
+        width = np.asarray(problem.state_metric) if len(groups) == problem.n else np.ones(len(groups))
+        return Needles(iterate, best, decrease, h[:, None] * width, of)
+    in_force, _ = law.values(*layers)
+    least, found = law.minimum(*layers, starts=starts)
+    assert found is not None
     if not np.all(np.isfinite(least)):
         k = int(np.argmin(np.isfinite(least)))
         raise NotSupported(
             f"the Hamiltonian of layer {k} has no finite minimum: bound the controls or add a running cost in them."
         )
     decrease = np.maximum(in_force - least, 0.0)[:, None]
-    return Needles(iterate, best, decrease, sweeper.h[:, None].copy(), np.zeros(problem.m, dtype=np.intp))
+    return Needles(iterate, found, decrease, h[:, None].copy(), np.zeros(problem.m, dtype=np.intp))

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from ocdl.errors import InvalidInput
+from ocdl.errors import InvalidInput, NotSupported
+from ocdl.problem import ControlProblem
 
 
 def check_count(method: str, name: str, value: object, least: int = 1) -> None:
@@ -20,3 +21,12 @@ def check_number(method: str, name: str, value: object, low: float, high: float,
     good = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     if not (good and math.isfinite(value) and low < value < high):  # type: ignore[arg-type, operator]
         raise InvalidInput(f"{method}({name}={value!r}): {rule}.")
+
+
+def check_controls_only(method: str, problem: ControlProblem) -> None:
+    """NotSupported where the problem trains parameters, which no maximum principle on layers moves."""
+    if problem.P:
+        raise NotSupported(
+            f"{method} moves controls only; this problem trains {problem.P} parameters. "
+            "Use NeedleSteps(), LBFGSB() or ProjectedGradient()."
+        )

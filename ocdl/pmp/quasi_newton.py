@@ -62,7 +62,7 @@ class AllControls:
     def controls(self, z: Array) -> tuple[Array, Array]:
         size = self.layers.size * self.u.shape[1]
         u = self.u.copy()
-        u[self.layers] = z[:size].reshape(self.layers.size, -1)
+        u[self.layers] = z[:size].reshape(self.layers.size, u.shape[1])
         return u, z[size:]
 
     def gradient(self, z: Array, in_u: Array, in_p: Array) -> Array:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ocdl.depth import DepthScheme
-from ocdl.errors import NotSupported
 from ocdl.method import Method, Outcome, Start
 from ocdl.pmp.iterate import Ground
 from ocdl.pmp.loop import descend
 from ocdl.pmp.moves import FullStep
 from ocdl.pmp.needles import syntheses
-from ocdl.pmp.options import check_count, check_number
+from ocdl.pmp.options import check_controls_only, check_count, check_number
 from ocdl.problem import ControlProblem
 
 
@@ -38,11 +37,7 @@ class SuccessiveApproximations(Method):
     def solve(
         self, problem: ControlProblem, depth: DepthScheme, start: Start, *, progress: bool | None = None
     ) -> Outcome:
-        if problem.P:
-            raise NotSupported(
-                f"SuccessiveApproximations moves controls only; this problem trains {problem.P} parameters. "
-                "Use NeedleSteps() or ProjectedGradient()."
-            )
+        check_controls_only(self.name, problem)
         return descend(
             self.name,
             Ground(problem, depth),

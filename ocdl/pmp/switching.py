@@ -1,8 +1,8 @@
 """Switching structure: where the costate r_i and the state f_j of a solution change sign, and where they vanish.
 
-By the bang-bang synthesis (Liu and Markowich, section 4.2) a_i and row i of b jump where r_i changes sign, column j of b
-where f_j does. On stretches where r_i = 0 the maximum principle says nothing about neuron i, where f_j = 0 nothing about
-column j: their measure is reported.
+By the bang-bang synthesis (Liu and Markowich, section 4.2) a_i and row i of b jump where r_i changes sign, column j of
+b where f_j does. On stretches where r_i = 0 the maximum principle says nothing about neuron i, where f_j = 0 nothing
+about column j: their measure is reported.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def one_sample(solution: Solution) -> tuple[Array, Array]:
 def as_dataset(found: list[tuple[str, int, float, int]], singular_r: Array, singular_f: Array) -> xr.Dataset:
     """The labelled structure from (function, neuron, depth, direction) of every switch."""
     found = sorted(found, key=lambda switch: (switch[2], switch[0], switch[1]))
-    columns: list[Any] = [np.array([switch[i] for switch in found], dtype=kind) for i, kind in enumerate((str, int, float, int))]
+    columns: list[Any] = [
+        np.array([switch[i] for switch in found], dtype=kind) for i, kind in enumerate((str, int, float, int))
+    ]
     names = ("function", "neuron", "depth", "direction")
     return xr.Dataset(
         {name: ("switch", column) for name, column in zip(names, columns, strict=True)}
@@ -82,7 +84,7 @@ def check_bang_bang(what: str, problem: ControlProblem) -> None:
     """NotSupported unless the maximum principle of ``problem`` is the bang-bang synthesis."""
     if problem.velocity_box is None:
         raise NotSupported(
-            f"{what}: the synthesis is bang-bang for one sample, an increasing activation and a finite box of (a, b) only."
+            f"{what}: the synthesis is bang-bang for one sample, increasing activation and a finite box of (a, b) only."
         )
     if problem.has_running_cost or problem.P:
         raise NotSupported(f"{what}: with a regulariser or a trained readout the controls are not bang-bang.")

@@ -5,15 +5,15 @@ f_j = 0 follows from the state. ∂J/∂τ is the jump of the Hamiltonian there,
 Newton's method on τ, and repair of the order: switches that meet or leave [0, T] go, and where r_i has the sign that
 θ_i has not, switches are added, until the maximum principle holds everywhere.
 
-Sources: Liu and Markowich, "Selection dynamics for deep neural networks", section 4.2; Kaya and Noakes, J. Optim. Theory
-Appl. 117 (2003), on switching-time computation; Maurer, Büskens, Kim and Kaya, Optim. Control Appl. Methods 26 (2005).
+Sources: Liu and Markowich, "Selection dynamics for deep neural networks", section 4.2; Kaya and Noakes, J. Optim.
+Theory Appl. 117 (2003), and Maurer, Büskens, Kim and Kaya, Optim. Control Appl. Methods 26 (2005), on switching times.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -61,8 +61,8 @@ class PolishedSolution:
     @cached_property
     def switches(self) -> xr.Dataset:
         """Every switch in order of depth: ``depth``, ``function`` ("r": a_i and row i of b jump; "f": column j of b),
-        ``neuron`` and ``direction`` (the sign that the function takes); ``singular_r``, ``singular_f`` (y): the depth on
-        which r_i or f_j vanishes to 1e-6 of the largest.
+        ``neuron`` and ``direction`` (the sign that the function takes); ``singular_r``, ``singular_f`` (y): the depth
+        on which r_i or f_j vanishes to 1e-6 of the largest.
         """
         flow, t, found = self._flow, self._flow.t, []
         for name, signs in (("r", flow.theta), ("f", flow.v)):
@@ -108,10 +108,10 @@ class PolishedSolution:
         return judged(self._problem, coarse, outcome, method="polish", seconds=self.seconds)
 
     def __repr__(self) -> str:
-        switches = self.switches["function"].to_numpy()
+        of = self.switches["function"].to_numpy()
         return (
-            f"<ocdl.PolishedSolution: cost {self.cost:.14g}, gap {self.gap:.1e}, {np.sum(switches == 'r')} switches of r, "
-            f"{np.sum(switches == 'f')} of f; {self.status.value} {self.detail}>"
+            f"<ocdl.PolishedSolution: cost {self.cost:.14g}, gap {self.gap:.1e}, {np.sum(of == 'r')} switches of r, "
+            f"{np.sum(of == 'f')} of f; {self.status.value} {self.detail}>"
         )
 
 
@@ -142,7 +142,7 @@ def polish(
         repaired = _repaired(flow)
         if repaired is None:
             break
-        flow = field.run(repaired)
+        flow = repaired
     status = _status(problem, flow)
     detail = f"{flow.schedule.count} switches of r, max |∂J/∂τ| {_largest(flow.gradient):.1e}, {steps} Newton steps."
     return PolishedSolution(problem, flow, status, detail, time.perf_counter() - clock)
@@ -165,7 +165,7 @@ def _largest(values: Array) -> float:
 
 
 def _schedule(field: Field, solution: Solution) -> Schedule:
-    """θ_i = sign r_i between the zeros of r_i; where r_i vanishes one flip that keeps the mean of the solution's θ_i."""
+    """θ_i = sign r_i between the zeros of r_i; where r_i vanishes one flip keeps the mean of the solution's θ_i."""
     t = solution.state["t"].to_numpy() * (field.horizon / float(solution.state["t"][-1]))
     f, r = one_sample(solution)
     singular = vanishing(t, r, NEGLIGIBLE)
@@ -176,9 +176,10 @@ def _schedule(field: Field, solution: Solution) -> Schedule:
     for i in range(f.shape[1]):
         pieces = _pieces(t, r[:, i], singular[:, i], own[:, i])
         first[i] = pieces[0][1]
-        for (_, before), (depth, after) in zip(pieces[:-1], pieces[1:], strict=True):
+        for (_, before), (depth, after) in pairwise(pieces):
             if after != before:
-                depths.append(depth), neurons.append(i)
+                depths.append(depth)
+                neurons.append(i)
     return Schedule(first, np.array(depths), np.array(neurons, dtype=np.intp))
 
 
@@ -214,26 +215,44 @@ def _theta(field: Field, solution: Solution, f: Array) -> Array:
     return np.clip((2.0 * s - fast - slow) / np.maximum(fast - slow, 1e-300), -1.0, 1.0)
 
 
-def _repaired(flow: Flow) -> Schedule | None:
-    """The schedule with flips around every stretch on which θ_i ≠ sign r_i; None where the gap is rounding."""
+def _repaired(flow: Flow) -> Flow | None:
+    """The flow with θ_i flipped where r_i has the other sign, on shares of those stretches small enough to lower J.
+
+    None where the gap is rounding, or no share lowers J.
+    """
     if flow.gap <= GAP * (1.0 + abs(flow.cost)):
         return None
+    needles, share = _needles(flow), 1.0
+    for _ in range(30):
+        trial = flow.field.run(_flipped(flow, needles, share))
+        if trial.cost < flow.cost:
+            return trial
+        share *= 0.5
+    return None
+
+
+def _needles(flow: Flow) -> list[tuple[int, float, float]]:
+    """(neuron, begin, end) of every stretch on which θ_i ≠ sign r_i, without those that gain next to nothing."""
     depth, T = flow.stage_depths.ravel(), flow.field.horizon
     gains = (flow.excess * (flow.h[:, None] * TABLEAU.b)[:, :, None]).reshape(depth.size, -1)
-    theta, schedule = flow.schedule.theta.copy(), flow.schedule
-    depths, neurons = list(schedule.depths), list(schedule.neurons)
-    least = 1e-3 * float(gains.sum())
-    for i, gain in enumerate(gains.T):
-        for begin, end in _runs(gain > 0.0):
-            if gain[begin:end].sum() < least / gains.shape[1]:
-                continue
-            edges = [0.5 * (depth[begin - 1] + depth[begin]) if begin else 0.0]
-            edges += [0.5 * (depth[end - 1] + depth[end])] if end < depth.size else [T]
-            if edges[0] == 0.0:
-                theta[i] *= -1.0
-            inner = [edge for edge in edges if 0.0 < edge < T]
-            depths += inner
-            neurons += [i] * len(inner)
+    middle = np.concatenate([[0.0], 0.5 * (depth[1:] + depth[:-1]), [T]])
+    return [
+        (i, float(middle[begin]), float(middle[end]))
+        for i, gain in enumerate(gains.T)
+        for begin, end in _runs(gain > 0.0)
+        if gain[begin:end].sum() > NEGLIGIBLE * float(gains.sum())
+    ]
+
+
+def _flipped(flow: Flow, needles: list[tuple[int, float, float]], share: float) -> Schedule:
+    """The schedule with a ``share`` of every needle flipped: the part at 0 or at T where it reaches so far."""
+    schedule, T = flow.schedule, flow.field.horizon
+    theta, depths, neurons = schedule.theta.copy(), list(schedule.depths), list(schedule.neurons)
+    for i, begin, end in needles:
+        left = 0.0 if begin == 0.0 else 1.0 if end == T else 0.5
+        rest = (1.0 - share) * (end - begin)
+        depths += [begin + left * rest, end - (1.0 - left) * rest]
+        neurons += [i, i]
     return _tidy(Schedule(theta, np.array(depths), np.array(neurons, dtype=np.intp)), T)
 
 
