@@ -5,9 +5,10 @@ and by Hamilton–Jacobi–Bellman (``solve``), and see side by side where the a
 """
 
 from ocdl.activations import ELU, Activation, Arctan, CustomActivation, Identity, LeakyReLU, ReLU, Sigmoid, Tanh
-from ocdl.bounds import Box
+from ocdl.bounds import Box, Free
 from ocdl.certify import certify
 from ocdl.compare import Comparison, compare
+from ocdl.control_shapes import PerStage, PiecewiseConstant, PiecewiseLinear
 from ocdl.data import Samples, digits
 from ocdl.depth import (
     DepthScheme,
@@ -17,6 +18,7 @@ from ocdl.depth import (
     ImprovedEuler,
     Kutta3,
     Kutta4,
+    MultipleShooting,
     Radau,
     Tableau,
 )

@@ -1,21 +1,22 @@
-"""Boxes: named intervals for controls and parameters."""
+"""Boxes: named intervals for states, controls, parameters and constraints; ``Free``: a quantity the solver chooses."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ocdl.arrays import Array, real_array
-from ocdl.errors import InvalidInput
+from ocdl.arrays import Array, is_real, real_array
+from ocdl.errors import InvalidInput, NotSupported
 
 
 class Box:
     """Named intervals, e.g. ``Box(a=(-1, 1), b=(-1, 1))``: A = [a−, a+] × [b−, b+].
 
-    Each end is a number or an array of the quantity's shape (``a``: (M,), ``b``: (M, M), ``u``: (m,)).
-    ±inf, or None, means unbounded on that side; a name left out is unbounded on both.
+    Each end is a number or an array of the quantity's shape (``a``: (M,), ``b``: (M, M), ``u``: (m,)), or a function of
+    the depth t that returns one. ±inf, or None, means unbounded on that side; a name left out is unbounded on both.
     Raises InvalidInput for reversed ends, NaN, or (when the shape is known) a wrong shape.
     """
 
@@ -25,15 +26,22 @@ class Box:
         if unnamed:
             raise InvalidInput(f"Box({_shown(unnamed)[1:-1]}): name each interval, e.g. Box(a=(-1, 1), b=(-1, 1)).")
         self._intervals: dict[str, tuple[Array, Array]] = {}
+        self._functions: dict[str, tuple[Any, Any]] = {}
         for name, interval in intervals.items():
-            if interval is not None:
+            if interval is not None and any(callable(end) for end in _ends(interval)):
+                self._functions[name] = self._pair(name, interval)
+            elif interval is not None:
                 self._intervals[name] = self._checked(name, interval)
 
-    def _checked(self, name: str, interval: tuple[Any, Any]) -> tuple[Array, Array]:
+    def _pair(self, name: str, interval: tuple[Any, Any]) -> tuple[Any, Any]:
         said = f"{self.said}({name}={_shown(interval)})"
         if isinstance(interval, (str, bytes, Mapping)) or not hasattr(interval, "__len__") or len(interval) != 2:
             raise InvalidInput(f"{said}: an interval is a pair (lower, upper) of numbers or arrays.")
-        lower, upper = interval
+        return interval
+
+    def _checked(self, name: str, interval: tuple[Any, Any], where: str = "") -> tuple[Array, Array]:
+        said = f"{self.said}({name}={_shown(interval)}){where}"
+        lower, upper = self._pair(name, interval)
         low = real_array(said, -np.inf if lower is None else lower)
         high = real_array(said, np.inf if upper is None else upper)
         if np.any(np.isnan(low)) or np.any(np.isnan(high)):
@@ -46,9 +54,9 @@ class Box:
             ) from None
         if np.any(low > high):
             at = np.unravel_index(int(np.argmax(low > high)), low.shape)
-            where = f" at entry {tuple(int(i) for i in at)}" if low.ndim else ""
+            entry = f" at entry {tuple(int(i) for i in at)}" if low.ndim else ""
             raise InvalidInput(
-                f"{said}: the lower bound must not exceed the upper; got {low[at]:g} > {high[at]:g}{where}."
+                f"{said}: the lower bound must not exceed the upper; got {low[at]:g} > {high[at]:g}{entry}."
             )
         if np.any(low == np.inf) or np.any(high == -np.inf):
             raise InvalidInput(f"{said}: a lower bound of +inf or an upper bound of -inf leaves nothing.")
@@ -56,11 +64,34 @@ class Box:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(self._intervals)
+        return (*self._intervals, *self._functions)
+
+    def varies(self, name: str) -> bool:
+        """Whether the interval of ``name`` depends on depth."""
+        return name in self._functions
+
+    def interval_at(self, name: str, shape: tuple[int, ...], t: Array) -> tuple[Array, Array]:
+        """Lower and upper bound of ``name`` at depths t (K,), each (K, *shape)."""
+        if not self.varies(name):
+            low, high = self.interval(name, shape)
+            return np.broadcast_to(low, (t.size, *shape)).copy(), np.broadcast_to(high, (t.size, *shape)).copy()
+        pairs = []
+        for depth in t:
+            ends = tuple(end(float(depth)) if callable(end) else end for end in self._functions[name])
+            said = f" at t = {depth:g}"
+            pairs.append(self._full(name, self._checked(name, ends, said), shape))
+        return np.array([low for low, _ in pairs]), np.array([high for _, high in pairs])
 
     def interval(self, name: str, shape: tuple[int, ...]) -> tuple[Array, Array]:
         """Lower and upper bound of ``name`` as full arrays of ``shape``."""
-        low, high = self._intervals.get(name, (np.array(-np.inf), np.array(np.inf)))
+        if self.varies(name):
+            raise NotSupported(
+                f"{self.said}({name}=...): bounds that depend on depth; one interval for all depths is needed here."
+            )
+        return self._full(name, self._intervals.get(name, (np.array(-np.inf), np.array(np.inf))), shape)
+
+    def _full(self, name: str, interval: tuple[Array, Array], shape: tuple[int, ...]) -> tuple[Array, Array]:
+        low, high = interval
         if low.shape not in ((), shape):
             raise InvalidInput(
                 f"{self.said}({name}=...): bounds are scalars or arrays of shape {shape} on this grid; got {low.shape}."
@@ -68,7 +99,39 @@ class Box:
         return np.broadcast_to(low, shape).copy(), np.broadcast_to(high, shape).copy()
 
     def __repr__(self) -> str:
-        return "Box(" + ", ".join(f"{k}={_shown(v)}" for k, v in self._intervals.items()) + ")"
+        intervals = {**self._intervals, **self._functions}
+        return "Box(" + ", ".join(f"{k}={_shown(v)}" for k, v in intervals.items()) + ")"
+
+
+@dataclass(frozen=True)
+class Free:
+    """A number the solver chooses: a horizon, an initial or a final state, in [lower, upper].
+
+    guess: where it begins; by default the middle of the interval, or its end nearest to 0.
+    Raises InvalidInput for reversed ends, NaN, or a guess outside.
+    """
+
+    lower: float = -np.inf
+    upper: float = np.inf
+    guess: float | None = None
+
+    def __post_init__(self) -> None:
+        if not all(is_real(end) and not np.isnan(end) for end in (self.lower, self.upper)) or self.lower > self.upper:
+            raise InvalidInput(f"{self!r}: lower and upper are numbers, and the lower must not exceed the upper.")
+        if self.guess is not None and not (is_real(self.guess) and self.lower <= self.guess <= self.upper):
+            raise InvalidInput(f"{self!r}: the guess must lie in [{self.lower:g}, {self.upper:g}].")
+
+    @property
+    def begin(self) -> float:
+        """Where the solver begins."""
+        if self.guess is not None:
+            return float(self.guess)
+        finite = np.isfinite(self.lower) and np.isfinite(self.upper)
+        return float(0.5 * (self.lower + self.upper) if finite else np.clip(0.0, self.lower, self.upper))
+
+
+def _ends(interval: Any) -> tuple[Any, ...]:
+    return tuple(interval) if isinstance(interval, (tuple, list)) else ()
 
 
 def _shown(interval: Any) -> str:
@@ -80,6 +143,8 @@ def _shown(interval: Any) -> str:
 
 
 def _shown_end(end: Any) -> str:
+    if callable(end):
+        return getattr(end, "__name__", "function")
     if isinstance(end, (np.ndarray, list, tuple)) and np.size(np.asarray(end, dtype=object)) > 4:
         return f"<array {np.shape(np.asarray(end, dtype=object))}>"
     if isinstance(end, np.ndarray) and end.ndim:

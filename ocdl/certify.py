@@ -1,11 +1,13 @@
 """The referee: judges the controls of any route by one state sweep and one costate sweep.
 
-Cost, costate, feasibility, Hamiltonian and maximum-principle gap are recomputed from the controls alone.
+Cost, costate, feasibility, Hamiltonian and maximum-principle gap are recomputed from the controls alone. Only where
+the problem has constraints on states, paths or ends does a costate need their multipliers too: those are taken as
+given, and weighed in the gap, which then also counts what a multiplier pushes against no bound.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ocdl.arrays import real_array
+from ocdl.constraints import Constraints
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput
 from ocdl.hamiltonian import Hamiltonian
-from ocdl.method import Outcome, Status
+from ocdl.method import Multipliers, Outcome, Status
 from ocdl.problem import ControlProblem
 from ocdl.solution import FORMAT, Solution
 from ocdl.sweeps import Adjoint, Sweeper, Trajectory
@@ -30,7 +33,8 @@ VANISHING = 1e-6  # a costate function below this everywhere: the target is reac
 class Verdict:
     """What the referee finds, in Euclidean coordinates.
 
-    ``hamiltonian`` and ``excess`` = H(u) − min_u H at the stages, (N, s); ``gap`` = Σ h_k b_i excess.
+    ``hamiltonian`` and ``excess`` = H(u) − min_u H at the stages, (N, s); ``gap`` = Σ h_k b_i excess plus the duality
+    gap of the constraints. ``violations``: the largest of every family of constraints, by name.
     """
 
     cost: float
@@ -41,10 +45,13 @@ class Verdict:
     gap: float
     gap_is_exact: bool
     feasibility: float
+    violations: dict[str, float]
 
 
-def certify(problem: ControlProblem, depth: DepthScheme, u: Array, p: Array) -> Verdict:
-    """Judge controls u (N, m) and parameters p (P,).
+def certify(
+    problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, multipliers: Multipliers | None = None
+) -> Verdict:
+    """Judge controls u (Q, m) and parameters p (P,); ``multipliers`` of its constraints, zero by default.
 
     Raises InvalidInput for wrong shapes, SweepFailed where the state equation has no solution.
     """
@@ -53,33 +60,60 @@ def certify(problem: ControlProblem, depth: DepthScheme, u: Array, p: Array) -> 
             f"certify({type(problem).__name__}, {type(depth).__name__}, ...): give a ControlProblem "
             "(SelectionProblem.discretise makes one) and a depth scheme."
         )
-    u, p = _shaped("u", u, (depth.count, problem.m)), _shaped("p", p, (problem.P,))
+    u, p = _shaped("u", u, (depth.control_rows, problem.m)), _shaped("p", p, (problem.P,))
     sweeper = Sweeper(problem, depth)
     trajectory = sweeper.state(u, p)
-    adjoint = sweeper.costate(trajectory, u, p)
+    constraints = Constraints(problem, depth, sweeper)
+    multipliers = constraints.no_multipliers() if multipliers is None else multipliers
+    families = list(constraints.families(trajectory, u, p, multipliers))
+    forces = constraints.forces(trajectory, u, p, multipliers) if families else None
+    adjoint = sweeper.costate(trajectory, u, p, forces)
     hamiltonian = stage_hamiltonian(sweeper, trajectory, adjoint, u, p)
-    law = Hamiltonian(problem)
-    N, s, S, n = trajectory.stages.shape
-    least, _ = law.minimum(
-        sweeper.stage_t.ravel(),
-        trajectory.stages.reshape(-1, S, n),
-        np.nan_to_num(adjoint.stages).reshape(-1, S, n),
-        np.asarray(problem.weights),
-        np.repeat(u, s, axis=0),
-        p,
-    )
-    excess = hamiltonian - least.reshape(N, s)
+    excess, exact = stage_excess(sweeper, trajectory, adjoint, u, p, multipliers, hamiltonian)
     weights = sweeper.h[:, None] * sweeper.tableau.b
+    violations = {family.name: float(np.max(family.violation, initial=0.0)) for family in families}
+    violations["controls"] = _violation(u, problem.control_box_at(_depths(sweeper, depth)))
+    violations["parameters"] = _violation(p, problem.parameter_box)
     return Verdict(
         cost=sweeper.cost(trajectory, u, p),
         trajectory=trajectory,
         adjoint=adjoint,
         hamiltonian=hamiltonian,
         excess=excess,
-        gap=float(np.sum(weights * excess)),
-        gap_is_exact=law.closed_form,
-        feasibility=max(_violation(u, problem.control_box), _violation(p, problem.parameter_box)),
+        gap=float(np.sum(weights * excess)) + sum(family.duality_gap for family in families),
+        gap_is_exact=exact,
+        feasibility=max(violations.values()),
+        violations=violations,
     )
+
+
+def _depths(sweeper: Sweeper, depth: DepthScheme) -> Array:
+    """Where the coefficients of the controls live, (Q,)."""
+    return depth.controls.depths(sweeper.t, sweeper.tableau.c)
+
+
+def stage_excess(
+    sweeper: Sweeper,
+    trajectory: Trajectory,
+    adjoint: Adjoint,
+    u: Array,
+    p: Array,
+    multipliers: Multipliers,
+    hamiltonian: Array,
+) -> tuple[Array, bool]:
+    """H(u) − min_u H at the stages, (N, s), of the Lagrangian where there are path constraints; and whether exact."""
+    problem, (N, s, S, n) = sweeper.problem, trajectory.stages.shape
+    law = Hamiltonian(problem)
+    costate, controls = np.nan_to_num(adjoint.stages).reshape(-1, S, n), sweeper.stage_controls(u)
+    t, x, omega = sweeper.stage_t.ravel(), trajectory.stages.reshape(-1, S, n), np.asarray(problem.weights)
+    value = hamiltonian.ravel()
+    if problem.path is not None:
+        weights = (sweeper.h[:, None] * sweeper.tableau.b)[:, :, None, None]
+        mu = np.divide(multipliers.path, weights, out=np.zeros_like(multipliers.path), where=weights != 0.0)
+        costate = np.concatenate([costate, mu.reshape(N * s, S, -1)], axis=-1)
+        value = law.values(t, x, costate, omega, controls, p)[0]
+    least, _ = law.minimum(t, x, costate, omega, controls, p)
+    return (value - least).reshape(N, s), law.closed_form
 
 
 def _shaped(name: str, values: Any, shape: tuple[int, ...]) -> Array:
@@ -99,16 +133,18 @@ def stage_hamiltonian(sweeper: Sweeper, trajectory: Trajectory, adjoint: Adjoint
 
 def judged(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, *, method: str, seconds: float) -> Solution:
     """The labelled ``Solution`` of a route's outcome: the referee's verdict beside the route's own claim."""
-    verdict = certify(problem, depth, outcome.u, outcome.p)
+    verdict = on_true_depths(problem, certify(problem, depth, outcome.u, outcome.p, outcome.multipliers), outcome.p)
+    controls = _controls(problem, depth, outcome.u, verdict)
     groups = {
         "nodes": _nodes(problem, verdict),
-        "layers": _layers(problem, outcome.u, verdict, depth.tableau.b),
+        "layers": _layers(verdict, depth.tableau.b),
         "stages": _stages(problem, verdict),
         "parameters": _parameters(problem, outcome.p, verdict),
         "claim": _claim(problem, verdict, outcome.claim),
         "history": xr.Dataset({name: ("iteration", np.asarray(v, float)) for name, v in outcome.history.items()}),
         "extras": xr.Dataset(dict(outcome.extras)),
     }
+    groups[depth.controls.group] = groups[depth.controls.group].merge(controls)
     tree = xr.DataTree.from_dict({name: dataset for name, dataset in groups.items() if dataset.variables})
     tree.attrs = {
         "format": FORMAT,
@@ -121,7 +157,7 @@ def judged(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, *, met
         "gap_is_exact": int(verdict.gap_is_exact),
         "feasibility": verdict.feasibility,
         "scheme": repr(depth),
-    }
+    } | {f"violation of {name}": value for name, value in verdict.violations.items()}
     return Solution(tree)
 
 
@@ -129,7 +165,8 @@ def _status(problem: ControlProblem, outcome: Outcome, verdict: Verdict) -> Stat
     """The route's status; a success whose costate vanishes everywhere is named for what it is."""
     vanishes = np.max(np.abs(verdict.adjoint.costate / problem.state_metric)) < VANISHING
     done = outcome.status in (Status.CONVERGED, Status.ACCEPTABLE, Status.STALLED)
-    return Status.REACHABLE if done and vanishes and not problem.has_running_cost else outcome.status
+    plain = not problem.has_running_cost and not problem.constraints
+    return Status.REACHABLE if done and vanishes and plain else outcome.status
 
 
 def _nodes(problem: ControlProblem, verdict: Verdict) -> xr.Dataset:
@@ -169,21 +206,45 @@ def _stages(problem: ControlProblem, verdict: Verdict) -> xr.Dataset:
     )
 
 
-def _layers(problem: ControlProblem, u: Array, verdict: Verdict, b: Array) -> xr.Dataset:
-    layout, trajectory = problem.layout, verdict.trajectory
+def _layers(verdict: Verdict, b: Array) -> xr.Dataset:
+    return xr.Dataset(
+        {
+            "hamiltonian": ("t", verdict.hamiltonian @ b),
+            "width": ("t", verdict.trajectory.h, {"long_name": "layer width h"}),
+        },
+        coords={"t": verdict.trajectory.t[:-1]},
+    )
+
+
+def _controls(problem: ControlProblem, depth: DepthScheme, u: Array, verdict: Verdict) -> xr.Dataset:
+    """The controls and their gradients in function space, labelled as the scheme's shape has them."""
+    layout, trajectory, shape = problem.layout, verdict.trajectory, depth.controls
     assert layout is not None
-    leading = {"t": trajectory.t[:-1]}
-    gradient = verdict.adjoint.gradient_u / (trajectory.h[:, None] * np.asarray(problem.control_metric))
+    N, s = trajectory.stage_t.shape
+    weights = shape.basis(N, depth.tableau.c).T @ (trajectory.h[:, None] * depth.tableau.b).ravel()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gradient = verdict.adjoint.gradient_u / (weights[:, None] * np.asarray(problem.control_metric))
+    leading: dict[str, Any] = {"t": trajectory.t if shape.group == "nodes" else trajectory.t[:-1]}
+    if shape.group == "stages":
+        leading["stage"] = np.arange(s)
+        u, gradient = u.reshape(N, s, -1), gradient.reshape(N, s, -1)
     controls, gradients = layout.unpack(layout.controls, u), layout.unpack(layout.controls, gradient)
-    data = {
-        "hamiltonian": ("t", verdict.hamiltonian @ b),
-        "width": ("t", trajectory.h, {"long_name": "layer width h"}),
-    }
+    data = {}
     for part in layout.controls:
         name = part.name
-        data[name] = layout.label(part, controls[name], leading, role="control", symbol=name)  # type: ignore[assignment]
-        data[f"gradient_{name}"] = layout.label(part, gradients[name], leading, role="gradient", symbol=name)  # type: ignore[assignment]
+        data[name] = layout.label(part, controls[name], leading, role="control", symbol=name)
+        data[f"gradient_{name}"] = layout.label(part, gradients[name], leading, role="gradient", symbol=name)
     return xr.Dataset(data)
+
+
+def on_true_depths(problem: ControlProblem, verdict: Verdict, p: Array) -> Verdict:
+    """The verdict on depths t = T τ where the horizon is free: H and its excess are per unit of t."""
+    T = problem.depth_scale(p)
+    if T == 1.0:
+        return verdict
+    old = verdict.trajectory
+    trajectory = replace(old, t=T * old.t, h=T * old.h, stage_t=T * old.stage_t)
+    return replace(verdict, trajectory=trajectory, hamiltonian=verdict.hamiltonian / T, excess=verdict.excess / T)
 
 
 def _parameters(problem: ControlProblem, p: Array, verdict: Verdict) -> xr.Dataset:

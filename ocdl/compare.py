@@ -278,7 +278,7 @@ def _depth_error(problem: ControlProblem, depth: DepthScheme, solution: Solution
     assert layout is not None
     u = layout.pack(layout.controls, {k: v.values for k, v in solution.controls.items()}, (depth.count,))
     p = layout.pack(layout.parameters, {k: v.values for k, v in solution.parameters.items()}, ())
-    widths = tuple(np.repeat(np.diff(depth.mesh(problem.horizon)) / 2.0, 2))
+    widths = tuple(np.repeat(np.diff(depth.mesh(problem.span)) / 2.0, 2))
     try:
         sweeper = Sweeper(problem, replace(depth, layers=widths))
         u = np.repeat(u, 2, axis=0)

@@ -1,7 +1,7 @@
 """Depth: Runge–Kutta tableaux, collocation, and the mesh of layers.
 
-A depth scheme is a tableau (A, b, c), an order, and a mesh. To add one, subclass ``DepthScheme``
-(or ``Collocation``) and give its ``tableau``; sweeps, transcription and tests find it.
+A depth scheme is a tableau (A, b, c), an order, a mesh, and the shape of the controls in a layer. To add one, subclass
+``DepthScheme`` (or ``Collocation``) and give its ``tableau``; sweeps, transcription and tests find it.
 Sources: Hairer, Nørsett and Wanner, "Solving ordinary differential equations I", chapter II;
 Hairer and Wanner, II, section IV.5 (Gauss, Radau IIA).
 """
@@ -9,12 +9,14 @@ Hairer and Wanner, II, section IV.5 (Gauss, Radau IIA).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache
+from typing import ClassVar, Self
 
 import numpy as np
 
 from ocdl.arrays import Array, is_whole, real_array
+from ocdl.control_shapes import ControlShape, PiecewiseConstant, lagrange
 from ocdl.errors import InvalidInput
 
 
@@ -49,16 +51,33 @@ def explicit_tableau(rows: Sequence[Sequence[float]], b: Sequence[float], order:
     return Tableau(A, np.array(b, dtype=float), A.sum(axis=1), order)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DepthScheme:
-    """Base of the depth schemes. ``layers``: the number N of equal layers, or their widths h_k,
-    which must sum to the horizon.
+    """Base of the depth schemes.
+
+    layers: the number N of equal layers, or their widths h_k, which must sum to the horizon (a free horizon scales
+        them).
+    controls: how controls vary in a layer: ``PiecewiseConstant()``, ``PiecewiseLinear()`` or ``PerStage()``.
     """
 
     layers: int | Sequence[float]
+    controls: ControlShape = field(default=PiecewiseConstant(), kw_only=True)
+    condensed: ClassVar[bool] = False  # the direct route eliminates the stages of a layer: multiple shooting
+
+    def __repr__(self) -> str:
+        given = {
+            f.name: getattr(self, f.name) for f in fields(self) if not f.kw_only or getattr(self, f.name) != f.default
+        }
+        shown = {name: value.__name__ if isinstance(value, type) else repr(value) for name, value in given.items()}
+        return f"{type(self).__name__}({', '.join(f'{name}={value}' for name, value in shown.items())})"
 
     def __post_init__(self) -> None:
         said = f"{type(self).__name__}(layers={self.layers!r})"
+        if not isinstance(self.controls, ControlShape):
+            raise InvalidInput(
+                f"{type(self).__name__}(controls={self.controls!r}): give PiecewiseConstant(), PiecewiseLinear() or "
+                "PerStage()."
+            )
         if isinstance(self.layers, (bool, str)):
             raise InvalidInput(f"{said}: layers is a positive whole number or the layer widths.")
         if isinstance(self.layers, (int, np.integer)):
@@ -83,6 +102,17 @@ class DepthScheme:
     def count(self) -> int:
         """Number of layers N."""
         return int(self.layers) if isinstance(self.layers, (int, np.integer)) else len(self.layers)
+
+    @property
+    def control_rows(self) -> int:
+        """Number Q of rows of the controls u (Q, m): N where they are constant in a layer."""
+        if not self.controls.suits(self.tableau.c):
+            raise InvalidInput(f"{self!r}: {self.controls} needs a scheme whose stages lie at different depths.")
+        return self.controls.rows(self.count, self.tableau.stages)
+
+    def with_layers(self, layers: int | Sequence[float]) -> Self:
+        """The same scheme on another mesh."""
+        return replace(self, layers=layers)
 
     def mesh(self, horizon: float) -> Array:
         """Nodes t_0 = 0 < ... < t_N = T, shape (N+1,)."""
@@ -130,7 +160,35 @@ class ImplicitMidpoint(DepthScheme):
         return gauss_tableau(1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
+class MultipleShooting(DepthScheme):
+    """Each layer is integrated by ``steps`` equal steps of an explicit ``scheme``; order that of the scheme.
+
+    The composition is one tableau of steps × stages rows. On the direct route only the nodes are variables: the stages
+    of a layer are eliminated.
+    """
+
+    steps: int = 4
+    scheme: type[DepthScheme] = Kutta4
+    condensed: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not is_whole(self.steps) or self.steps < 1:
+            raise InvalidInput(f"MultipleShooting(steps={self.steps!r}): the number of steps is whole, at least 1.")
+        single = getattr(self.scheme, "tableau", None)
+        if not isinstance(single, Tableau) or not single.explicit:
+            raise InvalidInput(
+                f"MultipleShooting(scheme={self.scheme!r}): an explicit scheme such as ocdl.Kutta4 is needed; "
+                "implicit ones are collocated by Radau or Gauss."
+            )
+
+    @cached_property
+    def tableau(self) -> Tableau:
+        return composed(self.scheme.tableau, int(self.steps))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, repr=False)
 class Collocation(DepthScheme):
     """Collocation at ``degree`` points a layer."""
 
@@ -145,7 +203,7 @@ class Collocation(DepthScheme):
             )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Gauss(Collocation):
     """Gauss–Legendre collocation, order 2·degree."""
 
@@ -154,7 +212,7 @@ class Gauss(Collocation):
         return gauss_tableau(int(self.degree))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Radau(Collocation):
     """Radau IIA collocation, order 2·degree − 1; the last point is the end of the layer."""
 
@@ -184,6 +242,18 @@ def radau_tableau(degree: int) -> Tableau:
     return collocation_tableau(0.5 * (1.0 + roots), 2 * degree - 1)
 
 
+def composed(single: Tableau, steps: int) -> Tableau:
+    """``steps`` equal steps of ``single`` as one tableau: step m starts from (1/steps) Σ_{earlier} b φ."""
+    s = single.stages
+    A = np.zeros((steps * s, steps * s))
+    for m in range(steps):
+        rows = slice(m * s, (m + 1) * s)
+        A[rows, : m * s] = np.tile(single.b, m)
+        A[rows, rows] = single.A
+    c = (np.repeat(np.arange(steps), s) + np.tile(single.c, steps)) / steps
+    return Tableau(A / steps, np.tile(single.b, steps) / steps, c, single.order)
+
+
 def collocation_tableau(nodes: Array, order: int) -> Tableau:
     """a_ij = ∫_0^{c_i} ℓ_j, b_j = ∫_0^1 ℓ_j, ℓ_j the Lagrange polynomials of the nodes c."""
     points, weights = np.polynomial.legendre.leggauss(nodes.size)
@@ -192,12 +262,3 @@ def collocation_tableau(nodes: Array, order: int) -> Tableau:
     integrals = np.einsum("q,iqj,i->ij", weights, lagrange(nodes, np.outer(ends, points)), ends)
     A, b = integrals[:-1], integrals[-1]
     return Tableau(A, A[-1].copy() if nodes[-1] == 1.0 else b, nodes, order)
-
-
-def lagrange(nodes: Array, at: Array) -> Array:
-    """ℓ_j(at), shape at.shape + (s,)."""
-    values = np.ones((*at.shape, nodes.size))
-    for j, node in enumerate(nodes):
-        for other in np.delete(nodes, j):
-            values[..., j] *= (at - other) / (node - other)
-    return values

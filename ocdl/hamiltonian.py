@@ -2,7 +2,8 @@
 
     H(u) = Σ_c ⟨Λ_c, φ(t_c, x_c, u)⟩ + ω_c L(t_c, x_c, u) + Ω E(t, u),   Ω = Σ_c ω_c / Σ_s ω_s,
 
-summed over the columns c (the samples of a stage, or all stages of a layer with their weights in Λ and ω).
+summed over the columns c (the samples of a stage, or all stages of a layer with their weights in Λ and ω). With path
+constraints c the costate is (Λ, μ) and ⟨μ_c, c(t_c, x_c, u)⟩ is added: the Hamiltonian of the Lagrangian.
 """
 
 from __future__ import annotations
@@ -37,7 +38,23 @@ class Hamiltonian:
     @property
     def closed_form(self) -> bool:
         """One sample of a selection problem with increasing σ, a finite box and no running cost."""
-        return self.problem.velocity_box is not None and not self.problem.has_running_cost
+        return (
+            self.problem.velocity_box is not None
+            and not self.problem.has_running_cost
+            and self.problem.path is None
+            and not self.problem.bounds.varies("u")
+        )
+
+    @property
+    def _separates(self) -> bool:
+        return self.problem.path is None and not self.problem.bounds.varies("u") and self.separated.small
+
+    def _box(self, t: Array, K: int) -> tuple[Array, Array]:
+        """The bounds of u at every point, each (K, m)."""
+        if self.problem.bounds.varies("u"):
+            return self.problem.control_box_at(np.reshape(t, (K, -1))[:, 0])
+        low, high = self.problem.control_box
+        return np.broadcast_to(low, (K, low.size)), np.broadcast_to(high, (K, high.size))
 
     def values(self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> tuple[Array, Array]:
         """H (K,) and its gradient in u (K, m)."""
@@ -50,7 +67,7 @@ class Hamiltonian:
             np.repeat(u, C, axis=0).T,
             p,
             data,
-            costate.reshape(-1, n).T,
+            costate.reshape(K * C, -1).T,
             np.tile(omega, K)[None, :],
         )
         effort, slope = self._weighted_effort(times, omega, u, p)
@@ -91,11 +108,11 @@ class Hamiltonian:
         box = self.problem.velocity_box
         if box is not None and self.closed_form:
             return box.minimum(x, costate).sum(axis=-1), None
-        if self.separated.small:
+        if self._separates:
             times = np.broadcast_to(np.reshape(t, (len(u), -1)), x.shape[:2])
             gains, at = self.separated.minimum(times, x, costate, omega, u, p, starts=starts)
             return self.values(t, x, costate, omega, u, p)[0] - gains.sum(axis=1), at
-        low, high = self.problem.control_box
+        low, high = self._box(t, len(u))
         slope = self.values(t, x, costate, omega, u, p)[1]
         corner = np.where(slope > 0, low, high)
         begins = [u, np.where(np.isfinite(corner), corner, u)]
@@ -112,7 +129,7 @@ class Hamiltonian:
         Source: Birgin, Martínez and Raydan, SIAM J. Optim. 10 (2000), algorithm SPG2, monotone here.
         """
         metric = np.asarray(self.problem.control_metric)
-        low, high = self.problem.control_box
+        low, high = self._box(t, len(u))
         value, gradient = self.values(t, x, costate, omega, u, p)
         step = np.ones((len(u), 1))
         live = np.ones(len(u), dtype=bool)
@@ -125,7 +142,9 @@ class Hamiltonian:
             trial, trial_value, trial_gradient = u.copy(), value.copy(), gradient.copy()
             length, open_ = np.ones(len(u)), live.copy()
             for _ in range(30):
-                at = np.clip(u[open_] + length[open_, None] * direction[open_], low, high)  # rounding may leave the box
+                at = np.clip(
+                    u[open_] + length[open_, None] * direction[open_], low[open_], high[open_]
+                )  # rounding may leave the box
                 got, got_gradient = self.values(t[open_], x[open_], costate[open_], omega, at, p)
                 good = got <= value[open_] + ARMIJO * length[open_] * slope[open_]
                 index = np.flatnonzero(open_)[good]
@@ -147,8 +166,11 @@ class Hamiltonian:
     @cached_property
     def _columns(self) -> Batch:
         s = self.problem.symbols()
-        costate, omega = ca.SX.sym("costate", self.problem.n), ca.SX.sym("omega")
-        value = ca.dot(costate, self.problem.rate(*s.values())) + omega * self.problem.evaluate("running", **s)
+        omega, n = ca.SX.sym("omega"), self.problem.n
+        costate = ca.SX.sym("costate", n + self.problem.rows("path"))
+        value = ca.dot(costate[:n], self.problem.rate(*s.values())) + omega * self.problem.evaluate("running", **s)
+        if self.problem.path is not None:
+            value = value + ca.dot(costate[n:], self.problem.evaluate("path", **s))
         parts = [value, ca.densify(ca.gradient(value, s["u"]))]
         return Batch(ca.Function("hamiltonian", [*s.values(), costate, omega], parts), shared=(3,))
 

@@ -14,11 +14,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+
+from ocdl.control_shapes import PiecewiseConstant
+from ocdl.errors import NotSupported
 
 if TYPE_CHECKING:
     from ocdl.depth import DepthScheme
@@ -74,21 +77,53 @@ class Status(Enum):
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Multipliers:
+    """Euclidean multipliers λ of the Lagrangian J + Σ λ·c: positive where a value presses on its upper bound.
+
+    nodes (N+1, S, n): of states at the nodes (their box, and what is prescribed at the end); stages (N, s, S, n): of
+    states at the stages; path (N, s, S, rows); boundary (S, rows).
+    """
+
+    nodes: Array
+    stages: Array
+    path: Array
+    boundary: Array
+
+    @classmethod
+    def zeros(cls, problem: ControlProblem, depth: DepthScheme) -> Multipliers:
+        N, s, S, n = depth.count, depth.tableau.stages, problem.samples, problem.n
+        return cls(
+            np.zeros((N + 1, S, n)),
+            np.zeros((N, s, S, n)),
+            np.zeros((N, s, S, problem.rows("path"))),
+            np.zeros((S, problem.rows("boundary"))),
+        )
+
+
 @dataclass(frozen=True)
 class Start:
-    """Where a method begins: controls u (N, m) per layer and parameters p (P,), inside their boxes."""
+    """Where a method begins: controls u (Q, m) and parameters p (P,), inside their boxes.
+
+    Where something is known of them also states x (N+1, S, n) at the nodes and their costates (N+1, S, n), Euclidean:
+    routes that do not sweep may begin there.
+    """
 
     u: Array
     p: Array
+    x: Array | None = None
+    costate: Array | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What a method hands back, in Euclidean coordinates.
 
-    ``u`` (N, m): one row of controls a layer; ``p`` (P,): parameters; ``detail``: one sentence with this run's figures;
+    ``u`` (Q, m): controls, one row a layer where they are constant there; ``p`` (P,): parameters;
+    ``detail``: one sentence with this run's figures;
     ``claim``: the route's own report, under the keys ``cost`` (float), ``costate`` (N+1, S, n),
     ``stage_costate`` (N, s, S, n); never used in a comparison;
+    ``multipliers``: of constraints beyond the boxes of u and p; the referee's costate needs them;
     ``history``: equally long lists, one entry an iteration;
     ``extras``: labelled arrays worth saving (the value function).
     """
@@ -100,11 +135,31 @@ class Outcome:
     claim: dict[str, Any] = field(default_factory=dict)
     history: dict[str, list[float]] = field(default_factory=dict)
     extras: dict[str, xr.DataArray] = field(default_factory=dict)
+    multipliers: Multipliers | None = None
 
 
 @dataclass(frozen=True)
 class Method:
-    """Base of every route's options; subclasses are frozen dataclasses with ``solve``."""
+    """Base of every route's options; subclasses are frozen dataclasses with ``solve``.
+
+    ``constrained``: the route takes constraints on states, paths and ends, and bounds that depend on depth;
+    ``any_controls``: it takes controls that vary in a layer.
+    """
+
+    constrained: ClassVar[bool] = False
+    any_controls: ClassVar[bool] = False
+
+    def check(self, problem: ControlProblem, depth: DepthScheme) -> None:
+        """Raise NotSupported where the route cannot take this problem or this shape of controls."""
+        if problem.constraints and not self.constrained:
+            raise NotSupported(
+                f"{self.name}: it takes bounds on controls and parameters only, and this problem has "
+                f"{', '.join(problem.constraints)}. Use Ipopt, or put the constraint into the cost as a penalty."
+            )
+        if problem.bounds.varies("u") and not self.constrained:
+            raise NotSupported(f"{self.name}: bounds of the controls that depend on depth; use Ipopt.")
+        if not isinstance(depth.controls, PiecewiseConstant) and not self.any_controls:
+            raise NotSupported(f"{self.name}: it takes controls constant in a layer, not {depth.controls}; use Ipopt.")
 
     @property
     def name(self) -> str:

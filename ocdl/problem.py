@@ -2,8 +2,13 @@
 
     min Σ_s ω_s [ ℓ(x_s(T), p, d_s) + ∫_0^T L(t, x_s, u, p, d_s) dt ] + ∫_0^T E(t, u, p) dt + P(p)
     ẋ_s = φ(t, x_s, u, p, d_s, z_s),  z_s = g(t, x_s, u, p, d_s),  x_s(0) = x_s^0,  u and p in a box,
+    and where asked for: x_s in a box,  path c(t, x_s, u, p, d_s, z_s) and boundary B(x_s(0), x_s(T), T, p, d_s)
+    in intervals, parts of x_s(0) and x_s(T) given or free in an interval, T free,
 
 for S samples s that share the controls u and the parameters p. S = 1 is ordinary optimal control.
+
+What is free beside the controls is a parameter of the core: p = [the user's own, free initial states, T]; with a free
+horizon the core lives on depths τ = t/T in [0, 1], where ẋ = T φ. ``evaluate`` does that, so no route needs to know.
 """
 
 from __future__ import annotations
@@ -21,32 +26,39 @@ import numpy as np
 
 from ocdl.arrays import Array, finite_array, is_real, is_whole
 from ocdl.batch import Batch
-from ocdl.bounds import Box
-from ocdl.errors import InvalidInput, OcdlError
+from ocdl.bounds import Box, Free
+from ocdl.errors import InvalidInput, NotSupported, OcdlError
 from ocdl.layout import Layout, Part
 from ocdl.velocity_box import VelocityBox
 
 ROLES = {  # the functions of a problem, and what each may depend on
-    "dynamics": "txupdz",
-    "lift": "txupd",
-    "running": "txupdz",
-    "terminal": "txpd",
-    "effort": "tup",
-    "penalty": "p",
+    "dynamics": ("t", "x", "u", "p", "d", "z"),
+    "lift": ("t", "x", "u", "p", "d"),
+    "running": ("t", "x", "u", "p", "d", "z"),
+    "terminal": ("t", "x", "p", "d"),
+    "effort": ("t", "u", "p"),
+    "penalty": ("p",),
+    "path": ("t", "x", "u", "p", "d", "z"),
+    "boundary": ("x0", "xT", "t", "p", "d"),
 }
-COLUMNS = ("dynamics", "lift")  # the others are scalars
+COLUMNS = ("dynamics", "lift", "path", "boundary")  # the others are scalars
+PER_DEPTH = ("dynamics", "running", "effort")  # multiplied by T on the depths t/T of a free horizon
+INTERVALS = {"path": (-np.inf, 0.0), "boundary": (0.0, 0.0)}  # of constraints whose interval is not given
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ControlProblem:
     """An optimal control problem (see the module's formula).
 
-    dynamics: φ, running: L, terminal: ℓ, effort: E, penalty: P, lift: g. Each is a function of those it needs of
-        ``t, x, u, p, d, z``, told apart by these argument names; x, u, p, d, z arrive as CasADi
+    dynamics: φ, running: L, terminal: ℓ, effort: E, penalty: P, lift: g, path: c. Each is a function of those it
+        needs of ``t, x, u, p, d, z``, told apart by these argument names; x, u, p, d, z arrive as CasADi
         columns; return a CasADi expression or a list of them. Write with CasADi or numpy functions.
-    initial: x^0, shape (n,) for one sample or (S, n).
-    horizon: T > 0.
-    bounds: ``Box(u=(lower, upper), p=(lower, upper))``, scalars or arrays of shape (m,), (P,).
+    boundary: B, a function of those it needs of ``x0, xT, t, p, d``, where t is T.
+    initial: x^0, shape (n,) for one sample or (S, n); entries may be ``Free(lower, upper)``.
+    final: x(T), of the same shape; None, or ``Free(lower, upper)``, where it is not prescribed.
+    horizon: T > 0, or ``Free(lower, upper)`` with lower > 0.
+    bounds: ``Box(u=..., p=..., x=..., path=..., boundary=...)``, pairs (lower, upper) of numbers or arrays; those of u,
+        x and path may be functions of t. path is in (−∞, 0] and boundary in [0, 0] where no interval is given.
     states, controls, parameters: how many, or their names, used as labels.
     data: d, shape (S, k). weights: ω (S,) > 0, normalised to sum 1; equal by default.
     layout, state_metric (n,), control_metric (m,), parameter_metric (P,): names and quadrature weights of a
@@ -60,12 +72,15 @@ class ControlProblem:
 
     dynamics: Callable[..., Any]
     initial: Any
-    horizon: float
+    horizon: float | Free
+    final: Any = None
     terminal: Callable[..., Any] | None = None
     running: Callable[..., Any] | None = None
     effort: Callable[..., Any] | None = None
     penalty: Callable[..., Any] | None = None
     lift: Callable[..., Any] | None = None
+    path: Callable[..., Any] | None = None
+    boundary: Callable[..., Any] | None = None
     bounds: Box = field(default_factory=Box)
     states: Sequence[str] | None = None
     controls: int | Sequence[str] = 1
@@ -81,14 +96,16 @@ class ControlProblem:
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
-        check_horizon(self.horizon)
-        set_(self, "horizon", float(self.horizon))
+        if not isinstance(self.horizon, Free):
+            check_horizon(self.horizon)
+            set_(self, "horizon", float(self.horizon))
+        elif not self.horizon.lower > 0.0:
+            raise InvalidInput(f"horizon={self.horizon!r}: a free horizon needs a positive lower bound.")
         if not isinstance(self.bounds, Box):
             raise InvalidInput(f"bounds={self.bounds!r}: give an instance such as ocdl.Box(u=(-1, 1)).")
-        x0 = finite_array("initial", self.initial)
-        if x0.ndim not in (1, 2) or x0.size == 0:
-            raise InvalidInput(f"initial: shape (n,) for one sample or (S, n) for S is needed; got {x0.shape}.")
-        set_(self, "initial", np.atleast_2d(x0))
+        set_(self, "initial", _rows_of_states("initial", self.initial))
+        if self.final is not None:
+            set_(self, "final", self._checked_final())
         for name in ("controls", "parameters"):
             set_(self, name, _names(name, getattr(self, name)))
         set_(self, "states", _names("states", self.n if self.states is None else self.states))
@@ -101,14 +118,12 @@ class ControlProblem:
             if metric.shape != (size,) or np.any(metric <= 0):
                 raise InvalidInput(f"{name}: {size} positive weights are needed; got {metric}.")
             set_(self, name, metric)
-        unknown = set(self.bounds.names) - {"u", "p"}
-        if unknown:
-            raise InvalidInput(f"{self.bounds!r}: a ControlProblem's box has intervals for u and p; got {unknown}.")
+        self._check_interval_names()
         if self.layout is None:
             set_(self, "layout", self._default_layout())
-        _ = self.control_box, self.parameter_box  # shapes are checked here, not in a solve
         for role in ROLES:
             self._check_formula(role)
+        self._check_intervals()
 
     # -- sizes -------------------------------------------------------------------------------
 
@@ -124,32 +139,112 @@ class ControlProblem:
 
     @property
     def P(self) -> int:
-        """Number of time-invariant parameters."""
+        """Number of time-invariant parameters: the user's own, free initial states, and a free horizon."""
+        return self.own_parameters + len(self.free_initial) + self.has_free_horizon
+
+    @property
+    def own_parameters(self) -> int:
+        """Number of parameters that the user's functions see."""
         return len(self.parameters)  # type: ignore[arg-type]
+
+    @property
+    def has_free_horizon(self) -> bool:
+        return isinstance(self.horizon, Free)
+
+    @property
+    def span(self) -> float:
+        """The length of the core's depth: T, or 1 where T is free."""
+        return 1.0 if isinstance(self.horizon, Free) else self.horizon
+
+    def depth_scale(self, p: Array) -> float:
+        """What the core's depths are multiplied by: 1, or T where it is free."""
+        return float(p[-1]) if self.has_free_horizon else 1.0
+
+    @cached_property
+    def free_initial(self) -> tuple[tuple[int, int], ...]:
+        """(sample, state) of every free initial state, in the order of their parameters."""
+        initial = np.asarray(self.initial)
+        return tuple((s, i) for s, i in np.ndindex(*initial.shape) if isinstance(initial[s, i], Free))
 
     @property
     def samples(self) -> int:
         """Number of samples S."""
         return int(np.shape(self.initial)[0])
 
-    @property
+    @cached_property
     def x0(self) -> Array:
-        """Initial states, shape (S, n)."""
-        return np.asarray(self.initial)
+        """Initial states, shape (S, n); the guesses of those that are free."""
+        begin = [v.begin if isinstance(v, Free) else v for v in np.ravel(self.initial)]
+        return np.array(begin, dtype=float).reshape(np.shape(self.initial))
+
+    def initial_states(self, p: Array) -> Array:
+        """Initial states, shape (S, n), for parameters p (P,)."""
+        x0 = self.x0.copy()
+        for k, place in enumerate(self.free_initial):
+            x0[place] = p[self.own_parameters + k]
+        return x0
 
     @cached_property
     def control_box(self) -> tuple[Array, Array]:
-        """Lower and upper bounds of u, each (m,)."""
+        """Lower and upper bounds of u, each (m,). Raises NotSupported where they depend on depth."""
         return self.bounds.interval("u", (self.m,))
+
+    def control_box_at(self, t: Array) -> tuple[Array, Array]:
+        """Lower and upper bounds of u at depths t (K,), each (K, m)."""
+        return self.bounds.interval_at("u", (self.m,), t)
+
+    def state_box_at(self, t: Array) -> tuple[Array, Array]:
+        """Lower and upper bounds of x at depths t (K,), each (K, n)."""
+        return self.bounds.interval_at("x", (self.n,), t)
+
+    @cached_property
+    def final_box(self) -> tuple[Array, Array]:
+        """Lower and upper bounds of x(T), each (S, n): ``final``, within the bounds of x."""
+        ends = self.state_box_at(np.array([self.span]))
+        low, high = (np.repeat(end, self.samples, axis=0) for end in ends)
+        for place, value in np.ndenumerate(np.asarray(self.final if self.final is not None else np.empty((0, 0)))):
+            free = value if isinstance(value, Free) else Free(value, value)
+            low[place], high[place] = np.maximum(low[place], free.lower), np.minimum(high[place], free.upper)
+        return low, high
 
     @cached_property
     def parameter_box(self) -> tuple[Array, Array]:
         """Lower and upper bounds of p, each (P,)."""
-        return self.bounds.interval("p", (self.P,))
+        low, high = self.bounds.interval("p", (self.own_parameters,))
+        free = [self.initial[place] for place in self.free_initial]
+        free += [self.horizon] if self.has_free_horizon else []
+        low, high = np.append(low, [f.lower for f in free]), np.append(high, [f.upper for f in free])
+        ends = self.state_box_at(np.zeros(1))  # a free initial state keeps to the box of the states
+        for k, (_, i) in enumerate(self.free_initial, start=self.own_parameters):
+            low[k], high[k] = np.maximum(low[k], ends[0][0, i]), np.minimum(high[k], ends[1][0, i])
+        return low, high
+
+    @cached_property
+    def parameter_guess(self) -> Array:
+        """Where the parameters begin: the guesses of what is free, elsewhere NaN."""
+        free = [self.initial[place] for place in self.free_initial]
+        free += [self.horizon] if self.has_free_horizon else []
+        return np.append(np.full(self.own_parameters, np.nan), [f.begin for f in free])
+
+    def interval_at(self, role: str, t: Array) -> tuple[Array, Array]:
+        """The interval of the constraint ``path`` or ``boundary`` at depths t (K,), each end (K, rows)."""
+        if role not in self.bounds.names:
+            return tuple(np.full((t.size, self.rows(role)), end) for end in INTERVALS[role])  # type: ignore[return-value]
+        return self.bounds.interval_at(role, (self.rows(role),), t)
+
+    def rows(self, role: str) -> int:
+        """Number of rows of ``path`` or ``boundary``."""
+        return 0 if getattr(self, role) is None else int(self.evaluate(role, **self._all_symbols()).numel())
 
     @property
     def has_running_cost(self) -> bool:
         return self.running is not None or self.effort is not None
+
+    @property
+    def constraints(self) -> tuple[str, ...]:
+        """The constraints beyond the boxes of controls and parameters, as the user wrote them."""
+        written = [name for name in ("final", "path", "boundary") if getattr(self, name) is not None]
+        return (*(["Box(x=...)"] if "x" in self.bounds.names else []), *written)
 
     # -- the formulas as CasADi expressions and functions ----------------------------------------
 
@@ -162,11 +257,21 @@ class ControlProblem:
         if function is None:
             return kind(0)
         wanted = _arguments(role, function)
+        if self.has_free_horizon and "t" in given:
+            given["t"] = given["t"] * given["p"][-1]
+        value = self._written(role, function, wanted, kind, given)
+        return value * given["p"][-1] if self.has_free_horizon and role in PER_DEPTH else value
+
+    def _written(self, role: str, function: Any, wanted: list[str], kind: Any, given: dict[str, Any]) -> Any:
+        """What the user's own function returns, on true depths and for the user's own parameters."""
         if "z" in wanted and self.lift is None:
             raise InvalidInput(f"{role}: it takes z, but the problem has no lift that defines z.")
         if "z" in wanted and "z" not in given:
-            given["z"] = self.evaluate("lift", kind, **given)
+            lift: Any = self.lift
+            given["z"] = self._written("lift", lift, _arguments("lift", lift), kind, given)
         arguments = {name: given[name] for name in wanted}
+        if "p" in wanted and self.own_parameters < self.P:
+            arguments["p"] = given["p"][: self.own_parameters]
         with warnings.catch_warnings():  # CasADi announces a future change of np.tanh(DM)
             warnings.simplefilter("ignore", FutureWarning)
             try:
@@ -181,6 +286,10 @@ class ControlProblem:
         """Fresh symbols t, x, u, p, d of one sample."""
         sizes = {"t": 1, "x": self.n, "u": self.m, "p": self.P, "d": int(np.shape(self.data)[1])}
         return {name: kind.sym(name, size) for name, size in sizes.items()}
+
+    def _all_symbols(self) -> dict[str, Any]:
+        """Those, and x0 and xT of the boundary."""
+        return self.symbols() | {name: ca.SX.sym(name, self.n) for name in ("x0", "xT")}
 
     @cached_property
     def lifted(self) -> int:
@@ -199,7 +308,7 @@ class ControlProblem:
         """ℓ as a function (x, p, d) → loss and its gradients in x and p."""
         s = self.symbols()
         x, p, d = s["x"], s["p"], s["d"]
-        loss = self.evaluate("terminal", **{**s, "t": ca.SX(float(self.horizon))})
+        loss = self.evaluate("terminal", **{**s, "t": ca.SX(self.span)})
         return ca.Function(
             "terminal", [x, p, d], [loss, ca.densify(ca.gradient(loss, x)), ca.densify(ca.gradient(loss, p))]
         )
@@ -238,7 +347,7 @@ class ControlProblem:
             return
         if not callable(function):
             raise InvalidInput(f"{role}={function!r}: give a function of {', '.join(ROLES[role])}.")
-        s = self.symbols()
+        s = self._all_symbols()
         value = self.evaluate(role, **s)
         if role == "dynamics" and value.shape != (self.n, 1):
             raise InvalidInput(f"dynamics: {self.n} state(s) need {self.n} derivative(s); got {_shape(value)}.")
@@ -246,6 +355,47 @@ class ControlProblem:
         if free:
             names = ", ".join(str(symbol) for symbol in free)
             raise InvalidInput(f"{role}: it may depend on its own arguments only; it also holds the symbol(s) {names}.")
+
+    def _check_interval_names(self) -> None:
+        unknown = set(self.bounds.names) - {"u", "p", "x", *INTERVALS}
+        if unknown:
+            raise InvalidInput(
+                f"{self.bounds!r}: a ControlProblem's box has intervals for u, p, x, path and boundary; got {unknown}."
+            )
+        for role in INTERVALS:
+            if role in self.bounds.names and getattr(self, role) is None:
+                raise InvalidInput(f"{self.bounds!r}: it bounds {role}, but the problem has no {role}=....")
+        varying = [name for name in self.bounds.names if self.bounds.varies(name)]
+        if set(varying) - {"u", "x", "path"}:
+            raise InvalidInput(f"{self.bounds!r}: bounds of u, x and path may depend on depth; got {varying}.")
+        if varying and self.has_free_horizon:
+            raise NotSupported(
+                f"{self.bounds!r}: bounds that depend on depth need a horizon that is not free; "
+                "write them as a path constraint, which may use t."
+            )
+
+    def _check_intervals(self) -> None:
+        """Evaluate every interval once: shapes and empty intervals are found here, not in a solve."""
+        ends = np.array([0.0, self.span])
+        _ = self.parameter_box, self.control_box_at(ends), self.state_box_at(ends)
+        for role in INTERVALS:
+            self.interval_at(role, ends)
+        low, high = self.final_box
+        if np.any(low > high):
+            s, i = np.argwhere(low > high)[0]
+            raise InvalidInput(
+                f"final: state {self.states[i]} of sample {s} must end in [{low[s, i]:g}, {high[s, i]:g}], "  # type: ignore[index]
+                "which is empty: final and Box(x=...) contradict each other."
+            )
+
+    def _checked_final(self) -> Any:
+        final = _rows_of_states("final", self.final, missing=True)
+        if final.shape[1] != self.n or final.shape[0] not in (1, self.samples):
+            raise InvalidInput(
+                f"final: {self.n} value(s) are needed, shape ({self.n},) or ({self.samples}, {self.n}), with None "
+                f"where the end is not prescribed; got {np.shape(self.final)}."
+            )
+        return np.repeat(final, self.samples, axis=0) if final.shape[0] != self.samples else final
 
     def _checked_data(self) -> Array:
         data = np.zeros((self.samples, 0)) if self.data is None else finite_array("data", self.data)
@@ -262,14 +412,21 @@ class ControlProblem:
 
     def _default_layout(self) -> Layout:
         states, controls, parameters = (tuple(v or ()) for v in (self.states, self.controls, self.parameters))  # type: ignore[arg-type]
+        free = [f"{states[i]}(0)" + (f" of sample {s}" if self.samples > 1 else "") for s, i in self.free_initial]
+        parts = [
+            *([Part("p", ("parameter",), (self.own_parameters,))] if parameters else []),
+            *([Part("x0", ("free",), (len(free),))] if free else []),
+            *([Part("horizon", (), ())] if self.has_free_horizon else []),
+        ]
         return Layout(
             state=Part("x", ("state",), (self.n,)),
             controls=(Part("u", ("control",), (self.m,)),),
-            parameters=(Part("p", ("parameter",), (self.P,)),) if self.P else (),
+            parameters=tuple(parts),
             coords={
                 "state": (("state",), list(states)),
                 "control": (("control",), list(controls)),
                 "parameter": (("parameter",), list(parameters)),
+                "free": (("free",), free),
             },
         )
 
@@ -278,6 +435,24 @@ def check_horizon(horizon: Any) -> None:
     """Raise InvalidInput where T is no positive finite number."""
     if not is_real(horizon) or not math.isfinite(horizon) or horizon <= 0.0:
         raise InvalidInput(f"horizon={horizon!r}: the horizon T must be a positive finite number.")
+
+
+def _rows_of_states(name: str, given: Any, missing: bool = False) -> Any:
+    """States as rows (S, n): floats, or objects where some are ``Free``; None is ``Free()`` where it may be missing."""
+    try:
+        raw = np.array(given, dtype=object)
+        free = np.vectorize(lambda v: isinstance(v, Free) or (missing and v is None), otypes=[bool])(raw)
+    except ValueError:
+        raw, free = np.empty(0, dtype=object), np.zeros(0, dtype=bool)
+    values = finite_array(name, np.where(free, 0.0, raw).tolist() if raw.size and np.any(free) else given)
+    if values.ndim not in (1, 2) or values.size == 0:
+        raise InvalidInput(f"{name}: shape (n,) for one sample or (S, n) for S is needed; got {values.shape}.")
+    if not np.any(free):
+        return np.atleast_2d(values)
+    rows = values.astype(object)
+    for place in np.argwhere(free):
+        rows[tuple(place)] = raw[tuple(place)] if raw[tuple(place)] is not None else Free()
+    return np.atleast_2d(rows)
 
 
 def _names(what: str, given: Any) -> tuple[str, ...]:

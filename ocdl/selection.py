@@ -51,7 +51,8 @@ class SelectionProblem:
     initial, target: functions of the width nodes y, (M,) or (M, n), with values (M,) for one sample or (S, M); or
         such arrays, or a number. With a readout of K outputs the target holds the labels: a number for one
         sample, (S,) for K = 1, or (S, K).
-    bounds: Box(a=..., b=...), scalars or arrays of shape (M,), (M, M); a name left out is unbounded.
+    bounds: Box(a=..., b=..., f=...), scalars or arrays of shape (M,), (M, M), or functions of the depth that return
+        them; f bounds the state. A name left out is unbounded.
     domain: Y, an interval or one interval per dimension. weights: ω_s, equal by default.
     """
 
@@ -79,9 +80,11 @@ class SelectionProblem:
                 raise InvalidInput(f"{name}={getattr(self, name)!r}: give an instance such as {hint}.")
         check_horizon(self.horizon)
         intervals(self.domain)
-        unknown = set(self.bounds.names) - {"a", "b"}
+        unknown = set(self.bounds.names) - {"a", "b", "f"}
         if unknown:
-            raise InvalidInput(f"{self.bounds!r}: a SelectionProblem's box has intervals for a and b; got {unknown}.")
+            raise InvalidInput(
+                f"{self.bounds!r}: a SelectionProblem's box has intervals for a, b and f; got {unknown}."
+            )
         self.loss.check(self.link)
 
     @property
@@ -106,7 +109,9 @@ class SelectionProblem:
         x0 = self._initial(nodes)
         readout = _Output.of(self.readout, w)
         labels = self._labels(nodes, len(x0), readout)
-        low, high = zip(self.bounds.interval("a", (M,)), self.bounds.interval("b", (M, M)), strict=True)
+        fixed = not any(self.bounds.varies(name) for name in ("a", "b"))
+        ends = self._ends(np.zeros(1), M)
+        low, high = ((side[0][0], side[1][0]) for side in ends)
         control_metric = np.concatenate([w, np.outer(w, w).ravel()])
         parameter_box = readout.box(self.readout, M)
         return ControlProblem(
@@ -119,10 +124,7 @@ class SelectionProblem:
             penalty=None
             if self.regulariser is None or not readout.size
             else (lambda p: self._penalty(p, readout.metric)),
-            bounds=Box(
-                u=tuple(np.concatenate([a, b.ravel()]) for a, b in (low, high)),  # type: ignore[arg-type]
-                p=parameter_box,
-            ),
+            bounds=self._control_and_state_box(M, parameter_box),
             controls=M + M * M,
             parameters=readout.size,
             data=labels,
@@ -131,9 +133,30 @@ class SelectionProblem:
             state_metric=w,
             control_metric=control_metric,
             parameter_metric=readout.metric,
-            velocity_box=self._velocity_box(w, low, high) if len(x0) == 1 else None,
+            velocity_box=self._velocity_box(w, low, high) if len(x0) == 1 and fixed else None,
             columnwise=True,
         )
+
+    def _ends(self, t: Array, M: int) -> Any:
+        """(a, b) of the lower, then of the upper bounds at depths t: (K, M) and (K, M, M)."""
+        return zip(self.bounds.interval_at("a", (M,), t), self.bounds.interval_at("b", (M, M), t), strict=True)
+
+    def _control_and_state_box(self, M: int, parameter_box: tuple[Array, Array]) -> Box:
+        def end(side: int) -> Callable[[float], Array]:
+            def at(t: float) -> Array:
+                a, b = list(self._ends(np.array([t]), M))[side]
+                return np.concatenate([a[0], b[0].ravel()])
+
+            return at
+
+        def state_end(side: int) -> Callable[[float], Array]:
+            return lambda t: self.bounds.interval_at("f", (M,), np.array([t]))[side][0]
+
+        controls: Any = (end(0), end(1))
+        if not (self.bounds.varies("a") or self.bounds.varies("b")):
+            controls = (controls[0](0.0), controls[1](0.0))
+        states: Any = (state_end(0), state_end(1)) if self.bounds.varies("f") else self.bounds.interval("f", (M,))
+        return Box(u=controls, p=parameter_box, x=states if "f" in self.bounds.names else None)
 
     def _penalty(self, values: Any, metric: Array) -> Any:
         assert self.regulariser is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -69,8 +71,13 @@ class Solution:
 
     @property
     def feasibility(self) -> float:
-        """Largest violation of a bound on controls or parameters (the state satisfies its equation by construction)."""
+        """Largest violation of a bound or constraint (the state satisfies its equation by construction)."""
         return float(self.tree.attrs["feasibility"])
+
+    @property
+    def horizon(self) -> float:
+        """T, given or found."""
+        return float(self.state["t"][-1])
 
     @property
     def state(self) -> xr.DataArray:
@@ -94,18 +101,21 @@ class Solution:
 
     @property
     def controls(self) -> dict[str, xr.DataArray]:
-        """The controls by name, e.g. a (t, y) and b (t, y, z)."""
-        return self._named("layers", "control")
+        """The controls by name, e.g. a (t, y) and b (t, y, z): constant on the layer that starts at t.
+
+        Piecewise linear controls are given at the nodes; controls of their own at every stage have a dimension stage.
+        """
+        return self._named("control")
 
     @property
     def parameters(self) -> dict[str, xr.DataArray]:
         """The time-invariant parameters by name, e.g. W (output, z) and mu (output)."""
-        return self._named("parameters", "parameter")
+        return self._named("parameter")
 
     @property
     def gradient(self) -> dict[str, xr.DataArray]:
         """Gradient of the discrete cost in function space, by control and parameter name."""
-        return self._named("layers", "gradient") | self._named("parameters", "gradient")
+        return self._named("gradient")
 
     @property
     def claim(self) -> Mapping[str, Any]:
@@ -130,11 +140,10 @@ class Solution:
             raise AttributeError(f"a solution by {self.method} has no {name!r}; its controls are {list(named)}")
         raise AttributeError(name)
 
-    def _named(self, group: str, role: str) -> dict[str, xr.DataArray]:
-        if group not in self.tree.children:
-            return {}
-        arrays = self.tree[group].data_vars.values()
-        return {str(a.attrs["symbol"]): a for a in arrays if a.attrs.get("role") == role}
+    def _named(self, role: str) -> dict[str, xr.DataArray]:
+        groups = [self.tree[name] for name in (*GROUPS, "parameters") if name in self.tree.children]
+        arrays = [array for group in groups for array in group.data_vars.values() if array.attrs.get("role") == role]
+        return {str(array.attrs["symbol"]): array for array in arrays}
 
     def __repr__(self) -> str:
         exact = "" if self.gap_is_exact else " (local)"
@@ -148,13 +157,24 @@ class Solution:
     def save(self, path: str | Path) -> None:
         """Write everything to a netCDF file (groups nodes, layers, stages, ...).
 
+        It is written beside ``path`` and renamed: the name always stands for a whole file, the old one or the new,
+        whenever the program or the machine is stopped.
+
         Raises InvalidInput where the directory of ``path`` does not exist or ``path`` is one.
         """
         if Path(path).is_dir():
             raise InvalidInput(f"save({str(path)!r}): this is a directory; the name of a file is needed.")
         if not Path(path).parent.is_dir():
             raise InvalidInput(f"save({str(path)!r}): there is no directory {str(Path(path).parent)!r}.")
-        self.tree.to_netcdf(path, engine="netcdf4")
+        whole = Path(path).resolve()
+        part = whole.with_name(f".{whole.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+        try:
+            self.tree.to_netcdf(part, engine="netcdf4")
+            with open(part, "rb") as written:
+                os.fsync(written.fileno())
+            os.replace(part, whole)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 class _Group(Mapping[str, Any]):

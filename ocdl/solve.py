@@ -47,6 +47,7 @@ def solve(
     if on_failure not in ("raise", "warn", "return"):
         raise InvalidInput(f"solve(on_failure={on_failure!r}): one of 'raise', 'warn', 'return' is needed.")
     control_problem, depth = discretised(problem, grid)
+    method.check(control_problem, depth)
     beginning = make_start(control_problem, depth, start, seed)
     clock = time.perf_counter()
     try:

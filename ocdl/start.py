@@ -1,7 +1,8 @@
 """Where a solve begins: the centre of the box, random controls, given arrays, or another solution.
 
-A solution on another grid is carried over: in depth by averaging over the overlap of the layers, in width
-by linear interpolation; then it is clipped to the box.
+A solution on another grid is carried over: controls constant in a layer by averaging over the overlap of the layers,
+other shapes by their value at a depth, states and costates by linear interpolation in depth, everything in width by
+linear interpolation; then it is clipped to the box.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy.interpolate import make_interp_spline
 
 from ocdl.arrays import Array, finite_array, is_whole
+from ocdl.control_shapes import PerStage, PiecewiseConstant
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput
-from ocdl.layout import Part
+from ocdl.layout import Layout, Part
 from ocdl.method import Start
 from ocdl.problem import ControlProblem
 from ocdl.solution import Solution
@@ -31,7 +34,7 @@ def make_start(
         if not is_whole(seed) or seed < 0:
             raise InvalidInput(f"solve(seed={seed!r}): a seed is a whole number, at least 0.")
         return _random(problem, depth, seed)
-    centre = Start(np.tile(_centre(*problem.control_box), (depth.count, 1)), _centre(*problem.parameter_box))
+    centre = Start(_centre(*_control_box(problem, depth)), _parameters(problem))
     if start is None:
         return centre
     if isinstance(start, Solution):
@@ -41,6 +44,18 @@ def make_start(
     raise InvalidInput(
         f"solve(start={type(start).__name__}): give a Solution, a mapping such as {{'a': array}}, or None."
     )
+
+
+def _control_box(problem: ControlProblem, depth: DepthScheme) -> tuple[Array, Array]:
+    """Bounds of the coefficients of the controls, each (Q, m)."""
+    _ = depth.control_rows  # says so where the scheme cannot have such controls
+    return problem.control_box_at(depth.controls.depths(depth.mesh(problem.span), depth.tableau.c))
+
+
+def _parameters(problem: ControlProblem) -> Array:
+    """The guesses of free ends and horizon; the user's own parameters in the middle of their box."""
+    guess = problem.parameter_guess
+    return np.clip(np.where(np.isnan(guess), _centre(*problem.parameter_box), guess), *problem.parameter_box)
 
 
 def _centre(low: Array, high: Array) -> Array:
@@ -59,25 +74,53 @@ def _random(problem: ControlProblem, depth: DepthScheme, seed: int) -> Start:
         inside = generator.uniform(np.where(finite, low, 0.0), np.where(finite, high, 1.0), shape)
         return np.where(finite, inside, np.clip(generator.standard_normal(shape), low, high))
 
-    u = draw(problem.control_box, (depth.count, problem.m))
+    u = draw(_control_box(problem, depth), (depth.control_rows, problem.m))
     return Start(u, draw(problem.parameter_box, (problem.P,)))
 
 
 def _given(problem: ControlProblem, depth: DepthScheme, start: Mapping[str, Any], centre: Start) -> Start:
     layout = problem.layout
     assert layout is not None
-    known = {part.name for part in (*layout.controls, *layout.parameters)}
+    known = {part.name for part in (layout.state, *layout.controls, *layout.parameters)}
     unknown = set(start) - known
     if unknown:
         raise InvalidInput(f"solve(start=...): unknown {sorted(unknown)}; this problem has {sorted(known)}.")
-    values = {name: finite_array(f"start[{name!r}]", value) for name, value in start.items()}
-    u = layout.unpack(layout.controls, centre.u) | _constants(layout.controls, values, (depth.count,))
+    mesh, rows = depth.mesh(problem.span), depth.control_rows
+    T = problem.depth_scale(centre.p)
+    places = T * depth.controls.depths(mesh, depth.tableau.c)
+    values = {name: _values(name, value, layout, places, T * mesh) for name, value in start.items()}
+    u = layout.unpack(layout.controls, centre.u) | _constants(layout.controls, values, (rows,))
     p = layout.unpack(layout.parameters, centre.p) | _constants(layout.parameters, values, ())
-    return _clipped(problem, layout.pack(layout.controls, u, (depth.count,)), layout.pack(layout.parameters, p, ()))
+    states = _constants((layout.state,), values, (mesh.size,))
+    packed = layout.pack(layout.controls, u, (rows,)), layout.pack(layout.parameters, p, ())
+    return _clipped(problem, depth, *packed, x=_given_states(problem, mesh.size, states.get(layout.state.name)))
+
+
+def _values(name: str, value: Any, layout: Layout, places: Array, mesh: Array) -> Array:
+    """An array from what was given: numbers, or a function of the depth t for states and controls."""
+    if not callable(value):
+        return finite_array(f"start[{name!r}]", value)
+    if name in {part.name for part in layout.parameters}:
+        raise InvalidInput(f"solve(start={{{name!r}: {value!r}}}): {name} does not depend on depth; give numbers.")
+    at = mesh if name == layout.state.name else places
+    return finite_array(f"start[{name!r}]", [np.asarray(value(float(t)), dtype=float) for t in at])
+
+
+def _given_states(problem: ControlProblem, nodes: int, x: Array | None) -> Array | None:
+    """States (N+1, S, n) from (N+1, n) for all samples, or (N+1, S, n)."""
+    if x is None:
+        return None
+    x = x[:, None] if x.ndim == 2 else x
+    if x.shape[0] != nodes or x.shape[2:] != (problem.n,) or x.shape[1] not in (1, problem.samples):
+        raise InvalidInput(
+            f"solve(start=...): states have the shape ({nodes}, {problem.n}) or "
+            f"({nodes}, {problem.samples}, {problem.n}) at the nodes of this mesh; got {x.shape}."
+        )
+    return np.broadcast_to(x, (nodes, problem.samples, problem.n)).copy()
 
 
 def _constants(parts: tuple[Part, ...], values: Mapping[str, Array], leading: tuple[int, ...]) -> dict[str, Array]:
-    """The given values of ``parts``; a number, or an array of the part's own shape, holds in every layer."""
+    """The given values of ``parts``; a number, or an array of the part's own shape, holds at every depth."""
     given = {part.name: (part, values[part.name]) for part in parts if part.name in values}
     return {
         name: np.broadcast_to(value, leading + part.shape) if value.shape in ((), part.shape) else value
@@ -93,10 +136,9 @@ def _transferred(problem: ControlProblem, depth: DepthScheme, solution: Solution
             f"solve(start=<solution by {solution.method}>): it has controls {sorted(solution.controls)}, "
             f"this problem {sorted(_names(layout.controls))}."
         )
-    old_t = solution.state["t"].to_numpy()
-    average = overlap_average(old_t, depth.mesh(problem.horizon))
+    mesh = depth.mesh(problem.span)
     u = {
-        part.name: np.tensordot(average, _on_width(solution.controls[part.name], part, layout.coords), axes=1)
+        part.name: carried(solution.controls[part.name], solution, depth, mesh, part, layout.coords)
         for part in layout.controls
     }
     p = layout.unpack(layout.parameters, centre.p) | {
@@ -104,7 +146,58 @@ def _transferred(problem: ControlProblem, depth: DepthScheme, solution: Solution
         for part in layout.parameters
         if part.name in solution.parameters
     }
-    return _clipped(problem, layout.pack(layout.controls, u, (depth.count,)), layout.pack(layout.parameters, p, ()))
+    packed = layout.pack(layout.controls, u, (depth.control_rows,)), layout.pack(layout.parameters, p, ())
+    x, costate = (_nodal(problem, array, mesh) for array in (solution.state, solution.costate))
+    costate = None if costate is None else costate * np.asarray(problem.state_metric)
+    return _clipped(problem, depth, *packed, x=x, costate=costate)
+
+
+def carried(
+    array: xr.DataArray, solution: Solution, depth: DepthScheme, mesh: Array, part: Part, coords: Mapping[str, Any]
+) -> Array:
+    """A control of ``solution`` as coefficients (Q, *shape) on ``mesh``, depths scaled to the same horizon."""
+    old_t = solution.state["t"].to_numpy()
+    old_t, scale = old_t * (mesh[-1] / old_t[-1]), mesh[-1] / old_t[-1]
+    constant = array.sizes["t"] == old_t.size - 1 and "stage" not in array.dims
+    if constant and isinstance(depth.controls, PiecewiseConstant):
+        return np.tensordot(overlap_average(old_t, mesh), _on_width(array, part, coords), axes=1)
+    if isinstance(depth.controls, PiecewiseConstant):
+        inner, weights = np.polynomial.legendre.leggauss(3)
+        points = mesh[:-1, None] + 0.5 * (1.0 + inner) * np.diff(mesh)[:, None]
+        sampled = _at_depths(array, old_t, points.ravel(), scale).reshape(points.shape + array.shape[-len(part.dims) :])
+        values = np.tensordot(0.5 * weights, sampled, axes=(0, 1))
+    else:
+        values = _at_depths(array, old_t, depth.controls.depths(mesh, depth.tableau.c), scale)
+    labelled = xr.DataArray(
+        values, dims=("t", *part.dims), coords={d: array[d] for d in part.dims if d in array.coords}
+    )
+    return _on_width(labelled, part, coords)
+
+
+def _at_depths(array: xr.DataArray, mesh: Array, t: Array, scale: float) -> Array:
+    """The control at depths t, (len(t), *shape), whatever its shape in a layer."""
+    layer = np.clip(np.searchsorted(mesh, t, side="right") - 1, 0, mesh.size - 2)
+    if "stage" in array.dims:
+        nodes = (scale * array["depth"].values[0] - mesh[0]) / (mesh[1] - mesh[0])
+        c = (t - mesh[layer]) / np.diff(mesh)[layer]
+        return np.einsum("qs,qs...->q...", PerStage().weights(c, nodes), array.values[layer])
+    if array.sizes["t"] == mesh.size:
+        return np.asarray(make_interp_spline(mesh, array.values, k=1)(t))
+    return np.asarray(array.values[layer])
+
+
+def _nodal(problem: ControlProblem, array: xr.DataArray, mesh: Array) -> Array | None:
+    """States or costates at the nodes (N+1, S, n) by linear interpolation, None where the samples are others."""
+    layout = problem.layout
+    assert layout is not None
+    if array.sizes["sample"] != problem.samples:
+        return None
+    old_t = array["t"].to_numpy()
+    at = make_interp_spline(old_t * (mesh[-1] / old_t[-1]), array.values, k=1)(mesh)
+    labelled = xr.DataArray(
+        at, dims=array.dims, coords={d: array[d] for d in layout.state.dims if d in array.coords}, name=array.name
+    )
+    return _on_width(labelled, layout.state, layout.coords)
 
 
 def overlap_average(old: Array, new: Array) -> Array:
@@ -141,5 +234,12 @@ def _names(parts: tuple[Part, ...]) -> set[str]:
     return {part.name for part in parts}
 
 
-def _clipped(problem: ControlProblem, u: Array, p: Array) -> Start:
-    return Start(np.clip(u, *problem.control_box), np.clip(p, *problem.parameter_box))
+def _clipped(
+    problem: ControlProblem,
+    depth: DepthScheme,
+    u: Array,
+    p: Array,
+    x: Array | None = None,
+    costate: Array | None = None,
+) -> Start:
+    return Start(np.clip(u, *_control_box(problem, depth)), np.clip(p, *problem.parameter_box), x, costate)

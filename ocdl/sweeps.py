@@ -4,6 +4,8 @@ State:    X_i = x_k + h Σ_j a_ij φ(t_j, X_j, u_j),   x_{k+1} = x_k + h Σ_i b_
 Costate:  K_i = h b_i p_{k+1} + h Σ_j a_ji G_j,      p_k = p_{k+1} + Σ_j G_j,
           G_j = φ_x(X_j)ᵀ K_j + h b_j ω_s L_x(X_j),   Λ_i = K_i / (h b_i).
 
+Controls u (Q, m) are the coefficients of the scheme's control shape; u_j are their values at the stages. Forces, the
+multipliers of state and path constraints, are added to p_k, to the stages' h b_j ω_s L_x, and to the gradients.
 With b_i ≠ 0 this is the symplectic partitioned pair of the scheme, so the costate sweep *is* the
 gradient of the discrete cost: ∂J/∂u_k = Σ_i φ_uᵀ K_i + h b_i (ω L_u + E_u).
 Sources: Hager, Numer. Math. 87 (2000), section 2; Sanz-Serna, SIAM Review 58 (2016), section 3.
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 
 from ocdl import matrix_free
 from ocdl.batch import Batch, Direct
+from ocdl.control_shapes import PiecewiseConstant
 from ocdl.depth import DepthScheme, Tableau
 from ocdl.errors import OcdlError
 from ocdl.matrix_free import MatrixFreeLayers
@@ -59,6 +62,18 @@ class Adjoint:
     gradient_p: Array
 
 
+@dataclass(frozen=True, eq=False)
+class Forces:
+    """What constraints add to the stationarity of the cost, in Euclidean coordinates: to x at the nodes (N+1, S, n) and
+    at the stages (N, s, S, n), to u at the stages (N·s, m), and to p (P,).
+    """
+
+    nodes: Array
+    stages: Array
+    controls: Array
+    parameters: Array
+
+
 class Sweeper:
     """The compiled sweeps of one problem on one depth scheme; build once, run for many controls.
 
@@ -67,9 +82,13 @@ class Sweeper:
 
     def __init__(self, problem: ControlProblem, depth: DepthScheme) -> None:
         self.problem, self.tableau = problem, depth.tableau
-        self.t = depth.mesh(problem.horizon)
+        self.t = depth.mesh(problem.span)
         self.h = np.diff(self.t)
         self.stage_t = self.t[:-1, None] + self.h[:, None] * self.tableau.c
+        self.shape = depth.controls
+        self.constant = isinstance(depth.controls, PiecewiseConstant)
+        self.copies = 1 if self.constant else self.tableau.stages  # of the controls in a layer
+        self.basis = depth.controls.basis(self.h.size, self.tableau.c)
         self._data = np.asarray(problem.data)
         self._marches: dict[int, Direct] = {}
         self._layers: dict[int, MatrixFreeLayers] = {}
@@ -85,9 +104,12 @@ class Sweeper:
 
     @cached_property
     def _step(self) -> ca.Function:
-        """(x, t, h, u, p, d) → x⁺, the stages and the residual of the stage equations, of one sample over one layer."""
+        """(x, t, h, u, p, d) → x⁺, the stages and the residual of the stage equations, of one sample over one layer.
+
+        u is what the stages share, or the controls of all stages one after the other.
+        """
         build = _explicit_step if self.tableau.explicit else _implicit_step
-        return build(self.problem, self.tableau)
+        return build(self.problem, self.tableau, self.copies)
 
     def _march(self, samples: int) -> Direct:
         """The steps of all samples over all layers in one call; every argument but x side by side, layer by layer."""
@@ -97,19 +119,32 @@ class Sweeper:
         return self._marches[samples]
 
     def state(self, u: Array, p: Array, x0: Array | None = None) -> Trajectory:
-        """States for controls u (N, m) and parameters p (P,), from x^0 (S, n) or the problem's own."""
-        x0 = self.problem.x0 if x0 is None else x0
+        """States for controls u (Q, m) and parameters p (P,), from x^0 (S, n) or the problem's own."""
+        x0 = self.problem.initial_states(p) if x0 is None else x0
         N, s, (S, n) = self.h.size, self.tableau.stages, x0.shape
-        if matrix_free.suits(self.problem, self.tableau):
+        if self._suits_matrix_free:
             trajectory = self._matrix_free_state(u, p, x0)
             if trajectory is not None:
                 return trajectory
         data = np.broadcast_to(self._data.T, (self._data.shape[1], S))  # one sample's data go with every state
-        given = (x0.T, self.t[None, :-1], self.h[None, :], u.T, np.tile(p[:, None], N), np.tile(data, N))
+        layers = self._at_stages(u).reshape(N, self.copies * self.problem.m)
+        given = (x0.T, self.t[None, :-1], self.h[None, :], layers.T, np.tile(p[:, None], N), np.tile(data, N))
         ends, inner, residual = self._march(S)(*given)
         x = np.concatenate([x0[None], ends.T.reshape(N, S, n)])
         self._check(x, residual.reshape(N, S))
         return Trajectory(self.t, self.h, self.stage_t, x, inner.T.reshape(N, S, s, n).swapaxes(1, 2))
+
+    @property
+    def _suits_matrix_free(self) -> bool:
+        return self.constant and matrix_free.suits(self.problem, self.tableau)
+
+    def _at_stages(self, u: Array) -> Array:
+        """The controls as columns of the batches take them: one row a layer where they are constant, else a stage."""
+        return u if self.constant else self.basis @ u
+
+    def stage_controls(self, u: Array) -> Array:
+        """The controls at the stages, (N·s, m), from the coefficients u (Q, m)."""
+        return np.asarray(self.basis @ u)
 
     def _wide_layers(self, samples: int) -> MatrixFreeLayers:
         if samples not in self._layers:
@@ -171,62 +206,78 @@ class Sweeper:
     def running(self, trajectory: Trajectory, u: Array, p: Array) -> Array:
         """L at the stages, (N, s, S)."""
         t, x, d = self._columns(trajectory)
-        return self._running(t, x, u.T, p, d)[0].reshape(trajectory.stages.shape[:3])
+        return self._running(t, x, self._at_stages(u).T, p, d)[0].reshape(trajectory.stages.shape[:3])
 
     def effort(self, u: Array, p: Array) -> Array:
         """E at the stages, (N, s)."""
         if self.problem.effort is None:
             return np.zeros(self.stage_t.shape)
-        return self._effort(self.stage_t.reshape(1, -1), u.T, p)[0].reshape(self.stage_t.shape)
+        return self._effort(self.stage_t.reshape(1, -1), self._at_stages(u).T, p)[0].reshape(self.stage_t.shape)
 
     def rates(self, trajectory: Trajectory, u: Array, p: Array) -> Array:
         """φ at the stages, (N, s, S, n)."""
-        if matrix_free.suits(self.problem, self.tableau):
+        if self._suits_matrix_free:
             layers = self._wide_layers(trajectory.x.shape[1])
             return np.array([layers.rates(stages, v, p) for stages, v in zip(trajectory.stages, u, strict=True)])
         t, x, d = self._columns(trajectory)
-        return self._rate(t, x, u.T, p, d)[0].T.reshape(trajectory.stages.shape)
+        return self._rate(t, x, self._at_stages(u).T, p, d)[0].T.reshape(trajectory.stages.shape)
 
     # -- backward --------------------------------------------------------------------------------
 
-    def costate(self, trajectory: Trajectory, u: Array, p: Array) -> Adjoint:
-        """The costate sweep and the gradient of the discrete cost, along ``trajectory``."""
+    def costate(self, trajectory: Trajectory, u: Array, p: Array, forces: Forces | None = None) -> Adjoint:
+        """The costate sweep and the gradient of the discrete cost, along ``trajectory``; of the Lagrangian where
+        ``forces`` are given. A costate at a node is the one just behind it (at T, the one just before it).
+        """
         problem = self.problem
         (N, s, S, n) = trajectory.stages.shape
         _, terminal_x, terminal_p = self._terminal(trajectory.x[-1].T, p, self._data.T)
         costate, K = np.empty((N + 1, S, n)), np.empty((N, s, S, n))
         costate[N] = problem.weights[:, None] * terminal_x.T
-        wide = matrix_free.suits(problem, self.tableau)
+        if forces is not None:
+            costate[N] += forces.nodes[N]
+        wide = self._suits_matrix_free and forces is None
         if not (wide and self._matrix_free_costate(trajectory, u, p, costate, K)):
             for layers in self._blocks(N, s * S * n * n * (s if not self.tableau.explicit else 1)):
                 jacobian, source = self._linearised(trajectory, u, p, layers)
-                self._backward(layers, jacobian, source, costate, K)
+                kicks = np.zeros((N + 1, S, n)) if forces is None else forces.nodes
+                source = source if forces is None else source + forces.stages[layers.start : layers.stop]
+                self._backward(layers, jacobian, source, costate, K, kicks)
         gradient_u, gradient_p = self._gradients(trajectory, u, p, K)
+        if forces is not None:
+            gradient_u = gradient_u + self.basis.T @ forces.controls
+            gradient_p = gradient_p + forces.parameters
+        for k, (sample, i) in enumerate(problem.free_initial):
+            gradient_p[problem.own_parameters + k] += costate[0, sample, i]
         with np.errstate(divide="ignore", invalid="ignore"):
             stages = K / self._stage_weights()[:, :, None, None]
             stages[:, self.tableau.b == 0.0] = np.nan
         penalty = self._penalty(p)[1]
         return Adjoint(costate, stages, gradient_u, gradient_p + terminal_p @ problem.weights + penalty)
 
-    def _backward(self, layers: range, jacobian: Array, source: Array, costate: Array, K: Array) -> None:
-        """Fill K and p over ``layers``; jacobian φ_x and source h b_j ω L_x at their stages."""
+    def _backward(self, layers: range, jacobian: Array, source: Array, costate: Array, K: Array, kicks: Array) -> None:
+        """Fill K and p over ``layers``; jacobian φ_x and source h b_j ω L_x at their stages; ``kicks`` jumps of p."""
         sweep = self._explicit_backward if self.tableau.explicit else self._implicit_backward
-        sweep(layers, jacobian, source, costate, K)
+        sweep(layers, jacobian, source, costate, K, kicks)
 
-    def _explicit_backward(self, layers: range, jacobian: Array, source: Array, costate: Array, K: Array) -> None:
+    def _explicit_backward(
+        self, layers: range, jacobian: Array, source: Array, costate: Array, K: Array, kicks: Array
+    ) -> None:
         """The stages from last to first: K_i = h b_i p⁺ + h Σ_{j>i} a_ji G_j."""
         A, b = self.tableau.A, self.tableau.b
         s = b.size
         later = [[(j, A[j, i]) for j in range(i + 1, s) if A[j, i]] for i in range(s)]
         for k in reversed(layers):
-            J, g, h, at = jacobian[k - layers.start], source[k - layers.start], self.h[k], costate[k + 1]
+            J, g, h = jacobian[k - layers.start], source[k - layers.start], self.h[k]
+            at = costate[k + 1] + kicks[k + 1] if k + 1 < self.h.size else costate[k + 1]
             G: list[Any] = [None] * s
             for i in reversed(range(s)):
                 K[k, i] = h * sum((a * G[j] for j, a in later[i]), b[i] * at)
                 G[i] = (K[k, i, :, None, :] @ J[i])[:, 0] + g[i]
             costate[k] = sum(G, at)
 
-    def _implicit_backward(self, layers: range, jacobian: Array, source: Array, costate: Array, K: Array) -> None:
+    def _implicit_backward(
+        self, layers: range, jacobian: Array, source: Array, costate: Array, K: Array, kicks: Array
+    ) -> None:
         """(I − h Aᵀ ⊗ φ_xᵀ) K = h b ⊗ p⁺ + h Aᵀ g: all systems are solved for K's dependence on p⁺ and g at once."""
         A, b = self.tableau.A, self.tableau.b
         h = self.h[layers.start : layers.stop]
@@ -238,7 +289,8 @@ class Sweeper:
         right[..., n] = np.einsum("l,ji,ljSa->lSia", h, A, source).reshape(L, S, s * n)
         solved = np.linalg.solve(system, right)
         for k in reversed(layers):
-            J, g, at = jacobian[k - layers.start], source[k - layers.start], costate[k + 1]
+            J, g = jacobian[k - layers.start], source[k - layers.start]
+            at = costate[k + 1] + kicks[k + 1] if k + 1 < self.h.size else costate[k + 1]
             K_at = (solved[k - layers.start, ..., :n] @ at[..., None])[..., 0] + solved[k - layers.start, ..., n]
             K[k] = K_at.reshape(S, s, n).swapaxes(0, 1)
             costate[k] = at + ((K[k, :, :, None, :] @ J)[:, :, 0] + g).sum(axis=0)
@@ -247,7 +299,8 @@ class Sweeper:
         """φ_x (layers, s, S, n, n) and h b ω L_x (layers, s, S, n)."""
         n = trajectory.x.shape[-1]
         t, x, d = self._columns(trajectory, layers)
-        jacobian, running_x = self._jacobian(t, x, u[layers.start : layers.stop].T, p, d)
+        controls = self._at_stages(u)[layers.start * self.copies : layers.stop * self.copies]
+        jacobian, running_x = self._jacobian(t, x, controls.T, p, d)
         shape = (len(layers), *trajectory.stages.shape[1:])
         weights = self._stage_weights()[layers.start : layers.stop, :, None] * self.problem.weights
         # the columns of one Jacobian lie side by side
@@ -255,22 +308,26 @@ class Sweeper:
         return jacobian, weights[..., None] * running_x.T.reshape(shape)
 
     def _gradients(self, trajectory: Trajectory, u: Array, p: Array, K: Array) -> tuple[Array, Array]:
-        N, s, _, n = K.shape
-        if matrix_free.suits(self.problem, self.tableau):
+        N, _, _, n = K.shape
+        if self._suits_matrix_free:
             layers = self._wide_layers(K.shape[2])
             pulled = [layers.gradients(*given) for given in zip(trajectory.stages, u, [p] * N, K, strict=True)]
             gradient_u, gradient_p = np.array([q[0] for q in pulled]), np.sum([q[1] for q in pulled], axis=0)
         else:
             weights = self._stage_weights()[:, :, None] * self.problem.weights
             t, x, d = self._columns(trajectory)
-            in_u, in_p = self._pullback(t, x, u.T, p, d, K.reshape(-1, n).T, weights.reshape(1, -1))
-            gradient_u, gradient_p = in_u.T, in_p.sum(axis=1)
+            in_u, in_p = self._pullback(t, x, self._at_stages(u).T, p, d, K.reshape(-1, n).T, weights.reshape(1, -1))
+            gradient_u, gradient_p = self._to_coefficients(in_u.T), in_p.sum(axis=1)
         if self.problem.effort is not None:
-            _, in_u, in_p = self._effort(self.stage_t.reshape(1, -1), u.T, p)
+            _, in_u, in_p = self._effort(self.stage_t.reshape(1, -1), self._at_stages(u).T, p)
             stage_weights = self._stage_weights()
-            gradient_u = gradient_u + np.einsum("ki,kim->km", stage_weights, in_u.T.reshape(N, s, -1))
+            gradient_u = gradient_u + self.basis.T @ (stage_weights.reshape(-1, 1) * in_u.T)
             gradient_p = gradient_p + in_p @ stage_weights.ravel()
         return gradient_u, gradient_p
+
+    def _to_coefficients(self, gradient: Array) -> Array:
+        """A gradient in the controls of the batches, pulled back to the coefficients u."""
+        return gradient if self.constant else np.asarray(self.basis.T @ gradient)
 
     # -- the compiled pieces -----------------------------------------------------------------------
 
@@ -344,24 +401,31 @@ class Sweeper:
         return [range(max(0, end - size), end) for end in range(N, 0, -size)]
 
 
-def _explicit_step(problem: ControlProblem, tableau: Tableau) -> ca.Function:
-    x, t, h, u, p, d = _step_symbols(problem, ca.SX)
+def _explicit_step(problem: ControlProblem, tableau: Tableau, copies: int) -> ca.Function:
+    x, t, h, u, p, d = _step_symbols(problem, ca.SX, copies)
+    controls = _of_stages(u, problem.m, tableau.stages)
     slopes: list[Any] = []
     stages = []
-    for row, c in zip(tableau.A, tableau.c, strict=True):
+    for row, c, v in zip(tableau.A, tableau.c, controls, strict=True):
         stages.append(x + h * sum((a * k for a, k in zip(row, slopes, strict=False) if a), ca.SX(0)))
-        slopes.append(problem.rate(t + c * h, stages[-1], u, p, d))
+        slopes.append(problem.rate(t + c * h, stages[-1], v, p, d))
     end = x + h * sum((b * k for b, k in zip(tableau.b, slopes, strict=True)), ca.SX(0))
     return ca.Function("step", [x, t, h, u, p, d], [end, ca.vertcat(*stages), ca.SX(0)])
 
 
-def _implicit_step(problem: ControlProblem, tableau: Tableau) -> ca.Function:
+def _of_stages(u: ca.SX, m: int, s: int) -> list[ca.SX]:
+    """The controls of each stage, from those all stages share or from all of them one after the other."""
+    return [u[i * m : (i + 1) * m] for i in range(s)] if u.numel() == m * s else [u] * s
+
+
+def _implicit_step(problem: ControlProblem, tableau: Tableau, copies: int) -> ca.Function:
     """Newton's method on the stage equations, started from a constant state."""
     n, s = problem.n, tableau.stages
-    arguments = _step_symbols(problem, ca.SX)
+    arguments = _step_symbols(problem, ca.SX, copies)
     x, t, h, u, p, d = arguments
     stages = ca.SX.sym("X", n * s)
-    slopes = [problem.rate(t + c * h, stages[i * n : (i + 1) * n], u, p, d) for i, c in enumerate(tableau.c)]
+    at = [(t + c * h, stages[i * n : (i + 1) * n]) for i, c in enumerate(tableau.c)]
+    slopes = [problem.rate(*place, v, p, d) for place, v in zip(at, _of_stages(u, problem.m, s), strict=True)]
     sums = [sum((a * k for a, k in zip(row, slopes, strict=True)), ca.SX(0)) for row in tableau.A]
     residual = ca.vertcat(*[stages[i * n : (i + 1) * n] - x - h * total for i, total in enumerate(sums)])
     end = x + h * sum((b * k for b, k in zip(tableau.b, slopes, strict=True)), ca.SX(0))
@@ -375,13 +439,13 @@ def _implicit_step(problem: ControlProblem, tableau: Tableau) -> ca.Function:
     }
     newton = ca.rootfinder("stages", "newton", {"x": stages, "p": given, "g": residual}, options)
     close = ca.Function("close", [stages, given], [end, ca.norm_inf(residual)])
-    symbols = _step_symbols(problem, ca.MX)
+    symbols = _step_symbols(problem, ca.MX, copies)
     packed = ca.vertcat(*symbols)
     solved = newton(ca.repmat(symbols[0], s, 1), packed)
     end_value, error = close(solved, packed)
     return ca.Function("step", list(symbols), [end_value, solved, error])
 
 
-def _step_symbols(problem: ControlProblem, kind: Any) -> tuple[Any, ...]:
+def _step_symbols(problem: ControlProblem, kind: Any, copies: int) -> tuple[Any, ...]:
     s = problem.symbols(kind)
-    return s["x"], s["t"], kind.sym("h"), s["u"], s["p"], s["d"]
+    return s["x"], s["t"], kind.sym("h"), kind.sym("u", copies * problem.m), s["p"], s["d"]

@@ -117,7 +117,7 @@ WRONG = [
     ({"penalty": lambda u: u}, ["penalty", "from p", "got u"]),
     ({"bounds": (-1, 1)}, ["bounds=(-1, 1)", "ocdl.Box(u=(-1, 1))"]),
     ({"bounds": None}, ["bounds=None"]),
-    ({"bounds": ocdl.Box(a=(0, 1))}, ["Box(a=(0, 1))", "u and p", "'a'"]),
+    ({"bounds": ocdl.Box(a=(0, 1))}, ["Box(a=(0, 1))", "u, p, x, path and boundary", "'a'"]),
     ({"bounds": ocdl.Box(u=([0, 0], 1))}, ["Box(u=...)", "(1,)", "(2,)"]),
     ({"controls": -1}, ["controls=-1", "negative"]),
     ({"controls": "u"}, ["controls='u'"]),

@@ -78,7 +78,7 @@ WRONG = [
     ({"activation": np.tanh}, ["activation=", "ocdl.Tanh()"]),
     ({"loss": "mse"}, ["loss='mse'", "ocdl.HalfSquare()"]),
     ({"bounds": (-1, 1)}, ["bounds=(-1, 1)", "ocdl.Box(a=(-1, 1))"]),
-    ({"bounds": ocdl.Box(u=(-1, 1))}, ["Box(u=(-1, 1))", "a and b", "'u'"]),
+    ({"bounds": ocdl.Box(u=(-1, 1))}, ["Box(u=(-1, 1))", "a, b and f", "'u'"]),
     ({"regulariser": 0.1}, ["regulariser=0.1", "Tikhonov"]),
     ({"readout": 1}, ["readout=1", "Readout"]),
     ({"domain": (1, 0)}, ["domain=(1, 0)", "lower < upper"]),

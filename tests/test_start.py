@@ -117,7 +117,7 @@ def test_given_numbers_and_profiles_hold_in_every_layer():
 @pytest.mark.parametrize(
     ("start", "seed", "said"),
     [
-        ({"c": 1}, None, ["unknown ['c']", "['a', 'b']"]),
+        ({"c": 1}, None, ["unknown ['c']", "['a', 'b', 'f']"]),
         ({"a": np.zeros((2, 3))}, None, ["a: shape (2, 2)", "got (2, 3)"]),
         ({"a": [0.1, 0.2, 0.3]}, None, ["a: shape (2, 2)", "dimensions t, y", "got (3,)"]),
         ({"a": [[0, np.nan], [0, 0]]}, None, ["start['a']", "nan", "(0, 1)"]),

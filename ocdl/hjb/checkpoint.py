@@ -28,8 +28,8 @@ def fingerprint(problem: ControlProblem, terminal: Array, axes: Sequence[Array],
     low, high = (np.nan_to_num(end, posinf=1.0, neginf=-1.0) for end in problem.control_box)
     ends = np.array([[axis[0], axis[-1]] for axis in axes])
     x, u = generator.uniform(ends[:, 0], ends[:, 1], (64, len(axes))), generator.uniform(low, high, (64, problem.m))
-    t = generator.uniform(0.0, problem.horizon, 64)
-    for array in (*law.flow(t, 0.1 * problem.horizon, x, u), *problem.control_box, terminal, *axes):
+    t = generator.uniform(0.0, problem.span, 64)
+    for array in (*law.flow(t, 0.1 * problem.span, x, u), *problem.control_box, terminal, *axes):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 

@@ -19,7 +19,7 @@ def closed_loop(value: ValueFunction, depth: DepthScheme, feedback: str) -> tupl
     """Controls u (N, m) of the feedback on the user's layers, and the states x (N+1, S·n) of the user's scheme."""
     problem = value.problem
     tableau = depth.tableau if depth.tableau.explicit else Kutta4.tableau
-    mesh = depth.mesh(problem.horizon)
+    mesh = depth.mesh(problem.span)
     layers = _AnyLayers(problem, depth) if value.law.time_dependent else _Layers(problem, depth)
     u: list[Array] = []
     states = [problem.x0.reshape(-1)]

@@ -198,8 +198,8 @@ class Lookahead:
         x = generator.uniform(grid.lower, grid.upper, (tried, self.dimension))
         low, high = (np.nan_to_num(end, posinf=1.0, neginf=-1.0) for end in self.problem.control_box)
         u = np.where(generator.random((tried, self.problem.m)) < 0.5, low, high)
-        t = generator.uniform(0.0, self.problem.horizon, tried)
-        h = 1e-6 * self.problem.horizon
+        t = generator.uniform(0.0, self.problem.span, tried)
+        h = 1e-6 * self.problem.span
         return np.asarray(np.abs(self.flow(t, h, x, u)[0] - x).max(axis=0) / h)
 
     # -- compiled pieces -----------------------------------------------------------------------------

@@ -26,7 +26,7 @@ def lower_bound(problem: ControlProblem, *, steps: int = 256) -> float:
         raise NotSupported(
             "lower_bound: one sample of a selection problem with finite bounds on a and b and no running cost needed."
         )
-    low, high = reachable_box(box, problem.x0[0], problem.horizon, steps)
+    low, high = reachable_box(box, problem.x0[0], problem.span, steps)
     return float(problem.terminal_loss(np.clip(_minimiser(problem), low, high)))
 
 

@@ -84,7 +84,7 @@ def planned(method: ValueIteration, problem: ControlProblem, lookahead: Lookahea
     if not grid.covers(start):
         raise InvalidInput(f"ValueIteration(domain={method.domain!r}): the initial state {start} lies outside.")
     steps = _step_count(method, reach, grid, scheme)
-    stored = _stored(method, problem.horizon, steps, shape, arrays)
+    stored = _stored(method, problem.span, steps, shape, arrays)
     memory = bytes_needed(shape, len(stored), arrays)
     _check_memory(method, shape, memory)
     kernels = "numpy" if scheme not in SPLIT or method.kernels == "numpy" or not numba_available() else "numba"
@@ -147,7 +147,7 @@ class _Reach:
         box = self.problem.velocity_box
         if self.scheme in GENERAL or box is None:
             return simulated(self.lookahead)
-        return enclosure(box, self.problem.x0[0], self.problem.horizon)
+        return enclosure(box, self.problem.x0[0], self.problem.span)
 
     def speeds(self, grid: StateGrid) -> Array:
         """The largest |Ẋ_i| over the domain, (D,)."""
@@ -194,7 +194,7 @@ def _step_count(method: ValueIteration, reach: _Reach, grid: StateGrid, scheme: 
         return int(method.steps)
     if method.courant is None and grid.dimension == 1 and scheme in SPLIT:
         return ONE_AXIS_STEPS
-    crossed = reach.problem.horizon * reach.speeds(grid) / grid.spacing
+    crossed = reach.problem.span * reach.speeds(grid) / grid.spacing
     if scheme in DERIVATIVES:
         return max(4, math.ceil(float(np.sum(crossed)) / (method.courant or 0.6)))
     courant = method.courant or (2.0 if grid.dimension == 2 and scheme in SPLIT else 1.0)

@@ -71,7 +71,7 @@ def simulated(lookahead: Lookahead, steps: int = 32, tried: int = 512) -> tuple[
             share = generator.random((change.size, problem.m))
             extreme = np.where(generator.random((change.size, 1)) < 0.75, np.rint(share), share)
             u[change] = low + extreme * (high - low)
-        x = lookahead.flow(k * problem.horizon / steps, problem.horizon / steps, x, u)[0]
+        x = lookahead.flow(k * problem.span / steps, problem.span / steps, x, u)[0]
         least, largest = np.minimum(least, x.min(axis=0)), np.maximum(largest, x.max(axis=0))
     size = largest - least
     return least - 0.1 * size, largest + 0.1 * size

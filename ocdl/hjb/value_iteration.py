@@ -128,7 +128,7 @@ class ValueIteration(Method):
             return Outcome(start.u, start.p, Status.INTERRUPTED, detail, extras=extras)
         u, x = closed_loop(value, depth, self.feedback)
         inside = np.clip(x, plan.grid.lower, plan.grid.upper)
-        costate = value.gradient(inside, np.clip(depth.mesh(problem.horizon), t[0], t[-1]))
+        costate = value.gradient(inside, np.clip(depth.mesh(problem.span), t[0], t[-1]))
         figures = {"cost": float(value(inside[0]))}
         detail = f"V(x0, 0) = {figures['cost']:.8g} on {plan}"
         try:
@@ -180,7 +180,7 @@ class ValueIteration(Method):
         row = {step: k for k, step in enumerate(plan.stored)}
         saved = self._checkpoint(problem, plan, value)
         done = saved.resume(value, table)
-        step = problem.horizon / plan.steps
+        step = problem.span / plan.steps
         try:
             scheme = self._scheme(problem, plan, step) if done < plan.steps else None
             if scheme is not None and saved.kept is not None:
@@ -198,14 +198,14 @@ class ValueIteration(Method):
             saved.save_last()
         first = min(k for step_, k in row.items() if step_ >= plan.steps - done)
         t = np.array(plan.stored[first:]) * step
-        t[-1] = problem.horizon
+        t[-1] = problem.span
         return t, table[first:], done == plan.steps
 
     def _checkpoint(self, problem: ControlProblem, plan: Plan, terminal: Array) -> Checkpoint:
         """The file of the run at full resolution; half the resolution is soon computed again."""
         if self.checkpoint is None or plan.coarse:
             return Checkpoint(None, "", self.checkpoint_seconds)
-        mark = fingerprint(problem, terminal, plan.grid.axes, problem.horizon, plan.steps, plan.stored, plan.scheme)
+        mark = fingerprint(problem, terminal, plan.grid.axes, problem.span, plan.steps, plan.stored, plan.scheme)
         return Checkpoint(self.checkpoint, mark, self.checkpoint_seconds)
 
     def _scheme(self, problem: ControlProblem, plan: Plan, step: float) -> Scheme:
@@ -223,7 +223,7 @@ class ValueIteration(Method):
             t,
             values,
             order=1 if plan.first_order else 3,
-            step=problem.horizon / plan.steps,
+            step=problem.span / plan.steps,
             coarser=None if plan.coarse else lambda: self._complete(problem, coarsened(plan), False),
             lookahead=self.lookahead(problem),
         )

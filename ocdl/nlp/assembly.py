@@ -8,7 +8,7 @@ known sparsity pattern of the whole, so that CasADi never differentiates or colo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import casadi as ca
@@ -39,6 +39,17 @@ class Elements:
     @property
     def count(self) -> int:
         return int(self.variables.shape[1])
+
+    def scaled(self, columns: Array, rows: Array) -> Elements:
+        """The same elements in the variables w / columns and with residuals times ``rows``."""
+        units, factors = columns[self.variables], rows[self.rows]
+        local, constants, values = ca.SX.sym("local", self.local.numel()), self.constants, self.values
+        unit, factor = ca.SX(units[:, 0]), ca.SX(factors[:, 0])
+        if np.any(units != units[:, :1]) or np.any(factors != factors[:, :1]):
+            unit, factor = ca.SX.sym("unit", len(units)), ca.SX.sym("factor", len(factors))
+            constants, values = ca.vertcat(constants, unit, factor), np.concatenate([values, units, factors])
+        cost, residual = ca.substitute([self.cost, self.residual], [self.local], [local * unit])
+        return replace(self, local=local, constants=constants, values=values, cost=cost, residual=residual * factor)
 
     def gather(self, w: ca.MX) -> ca.MX:
         """The local variables of all elements as columns."""

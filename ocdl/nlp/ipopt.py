@@ -7,19 +7,20 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import casadi as ca
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
-from ocdl.arrays import is_real
+from ocdl.arrays import finite_array, is_real
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.method import Method, Outcome, Start, Status
 from ocdl.nlp import rank_one
 from ocdl.nlp.assembly import NonlinearProgram
-from ocdl.nlp.transcription import Transcription
+from ocdl.nlp.transcription import Scales, Transcription
 from ocdl.problem import ControlProblem
 from ocdl.progress import progress_bar
 
@@ -54,15 +55,22 @@ class Ipopt(Method):
         ``WIDE`` neurons on; ``"rank-one"`` always, ``"none"`` never.
     objective_scale: factor on the cost inside IPOPT; by default 1/(mean h_k · mean w_i), which makes multipliers,
         reduced gradients and ``tolerance`` those of function space, whatever the grid.
+    scales: one unit of IPOPT's variables, ``{"x": ..., "u": ..., "p": ...}``, numbers, or one a state, control,
+        parameter; what is left out is chosen: 1, or the power of ten of its bounds (else its first guess) beyond 0.1 to
+        10. The units used are in the solution's ``extras`` ``scale_x``, ``scale_u``, ``scale_p``, unless all are 1.
     verbose: show IPOPT's own log.
     options: IPOPT's options passed through verbatim, e.g. ``{"mu_strategy": "adaptive"}``.
     Source: Wächter and Biegler, Math. Program. 106 (2006).
     """
 
+    constrained: ClassVar[bool] = True
+    any_controls: ClassVar[bool] = True
+
     tolerance: float = 1e-9
     max_iterations: int = 1000
     reduction: str = "auto"
     objective_scale: float | None = None
+    scales: Mapping[str, Any] = field(default_factory=dict)
     verbose: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -78,18 +86,19 @@ class Ipopt(Method):
         scale = self.objective_scale
         if scale is not None and not (is_real(scale) and 0.0 < scale < np.inf):
             raise InvalidInput(f"Ipopt(objective_scale={scale!r}): a positive number, or None for the automatic one.")
+        check_scales(self.scales)
         if not isinstance(self.options, Mapping):
             raise InvalidInput(f"Ipopt(options={self.options!r}): a mapping of IPOPT's option names is needed.")
 
     def solve(
         self, problem: ControlProblem, depth: DepthScheme, start: Start, *, progress: bool | None = None
     ) -> Outcome:
-        if self._reduces(problem):
+        if self._reduces(problem, depth):
             return self._solve_reduced(problem, depth, start, progress)
         return self._solve_as_it_is(problem, depth, start, progress)
 
-    def _reduces(self, problem: ControlProblem) -> bool:
-        applicable = rank_one.applies(problem)
+    def _reduces(self, problem: ControlProblem, depth: DepthScheme) -> bool:
+        applicable = rank_one.applies(problem, depth)
         if self.reduction == "rank-one" and not applicable:
             raise NotSupported(
                 "Ipopt(reduction='rank-one'): it needs one sample of a selection problem with increasing activation, "
@@ -108,22 +117,24 @@ class Ipopt(Method):
     def _solve_as_it_is(
         self, problem: ControlProblem, depth: DepthScheme, start: Start, progress: bool | None
     ) -> Outcome:
-        transcription = Transcription(problem, depth)
-        program = transcription.program
+        transcription = Transcription(problem, depth, chosen_scales(problem, depth, start, self.scales))
+        program, unit = transcription.program, transcription.variable_scale
         low, high = transcription.bounds()
-        guess = np.clip(transcription.guess(start), low, high)
+        below, above = transcription.row_bounds()
+        guess = np.clip(transcription.guess(start), low, high) / unit
         with (
             progress_bar(self.name, progress=False if self.verbose else progress) as bar,
             _Watch(program, guess, bar) as watch,
         ):
             scale = self.objective_scale or 1.0 / (np.mean(transcription.h) * np.mean(problem.state_metric))
             solver = self._solver(program, watch, pivot_order(problem), float(scale))
-            found = solver(x0=guess, lbx=low, ubx=high, lbg=0.0, ubg=0.0)
+            rows = transcription.row_scale
+            found = solver(x0=guess, lbx=low / unit, ubx=high / unit, lbg=below * rows, ubg=above * rows)
         said = str(solver.stats()["return_status"])
         w, multipliers = found["x"].full().ravel(), found["lam_g"].full().ravel()
         if not np.all(np.isfinite(w)):
             w, multipliers = watch.iterate, np.zeros(program.constraints)
-        return self._outcome(transcription, w, multipliers, said, float(found["f"]), solver.stats())
+        return self._outcome(transcription, w * unit, multipliers * rows, said, float(found["f"]), solver.stats())
 
     def _solver(
         self, program: NonlinearProgram, watch: _Watch, pivot_order: int = 7, scale: float = 1.0
@@ -159,14 +170,19 @@ class Ipopt(Method):
         u, p = transcription.controls(w)
         costate, stage_costate = transcription.costates(w, multipliers)
         iterations = stats.get("iterations", {})
+        claim = {"cost": cost, "costate": costate, "stage_costate": stage_costate}
+        if transcription.depth.condensed:
+            del claim["stage_costate"]
         history = {ours: list(map(float, iterations[own])) for own, ours in HISTORY.items() if own in iterations}
         return Outcome(
             u,
             p,
             STATUS.get(said, Status.FAILED),
             detail=f"IPOPT: {said.replace('_', ' ').lower()} after {stats.get('iter_count', 0)} iterations.",
-            claim={"cost": cost, "costate": costate, "stage_costate": stage_costate},
+            claim=claim,
             history=history,
+            multipliers=transcription.constraint_multipliers(w, multipliers),
+            extras=shown_scales(transcription),
         )
 
 
@@ -176,6 +192,65 @@ def pivot_order(problem: ControlProblem) -> int:
     Measured, 16 neurons, 10 layers, 20 samples: 0.9 s an iteration with 5, 1.3 s with 6, 6 s with 7.
     """
     return 5 if problem.samples > 5 else 7
+
+
+# -- scaling -------------------------------------------------------------------------------------------
+
+
+def check_scales(scales: Any) -> None:
+    if not isinstance(scales, Mapping) or set(scales) - {"x", "u", "p"}:
+        raise InvalidInput(f"Ipopt(scales={scales!r}): a mapping with some of the keys x, u, p is needed.")
+    for name, given in scales.items():
+        values = finite_array(f"Ipopt(scales={{{name!r}: ...}})", given)
+        if np.any(values <= 0.0):
+            raise InvalidInput(f"Ipopt(scales={{{name!r}: {given!r}}}): units are positive numbers.")
+
+
+def chosen_scales(problem: ControlProblem, depth: DepthScheme, start: Start, given: Mapping[str, Any]) -> Scales:
+    """The units asked for; else powers of ten from bounds, or from the guess where there are none."""
+    t = depth.mesh(problem.span)
+    guess = problem.initial_states(start.p) if start.x is None else start.x.reshape(-1, problem.n)
+    ends = problem.final_box
+    final = np.where(np.isfinite(ends[0]) & (ends[0] == ends[1]), ends[0], 0.0)
+    magnitudes = {
+        "x": (problem.n, problem.state_box_at(t), np.concatenate([guess, final])),
+        "u": (problem.m, problem.control_box_at(t), start.u),
+        "p": (problem.P, problem.parameter_box, start.p[None]),
+    }
+    scales = {}
+    for name, (size, box, values) in magnitudes.items():
+        if name in given:
+            scale = np.asarray(given[name], dtype=float)
+            if scale.shape not in ((), (size,)):
+                raise InvalidInput(
+                    f"Ipopt(scales={{{name!r}: ...}}): one number or {size} are needed; got {scale.shape}."
+                )
+            scales[name] = np.broadcast_to(scale, (size,)).copy()
+        else:
+            scales[name] = _unit(np.atleast_2d(box[0]), np.atleast_2d(box[1]), values)
+    return Scales(**scales)
+
+
+def _unit(low: Array, high: Array, values: Array) -> Array:
+    """1 for magnitudes between 0.1 and 10, else their power of ten."""
+    reach = np.maximum(np.abs(low), np.abs(high)).max(axis=0)
+    bounded = np.isfinite(low).all(axis=0) & np.isfinite(high).all(axis=0)
+    magnitude = np.where(bounded, reach, np.abs(values).max(axis=0, initial=0.0))
+    plain = (magnitude == 0.0) | ((magnitude >= 0.1) & (magnitude <= 10.0))
+    return np.where(plain, 1.0, 10.0 ** np.round(np.log10(np.where(plain, 1.0, magnitude))))
+
+
+def shown_scales(transcription: Transcription) -> dict[str, xr.DataArray]:
+    scales, problem = transcription.scales, transcription.problem
+    if scales.trivial:
+        return {}
+    names = {"x": list(problem.states or ()), "u": list(problem.controls), "p": list(range(problem.P))}  # type: ignore[arg-type]
+    return {
+        f"scale_{name}": xr.DataArray(
+            getattr(scales, name), dims=(f"unit_{name}",), coords={f"unit_{name}": names[name]}
+        )
+        for name in names
+    }
 
 
 class _Watch(ca.Callback):

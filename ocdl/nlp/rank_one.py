@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.bounds import Box
+from ocdl.control_shapes import PiecewiseConstant
+from ocdl.depth import DepthScheme
 from ocdl.method import Start
 from ocdl.problem import ControlProblem
 from ocdl.velocity_box import VelocityBox
@@ -28,10 +30,14 @@ Array = NDArray[np.float64]
 INSIDE = 0.9  # starting θ and v keep this far from their bounds ±1, where a barrier method begins badly
 
 
-def applies(problem: ControlProblem) -> bool:
-    """One sample, increasing σ, no cost of the controls, and the same finite interval of b for all pairs of nodes."""
+def applies(problem: ControlProblem, depth: DepthScheme) -> bool:
+    """One sample, increasing σ, no cost of the controls, and the same finite interval of b for all pairs of nodes;
+    controls constant in a layer, and no constraints.
+    """
     box = problem.velocity_box
-    if box is None or problem.has_running_cost:
+    if box is None or problem.has_running_cost or problem.constraints:
+        return False
+    if not isinstance(depth.controls, PiecewiseConstant):
         return False
     return bool(np.ptp(box.b_lower) == 0.0 and np.ptp(box.b_upper) == 0.0)
 
@@ -57,7 +63,7 @@ class RankOne:
             ),
             lift=lambda x, u: ca.vertcat(ca.dot(w, x), ca.dot(w * u[M:], x)),
             initial=original.x0,
-            horizon=original.horizon,
+            horizon=original.span,
             terminal=original.terminal,
             penalty=original.penalty,
             bounds=Box(u=(-1.0, 1.0), p=original.parameter_box),

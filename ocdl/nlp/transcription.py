@@ -1,10 +1,12 @@
 """Full-space transcription: states, stages, lifted variables, controls and parameters are the variables of an NLP.
 
-Layer k of sample s, with stages X_i, lifted z_i = g(X_i, u_k) and slopes φ_i = φ(t_i, X_i, u_k, p, d_s, z_i):
+Layer k of sample s, with stages X_i, controls u_i, lifted z_i = g(X_i, u_i) and φ_i = φ(t_i, X_i, u_i, p, d_s, z_i):
 
-    X_i − x_k − h Σ_j a_ij φ_j = 0,   z_i − g(t_i, X_i, u_k, p, d_s) = 0,   x_{k+1} − x_k − h Σ_j b_j φ_j = 0.
+    X_i − x_k − h Σ_j a_ij φ_j = 0,   z_i − g(t_i, X_i, u_i, p, d_s) = 0,   x_{k+1} − x_k − h Σ_j b_j φ_j = 0,
+    path c(t_i, X_i, u_i, p, d_s, z_i) in its interval;   boundary B(x_0, x_N, T, p, d_s) in its interval.
 
-A stage that is the start of the layer (a zero row of A) or its end (stiff accuracy) is no variable of its own.
+A stage that is the start of the layer (a zero row of A) or its end (stiff accuracy) is no variable of its own; a
+condensed scheme has no stages as variables at all. State boxes and final states are bounds on variables.
 Multipliers η_i, ν of the first and last rows give the costates in the scheme's own weights:
 
     h b_j Λ_j = −h (b_j ν + Σ_i a_ij η_i),   p_k = ∂/∂x_k of the layer's part of the Lagrangian.
@@ -21,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.depth import DepthScheme
-from ocdl.method import Start
+from ocdl.method import Multipliers, Start
 from ocdl.nlp.assembly import Elements, Indices, NonlinearProgram, assemble
 from ocdl.problem import ControlProblem
 from ocdl.sweeps import Sweeper, SweepFailed
@@ -33,7 +35,7 @@ Array = NDArray[np.float64]
 class Places:
     """Where everything lies in w, layer after layer.
 
-    x (N+1, S, n), u (N, m), X (N, S, own stages, n), z (N, S, s, q), p (P,).
+    x (N+1, S, n), u (Q, m), X (N, S, own stages, n), z (N, S, s, q), p (P,).
     """
 
     x: Indices
@@ -44,50 +46,110 @@ class Places:
     size: int
 
     @classmethod
-    def of(cls, problem: ControlProblem, N: int, own: int, s: int) -> Places:
+    def of(cls, problem: ControlProblem, N: int, own: int, lifted: int, control_rows: int) -> Places:
+        """``lifted``: stages with z; the controls of a layer lie in it, those of the last node behind everything."""
         S, n, m, q = problem.samples, problem.n, problem.m, problem.lifted
-        blocks = (S * n, m, S * own * n, S * s * q)
+        each = control_rows // N
+        blocks = (S * n, each * m, S * own * n, S * lifted * q)
         layer = np.arange(N)[:, None] * sum(blocks)
         offsets = np.concatenate([[0], np.cumsum(blocks)])
 
         def block(b: int, *shape: int) -> Indices:
-            return (layer + offsets[b] + np.arange(blocks[b])).reshape(N, *shape)
+            return (layer + offsets[b] + np.arange(blocks[b])).reshape(*shape)
 
         last = N * sum(blocks)
         final = (last + np.arange(S * n)).reshape(1, S, n)
-        p = last + S * n + np.arange(problem.P)
-        x = np.concatenate([block(0, S, n), final])
-        return cls(x, block(1, m), block(2, S, own, n), block(3, S, s, q), p, last + S * n + problem.P)
+        x = np.concatenate([block(0, N, S, n), final])
+        last += S * n
+        beyond = last + np.arange((control_rows - N * each) * m).reshape(-1, m)
+        u = np.concatenate([block(1, N * each, m), beyond])
+        p = last + beyond.size + np.arange(problem.P)
+        size = last + beyond.size + problem.P
+        return cls(x, u, block(2, N, S, own, n), block(3, N, S, lifted, q), p, size)
+
+
+@dataclass(frozen=True, eq=False)
+class Scales:
+    """One unit of the solver's variables: of states (n,), controls (m,) and parameters (P,). Ones change nothing."""
+
+    x: Array
+    u: Array
+    p: Array
+
+    @property
+    def trivial(self) -> bool:
+        return all(bool(np.all(scale == 1.0)) for scale in (self.x, self.u, self.p))
+
+    @classmethod
+    def ones(cls, problem: ControlProblem) -> Scales:
+        return cls(np.ones(problem.n), np.ones(problem.m), np.ones(problem.P))
 
 
 class Transcription:
-    """The NLP of one problem on one depth scheme, and the way back from its solution."""
+    """The NLP of one problem on one depth scheme, and the way back from its solution.
 
-    def __init__(self, problem: ControlProblem, depth: DepthScheme) -> None:
+    Everything here is in the problem's own units except ``program``, which is in those of ``scales``.
+    """
+
+    def __init__(self, problem: ControlProblem, depth: DepthScheme, scales: Scales | None = None) -> None:
         self.problem, self.depth, self.tableau = problem, depth, depth.tableau
-        self.t = depth.mesh(problem.horizon)
+        self.scales = Scales.ones(problem) if scales is None else scales
+        self.t = depth.mesh(problem.span)
         self.h = np.diff(self.t)
         A = self.tableau.A
         last = self.tableau.stages - 1
-        self.at_start = [i for i in range(last + 1) if not np.any(A[i]) and self.tableau.c[i] == 0.0]
+        every = range(last + 1)
+        self.at_start = [i for i in every if not np.any(A[i]) and self.tableau.c[i] == 0.0]
         self.at_end = [last] if self.tableau.stiffly_accurate and last not in self.at_start else []
-        self.own = [i for i in range(last + 1) if i not in self.at_start + self.at_end]
-        self.places = Places.of(problem, self.h.size, len(self.own), self.tableau.stages)
+        self.own = [] if depth.condensed else [i for i in every if i not in self.at_start + self.at_end]
+        self.lifted_stages = 0 if depth.condensed else self.tableau.stages
+        self.shape_columns = depth.controls.columns(self.h.size, self.tableau.stages)
+        self.shape_weights = depth.controls.weights(self.tableau.c, self.tableau.c)
+        self.places = Places.of(problem, self.h.size, len(self.own), self.lifted_stages, depth.control_rows)
 
     @cached_property
     def program(self) -> NonlinearProgram:
-        return assemble(self._kinds, self.places.size, self._constraints)
+        if self.scales.trivial:
+            return assemble(self._kinds, self.places.size, self._constraints)
+        columns, rows = self.variable_scale, self.row_scale
+        return assemble([kind.scaled(columns, rows) for kind in self._kinds], self.places.size, self._constraints)
+
+    @cached_property
+    def variable_scale(self) -> Array:
+        """Units of w: w = scale · (the solver's variable)."""
+        scale = np.ones(self.places.size)
+        scale[self.places.x], scale[self.places.u], scale[self.places.p] = self.scales.x, self.scales.u, self.scales.p
+        scale[self.places.stages] = self.scales.x
+        return scale
+
+    @cached_property
+    def row_scale(self) -> Array:
+        """Factors of the rows of g: each equation of a state in units of that state."""
+        factor = np.ones(self._constraints)
+        stages = len(self.own) + 1
+        layers = factor[: self._layer_rows].reshape(-1, self._rows_per_layer)
+        layers[:, : stages * self.problem.n] = np.tile(1.0 / self.scales.x, stages)
+        return factor
 
     # -- elements -------------------------------------------------------------------------------------
 
     @property
     def _rows_per_layer(self) -> int:
         stages = len(self.own) + 1  # the end of the layer, by its own equation or as the last stage
-        return stages * self.problem.n + self.tableau.stages * self.problem.lifted
+        path = self.tableau.stages * self.problem.rows("path")
+        return stages * self.problem.n + self.lifted_stages * self.problem.lifted + path
+
+    @property
+    def _layer_rows(self) -> int:
+        return self.h.size * self.problem.samples * self._rows_per_layer
+
+    @property
+    def _boundary_rows(self) -> int:
+        return self.problem.samples * self.problem.rows("boundary")
 
     @property
     def _constraints(self) -> int:
-        return self.h.size * self.problem.samples * self._rows_per_layer
+        return self._layer_rows + self._boundary_rows + len(self.problem.free_initial)
 
     @cached_property
     def _kinds(self) -> list[Elements]:
@@ -96,6 +158,10 @@ class Transcription:
             kinds.append(self._effort)
         if self.problem.penalty is not None:
             kinds.append(self._penalty)
+        if self.problem.boundary is not None:
+            kinds.append(self._boundary)
+        if self.problem.free_initial:
+            kinds.append(self._initial)
         return kinds
 
     @cached_property
@@ -104,18 +170,26 @@ class Transcription:
         n, q, s = problem.n, problem.lifted, tableau.stages
         N, S = self.h.size, problem.samples
         sym = problem.symbols()
-        x, u, p, d, t = (sym[name] for name in ("x", "u", "p", "d", "t"))
+        x, p, d, t = (sym[name] for name in ("x", "p", "d", "t"))
         end, h, omega = ca.SX.sym("end", n), ca.SX.sym("h"), ca.SX.sym("omega")
-        X = {i: x for i in self.at_start} | {i: end for i in self.at_end}
+        blocks, controls = self._stage_controls()
+        X = {i: x for i in self.at_start} | {i: end for i in self.at_end if not self.depth.condensed}
         X |= {i: ca.SX.sym(f"X{i}", n) for i in self.own}
-        z = [ca.SX.sym(f"z{i}", q) for i in range(s)]
-        at = [{"t": t + c * h, "x": X[i], "u": u, "p": p, "d": d} for i, c in enumerate(tableau.c)]
-        slopes = [problem.evaluate("dynamics", **at[i], z=z[i]) for i in range(s)]
-        cost = sum((h * b * problem.evaluate("running", **at[i], z=z[i]) for i, b in enumerate(tableau.b)), ca.SX(0))
+        z = [{"z": ca.SX.sym(f"z{i}", q)} if self.lifted_stages else {} for i in range(s)]
+        slopes: list[Any] = []
+        at: list[dict[str, Any]] = []
+        for i, c in enumerate(tableau.c):
+            if i not in X:  # eliminated: an explicit stage
+                X[i] = x + h * _combine(tableau.A[i, :i], slopes)
+            at.append({"t": t + c * h, "x": X[i], "u": controls[i], "p": p, "d": d})
+            slopes.append(problem.evaluate("dynamics", **at[i], **z[i]))
+        cost = sum((h * b * problem.evaluate("running", **at[i], **z[i]) for i, b in enumerate(tableau.b)), ca.SX(0))
         rows = [X[i] - x - h * _combine(tableau.A[i], slopes) for i in self.own]
         rows.append(end - x - h * _combine(tableau.b, slopes))
-        if q:
-            rows += [z[i] - problem.evaluate("lift", **at[i]) for i in range(s)]
+        if q and self.lifted_stages:
+            rows += [z[i]["z"] - problem.evaluate("lift", **at[i]) for i in range(s)]
+        if problem.path is not None:
+            rows += [problem.evaluate("path", **at[i], **z[i]) for i in range(s)]
 
         def per_element(indices: Indices) -> Indices:
             """(N, S, ...) → (rows, N·S)."""
@@ -126,7 +200,7 @@ class Transcription:
             per_element(places.stages),
             per_element(places.z),
             per_element(places.x[1:]),
-            np.repeat(places.u, S, axis=0).T,
+            np.repeat(places.u[self.shape_columns].reshape(N, -1), S, axis=0).T,
             np.tile(places.p[:, None], N * S),
         ]
         values = [
@@ -135,22 +209,28 @@ class Transcription:
             np.tile(problem.weights, N)[None, :],
             np.tile(np.asarray(problem.data).T, (1, N)),
         ]
+        lifted = [part["z"] for part in z if part]
         return Elements(
-            local=ca.vertcat(x, *[X[i] for i in self.own], *z, end, u, p),
+            local=ca.vertcat(x, *[X[i] for i in self.own], *lifted, end, *blocks, p),
             constants=ca.vertcat(t, h, omega, d),
             cost=omega * cost,
             residual=ca.vertcat(*rows),
             variables=np.concatenate(variables),
-            rows=np.arange(self._constraints).reshape(N * S, -1).T,
+            rows=np.arange(self._layer_rows).reshape(N * S, -1).T,
             values=np.concatenate(values),
         )
+
+    def _stage_controls(self) -> tuple[list[ca.SX], list[Any]]:
+        """The coefficients of a layer's controls, and the controls at its stages."""
+        blocks = [ca.SX.sym(f"u{j}", self.problem.m) for j in range(self.shape_columns.shape[1])]
+        return blocks, [_combine(weights, blocks) for weights in self.shape_weights]
 
     @cached_property
     def _terminal(self) -> Elements:
         problem, S = self.problem, self.problem.samples
         sym = problem.symbols()
         x, p, d, omega = sym["x"], sym["p"], sym["d"], ca.SX.sym("omega")
-        loss = problem.evaluate("terminal", **{**sym, "t": ca.SX(problem.horizon)})
+        loss = problem.evaluate("terminal", **{**sym, "t": ca.SX(problem.span)})
         return Elements(
             local=ca.vertcat(x, p),
             constants=ca.vertcat(omega, d),
@@ -165,15 +245,18 @@ class Transcription:
     def _effort(self) -> Elements:
         problem, tableau, N = self.problem, self.tableau, self.h.size
         sym = problem.symbols()
-        t, u, p, h = sym["t"], sym["u"], sym["p"], ca.SX.sym("h")
-        stages = zip(tableau.b, tableau.c, strict=True)
-        cost = sum((h * b * problem.evaluate("effort", t=t + c * h, u=u, p=p) for b, c in stages), ca.SX(0))
+        t, p, h = sym["t"], sym["p"], ca.SX.sym("h")
+        blocks, controls = self._stage_controls()
+        stages = zip(tableau.b, tableau.c, controls, strict=True)
+        cost = sum((h * b * problem.evaluate("effort", t=t + c * h, u=v, p=p) for b, c, v in stages), ca.SX(0))
         return Elements(
-            local=ca.vertcat(u, p),
+            local=ca.vertcat(*blocks, p),
             constants=ca.vertcat(t, h),
             cost=cost,
             residual=ca.SX(0, 1),
-            variables=np.concatenate([self.places.u.T, np.tile(self.places.p[:, None], N)]),
+            variables=np.concatenate(
+                [self.places.u[self.shape_columns].reshape(N, -1).T, np.tile(self.places.p[:, None], N)]
+            ),
             rows=np.zeros((0, N), dtype=np.int64),
             values=np.stack([self.t[:-1], self.h]),
         )
@@ -191,33 +274,118 @@ class Transcription:
             values=np.zeros((0, 1)),
         )
 
+    @cached_property
+    def _boundary(self) -> Elements:
+        problem, S = self.problem, self.problem.samples
+        sym = problem.symbols()
+        p, d = sym["p"], sym["d"]
+        x0, xT = ca.SX.sym("x0", problem.n), ca.SX.sym("xT", problem.n)
+        first = self._layer_rows
+        return Elements(
+            local=ca.vertcat(x0, xT, p),
+            constants=d,
+            cost=ca.SX(0),
+            residual=problem.evaluate("boundary", x0=x0, xT=xT, t=ca.SX(problem.span), p=p, d=d),
+            variables=np.concatenate([self.places.x[0].T, self.places.x[-1].T, np.tile(self.places.p[:, None], S)]),
+            rows=(first + np.arange(self._boundary_rows)).reshape(S, -1).T,
+            values=np.asarray(problem.data).T,
+        )
+
+    @cached_property
+    def _initial(self) -> Elements:
+        """A free initial state is its parameter."""
+        problem = self.problem
+        x, p = ca.SX.sym("x"), ca.SX.sym("p")
+        samples, states = np.array(problem.free_initial).T
+        own, count = problem.own_parameters, len(problem.free_initial)
+        first = self._layer_rows + self._boundary_rows
+        return Elements(
+            local=ca.vertcat(x, p),
+            constants=ca.SX(0, 1),
+            cost=ca.SX(0),
+            residual=x - p,
+            variables=np.stack([self.places.x[0][samples, states], self.places.p[own : own + count]]),
+            rows=(first + np.arange(count))[None, :],
+            values=np.zeros((0, count)),
+        )
+
     # -- there and back --------------------------------------------------------------------------------
 
     def bounds(self) -> tuple[Array, Array]:
-        """Lower and upper bounds of w; the initial state is fixed."""
-        low, high = np.full(self.places.size, -np.inf), np.full(self.places.size, np.inf)
+        """Lower and upper bounds of w."""
+        problem, places = self.problem, self.places
+        low, high = np.full(places.size, -np.inf), np.full(places.size, np.inf)
+        stage_t = self.t[:-1, None] + self.h[:, None] * self.tableau.c[self.own]
+        N, own = stage_t.shape
         for bound, side in ((low, 0), (high, 1)):
-            bound[self.places.u] = self.problem.control_box[side]
-            bound[self.places.p] = self.problem.parameter_box[side]
-            bound[self.places.x[0]] = self.problem.x0
+            bound[places.u] = problem.control_box_at(self.control_depths)[side]
+            bound[places.p] = problem.parameter_box[side]
+            bound[places.x] = problem.state_box_at(self.t)[side][:, None]
+            bound[places.stages] = problem.state_box_at(stage_t.ravel())[side].reshape(N, 1, own, problem.n)
+            bound[places.x[-1]] = problem.final_box[side]
+            bound[places.x[0]] = problem.x0
+        for k, place in enumerate(problem.free_initial, start=problem.own_parameters):
+            at = places.x[0][place]
+            low[at], high[at] = (box[k] for box in problem.parameter_box)
         return low, high
 
+    def row_bounds(self) -> tuple[Array, Array]:
+        """Lower and upper bounds of g: zero but for path and boundary."""
+        problem, s = self.problem, self.tableau.stages
+        low, high = np.zeros(self._constraints), np.zeros(self._constraints)
+        stage_t = (self.t[:-1, None] + self.h[:, None] * self.tableau.c).ravel()
+        for bound, side in ((low, 0), (high, 1)):
+            if problem.path is not None:
+                ends = problem.interval_at("path", stage_t)[side].reshape(self.h.size, 1, -1)
+                layers = bound[: self._layer_rows].reshape(self.h.size, problem.samples, -1)
+                layers[:, :, -s * problem.rows("path") :] = ends
+            if problem.boundary is not None:
+                rows = slice(self._layer_rows, self._layer_rows + self._boundary_rows)
+                bound[rows] = np.tile(problem.interval_at("boundary", np.zeros(1))[side].ravel(), problem.samples)
+        return low, high
+
+    @property
+    def control_depths(self) -> Array:
+        return self.depth.controls.depths(self.t, self.tableau.c)
+
     def guess(self, start: Start) -> Array:
-        """w from controls and parameters: the state sweep's trajectory, or a constant state where that fails."""
-        problem, places, s = self.problem, self.places, self.tableau.stages
-        sweeper = Sweeper(problem, self.depth)
-        try:
-            trajectory = sweeper.state(start.u, start.p)
-            x, stages = trajectory.x, trajectory.stages.swapaxes(1, 2)
-        except SweepFailed:
-            x = np.broadcast_to(problem.x0, places.x.shape)
-            stages = np.broadcast_to(problem.x0[:, None, :], (*places.x[1:].shape[:2], s, problem.n))
+        """w from controls and parameters: the states given, else those of ``_states``, and the lift there."""
+        problem, places = self.problem, self.places
+        x, stages = self._states(start)
         w = np.zeros(places.size)
         w[places.x], w[places.u], w[places.p] = x, start.u, start.p
         w[places.stages] = stages[:, :, self.own]
-        if problem.lifted:
+        if problem.lifted and self.lifted_stages:
             w[places.z] = self._lift(stages, start)
         return w
+
+    def _states(self, start: Start) -> tuple[Array, Array]:
+        """States at nodes (N+1, S, n) and stages (N, S, s, n).
+
+        The state sweep's where only controls are bounded; a line to the end where that is prescribed; constant where
+        the sweep fails.
+        """
+        problem = self.problem
+        x = start.x
+        if x is None or not problem.constraints:
+            try:
+                trajectory = Sweeper(problem, self.depth).state(start.u, start.p)
+                if not problem.constraints:
+                    return trajectory.x, trajectory.stages.swapaxes(1, 2)
+                x = trajectory.x
+            except SweepFailed:
+                x0 = problem.initial_states(start.p)
+                x = np.broadcast_to(x0, self.places.x.shape) if start.x is None else start.x
+        if start.x is None and problem.final is not None:
+            x = self._towards_the_end(x)
+        inner = x[:-1, :, None] + self.tableau.c[:, None] * np.diff(x, axis=0)[:, :, None]
+        return x, inner
+
+    def _towards_the_end(self, x: Array) -> Array:
+        low, high = self.problem.final_box
+        end = np.clip(x[-1], low, high)
+        line = x[0] + (self.t / self.t[-1])[:, None, None] * (end - x[0])
+        return np.where(low == high, line, x)
 
     def _lift(self, stages: Array, start: Start) -> Array:
         """z at the stages, (N, S, s, q)."""
@@ -225,47 +393,92 @@ class Transcription:
         sym = problem.symbols()
         lift = ca.Function("lift", list(sym.values()), [ca.densify(problem.evaluate("lift", **sym))])
         t = (self.t[:-1, None] + self.h[:, None] * self.tableau.c)[:, None, :]
+        controls = self.shape_weights @ start.u[self.shape_columns]  # (N, s, m)
         z = lift.map(N * S * s)(
             np.broadcast_to(t, (N, S, s)).reshape(1, -1),
             stages.reshape(-1, n).T,
-            np.repeat(start.u, S * s, axis=0).T,
+            np.repeat(controls, S, axis=0).reshape(N * S * s, -1).T,
             np.tile(start.p[:, None], N * S * s),
             np.tile(np.repeat(np.asarray(problem.data), s, axis=0).T, (1, N)),
         )
         return z.full().T.reshape(self.places.z.shape)
 
     def controls(self, w: Array) -> tuple[Array, Array]:
-        """Controls u (N, m) and parameters p (P,) of w, brought into their boxes against rounding."""
+        """Controls u (Q, m) and parameters p (P,) of w, brought into their boxes against rounding."""
         u, p = w[self.places.u], w[self.places.p]
-        return np.clip(u, *self.problem.control_box), np.clip(p, *self.problem.parameter_box)
+        return np.clip(u, *self.problem.control_box_at(self.control_depths)), np.clip(p, *self.problem.parameter_box)
 
     def costates(self, w: Array, multipliers: Array) -> tuple[Array, Array]:
-        """Euclidean costates from the multipliers: nodes p (N+1, S, n) and stages Λ (N, s, S, n)."""
+        """Euclidean costates from the multipliers: nodes p (N+1, S, n), behind a jump, and stages Λ (N, s, S, n).
+
+        NaN at the stages of a condensed scheme, whose equations are no rows of the NLP.
+        """
         N, S, n, s = self.h.size, self.problem.samples, self.problem.n, self.tableau.stages
-        eta = multipliers.reshape(N, S, self._rows_per_layer)[:, :, : (len(self.own) + 1) * n]
+        eta = multipliers[: self._layer_rows].reshape(N, S, self._rows_per_layer)[:, :, : (len(self.own) + 1) * n]
         eta = eta.reshape(N, S, len(self.own) + 1, n)
         rows = np.concatenate([self.tableau.A[self.own], self.tableau.b[None, :]])
         with np.errstate(divide="ignore", invalid="ignore"):
             stages = -np.einsum("ij,ksin->kjsn", rows, eta) / self.tableau.b[:, None, None]
         stages[:, self.tableau.b == 0.0] = np.nan
+        if self.depth.condensed:
+            stages[:] = np.nan
         assert stages.shape == (N, s, S, n)
         starts = self._start_gradient(w, multipliers).reshape(N, S, n)
-        ends = self._end_gradient(w).reshape(1, S, n)
-        return np.concatenate([starts, ends]), stages
+        return np.concatenate([starts, self._end_costate(w, multipliers)]), stages
 
-    def _start_gradient(self, w: Array, multipliers: Array) -> Any:
-        kind = self._layer
+    def constraint_multipliers(self, w: Array, multipliers: Array) -> Multipliers:
+        """Multipliers of state boxes, final states, path and boundary; those of boxes by stationarity."""
+        problem, found = self.problem, Multipliers.zeros(self.problem, self.depth)
+        if not problem.constraints:
+            return found
+        N, S, s = self.h.size, problem.samples, self.tableau.stages
+        low, high = self.bounds()
+        pressing = _pressing(-self._stationarity(w, multipliers), low, high)
+        found.nodes[1:] = pressing[self.places.x[1:]]
+        found.stages[:, self.own] = pressing[self.places.stages].swapaxes(1, 2)
+        rows = _pressing(multipliers, *self.row_bounds())
+        if problem.path is not None:
+            path = rows[: self._layer_rows].reshape(N, S, -1)[:, :, -s * problem.rows("path") :]
+            found.path[:] = path.reshape(N, S, s, -1).swapaxes(1, 2)
+        if problem.boundary is not None:
+            found.boundary[:] = rows[self._layer_rows :][: self._boundary_rows].reshape(S, -1)
+        return found
+
+    def _stationarity(self, w: Array, multipliers: Array) -> Array:
+        """∇f + ∇gᵀ λ in every variable, in the problem's own units."""
+        total = np.zeros(self.places.size)
+        for kind in self._kinds:
+            values = self._lagrangian_gradient(kind, w, multipliers)
+            np.add.at(total, kind.variables, values)
+        return total
+
+    def _lagrangian_gradient(self, kind: Elements, w: Array, multipliers: Array) -> Array:
+        """∂(cost + λ·residual)/∂local of every element of ``kind``, (local, K)."""
         multiplier = ca.SX.sym("multiplier", kind.residual.numel())
         lagrangian = kind.cost + ca.dot(multiplier, kind.residual)
-        gradient = ca.gradient(lagrangian, kind.local)[: self.problem.n]
-        function = kind.mapped("start", [multiplier], [gradient])
-        return function(w[kind.variables], kind.values, multipliers[kind.rows]).full().T
+        function = kind.mapped("lagrangian", [multiplier], [ca.gradient(lagrangian, kind.local)])
+        return np.asarray(function(w[kind.variables], kind.values, multipliers[kind.rows]).full())
 
-    def _end_gradient(self, w: Array) -> Any:
-        kind = self._terminal
-        gradient = ca.gradient(kind.cost, kind.local)[: self.problem.n]
-        return kind.mapped("end", [], [gradient])(w[kind.variables], kind.values).full().T
+    def _start_gradient(self, w: Array, multipliers: Array) -> Array:
+        return self._lagrangian_gradient(self._layer, w, multipliers)[: self.problem.n].T
+
+    def _end_costate(self, w: Array, multipliers: Array) -> Array:
+        """p(T): the gradient of terminal losses, and the pull of boundary and final states, (1, S, n)."""
+        n = self.problem.n
+        costate = self._lagrangian_gradient(self._terminal, w, multipliers)[:n].T
+        if self.problem.boundary is not None:
+            costate = costate + self._lagrangian_gradient(self._boundary, w, multipliers)[n : 2 * n].T
+        return (costate + self.constraint_multipliers(w, multipliers).nodes[-1])[None]
+
+
+def _pressing(multipliers: Array, low: Array, high: Array) -> Array:
+    """Multipliers without the rounding that would press against a bound that does not exist."""
+    absent = ((multipliers > 0.0) & np.isposinf(high)) | ((multipliers < 0.0) & np.isneginf(low))
+    return np.where(absent, 0.0, multipliers)
 
 
 def _combine(weights: Any, slopes: list[Any]) -> Any:
-    return sum((weight * slope for weight, slope in zip(weights, slopes, strict=True) if weight), ca.SX(0))
+    terms = [
+        slope if weight == 1.0 else weight * slope for weight, slope in zip(weights, slopes, strict=True) if weight
+    ]
+    return sum(terms[1:], terms[0]) if terms else ca.SX(0)

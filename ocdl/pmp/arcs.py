@@ -176,7 +176,7 @@ class Field:
         box = problem.velocity_box
         assert box is not None
         self.problem, self.box = problem, box
-        self.horizon = float(problem.horizon)
+        self.horizon = float(problem.span)
         largest = np.max(np.maximum(np.abs(box.b_lower), np.abs(box.b_upper)) @ box.weights)
         steepest = float(np.max(self.slope(np.linspace(-8.0, 8.0, 1601))))
         self.longest = min(self.horizon / 4, LONGEST / max(largest * steepest, 1e-12))

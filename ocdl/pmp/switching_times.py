@@ -75,8 +75,8 @@ class PolishedSolution:
     def trajectory(self, t: Any) -> xr.Dataset:
         """``state`` f and ``costate`` p = −r in function space at any depths t (n,) in [0, T], dimensions (t, y)."""
         t = np.atleast_1d(real_array("trajectory(t=...)", t))
-        if t.ndim != 1 or np.any((t < 0.0) | (t > self._problem.horizon)) or not np.all(np.isfinite(t)):
-            raise InvalidInput(f"trajectory(t=...): depths in [0, {self._problem.horizon:g}] are needed.")
+        if t.ndim != 1 or np.any((t < 0.0) | (t > self._problem.span)) or not np.all(np.isfinite(t)):
+            raise InvalidInput(f"trajectory(t=...): depths in [0, {self._problem.span:g}] are needed.")
         f, p = self._flow.at(t)
         layout = self._problem.layout
         assert layout is not None

@@ -75,6 +75,8 @@ def test_it_is_refused_where_it_would_change_the_problem():
     ):
         with pytest.raises(ocdl.NotSupported, match="rank-one"):
             ocdl.solve(far(2).replace(**changes), grid, forced)
-        assert not applies(far(2).replace(**changes).discretise(ocdl.Midpoint(2)))
+        assert not applies(far(2).replace(**changes).discretise(ocdl.Midpoint(2)), grid.depth)
+    linear = ocdl.Radau(3, 2, controls=ocdl.PiecewiseLinear())
+    assert not applies(far(2).discretise(ocdl.Midpoint(2)), linear)
     with pytest.raises(ocdl.InvalidInput, match="reduction='halves'"):
         ocdl.Ipopt(reduction="halves")

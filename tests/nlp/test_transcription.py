@@ -97,6 +97,8 @@ def test_multipliers_are_the_costates_of_the_sweep(depth):
     assert scale > 1e-3
     claimed, swept = solution.claim["costate"], solution.costate
     assert float(abs(claimed - swept).max()) < 1e-7 * scale
-    stages = solution.claim["stage_costate"].rename(layer="t") - solution.tree["stages/stage_costate"]
-    assert float(abs(stages).max()) < 1e-7 * scale
+    assert ("stage_costate" in solution.claim) is not depth.condensed
+    if not depth.condensed:
+        stages = solution.claim["stage_costate"].rename(layer="t") - solution.tree["stages/stage_costate"]
+        assert float(abs(stages).max()) < 1e-7 * scale
     assert solution.claim["cost"] == pytest.approx(solution.cost, abs=1e-9)

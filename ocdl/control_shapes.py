@@ -1,0 +1,126 @@
+"""How controls vary in a layer: constant, linear between the nodes, or free at every stage.
+
+A shape is a basis: in layer k, at the relative depth c ∈ [0, 1],  u(t_k + c h_k) = Σ_q weights(c)_q · u[columns(k)_q],
+with rows u (Q, m) of coefficients. To add one, give ``weights``, ``columns``, ``rows`` and the ``group`` of a
+solution in which the coefficients are labelled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ControlShape:
+    """Base of the shapes; ``s`` is the number of stages, ``nodes`` (s,) their relative depths c_i."""
+
+    group: ClassVar[str]  # of a solution: one coefficient a layer, a stage, or a node
+
+    def rows(self, N: int, s: int) -> int:
+        """Number Q of coefficients of N layers."""
+        raise NotImplementedError
+
+    def columns(self, N: int, s: int) -> Indices:
+        """The coefficients of each layer, (N, K)."""
+        raise NotImplementedError
+
+    def weights(self, c: Array, nodes: Array) -> Array:
+        """The basis at relative depths c (q,), shape (q, K)."""
+        raise NotImplementedError
+
+    def depths(self, mesh: Array, nodes: Array) -> Array:
+        """Where the coefficients live, (Q,)."""
+        raise NotImplementedError
+
+    def suits(self, nodes: Array) -> bool:
+        """Whether stages at these depths can have such controls."""
+        return True
+
+    def basis(self, N: int, nodes: Array) -> sparse.csr_array:
+        """Controls at the stages (N·s, m) from coefficients (Q, m)."""
+        columns, weights = self.columns(N, nodes.size), self.weights(nodes, nodes)
+        s, K = weights.shape
+        rows = np.repeat(np.arange(N * s), K)
+        places = np.repeat(columns, s, axis=0).ravel()
+        return sparse.csr_array((np.tile(weights, (N, 1)).ravel(), (rows, places)), shape=(N * s, self.rows(N, s)))
+
+
+@dataclass(frozen=True)
+class PiecewiseConstant(ControlShape):
+    """One value a layer."""
+
+    group: ClassVar[str] = "layers"
+
+    def rows(self, N: int, s: int) -> int:
+        return N
+
+    def columns(self, N: int, s: int) -> Indices:
+        return np.arange(N)[:, None]
+
+    def weights(self, c: Array, nodes: Array) -> Array:
+        return np.ones((c.size, 1))
+
+    def depths(self, mesh: Array, nodes: Array) -> Array:
+        return mesh[:-1]
+
+
+@dataclass(frozen=True)
+class PiecewiseLinear(ControlShape):
+    """Values at the N + 1 nodes, linear in between: continuous in depth."""
+
+    group: ClassVar[str] = "nodes"
+
+    def rows(self, N: int, s: int) -> int:
+        return N + 1
+
+    def columns(self, N: int, s: int) -> Indices:
+        return np.arange(N)[:, None] + np.arange(2)
+
+    def weights(self, c: Array, nodes: Array) -> Array:
+        return np.stack([1.0 - c, c], axis=1)
+
+    def depths(self, mesh: Array, nodes: Array) -> Array:
+        return mesh
+
+
+@dataclass(frozen=True)
+class PerStage(ControlShape):
+    """One value a stage; between the stages of a layer their interpolating polynomial.
+
+    The box holds at the stages only, and where a switch lies inside a layer such controls exploit the quadrature error:
+    a cost below the optimum is possible, and flagged by the certificate.
+    """
+
+    group: ClassVar[str] = "stages"
+
+    def rows(self, N: int, s: int) -> int:
+        return N * s
+
+    def columns(self, N: int, s: int) -> Indices:
+        return np.arange(N)[:, None] * s + np.arange(s)
+
+    def suits(self, nodes: Array) -> bool:
+        return np.unique(nodes).size == nodes.size
+
+    def weights(self, c: Array, nodes: Array) -> Array:
+        return lagrange(nodes, c)
+
+    def depths(self, mesh: Array, nodes: Array) -> Array:
+        return np.asarray(mesh[:-1, None] + np.diff(mesh)[:, None] * nodes).ravel()
+
+
+def lagrange(nodes: Array, at: Array) -> Array:
+    """The Lagrange polynomials ℓ_j(at) of distinct nodes, shape at.shape + (s,)."""
+    values = np.ones((*at.shape, nodes.size))
+    for j, node in enumerate(nodes):
+        for other in np.delete(nodes, j):
+            values[..., j] *= (at - other) / (node - other)
+    return values
