@@ -200,11 +200,22 @@ def _cells(points: Array) -> Array:
 
 
 def _control_panel(name: str, array: xr.DataArray, solution: Solution) -> Panel:
-    edges = solution.state["t"].values
+    array, edges = _along_depth(array, solution.state["t"].values)
     if array.ndim == 3 and array[0].size > MOST_LINES:
         return lambda figure, slot: _kernels(figure, slot, name, array)
     flat = _flattened(name, array)
     return lambda figure, slot: _field(figure.add_subplot(slot), flat, _control_title(name, array), edges=edges)
+
+
+def _along_depth(array: xr.DataArray, nodes: Array) -> tuple[xr.DataArray, Array | None]:
+    """A control over one dimension t, and the nodes between which it is constant; None where it varies in a layer."""
+    if "stage" in array.dims:
+        flat = array.values.reshape(-1, *array.shape[2:])
+        coords = {dim: array[dim] for dim in array.dims[2:] if dim in array.coords}
+        return xr.DataArray(
+            flat, dims=("t", *array.dims[2:]), coords={"t": array["depth"].values.ravel(), **coords}
+        ), None
+    return array, nodes if array.sizes["t"] == nodes.size - 1 else None
 
 
 def _flattened(name: str, array: xr.DataArray) -> xr.DataArray:
@@ -432,8 +443,8 @@ def _switching_row(axes: Sequence[Any], solutions: dict[str, Solution]) -> None:
 
 def _control_row(name: str) -> Callable[[Sequence[Any], dict[str, Solution]], None]:
     def row(axes: Sequence[Any], solutions: dict[str, Solution]) -> None:
-        arrays = [s.controls[name] for s in solutions.values()]
-        edges = next(iter(solutions.values())).state["t"].values
+        shown = [_along_depth(s.controls[name], s.state["t"].values) for s in solutions.values()]
+        arrays, edges = [array for array, _ in shown], shown[0][1]
         if arrays[0].ndim == 3 and arrays[0][0].size > MOST_LINES:
             _kernel_row(axes, name, arrays)
             return

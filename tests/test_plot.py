@@ -156,3 +156,17 @@ def test_a_comparison_without_solutions_cannot_be_drawn():
 
     with pytest.raises(ocdl.InvalidInput, match="none of the methods"):
         plot_comparison(compare(*CASES["one neuron"], [Refusing()]))
+
+
+@pytest.mark.parametrize("shape", [ocdl.PiecewiseLinear(), ocdl.PerStage()], ids=lambda shape: type(shape).__name__)
+def test_controls_that_vary_in_a_layer_are_drawn_where_they_live(shape):
+    problem = ocdl.ControlProblem(
+        dynamics=lambda u: u, initial=[0.0], horizon=2.0, running=lambda t, u: (u - t) ** 2, states=["x"]
+    )
+    depth = ocdl.Gauss(3, 2, controls=shape)
+    figure = plot_solution(ocdl.solve(problem, depth, ocdl.Ipopt()))
+    axes = next(ax for ax in figure.axes if "control" in ax.get_title(loc="left") + ax.get_title())
+    drawn = axes.get_lines()[0].get_xydata()
+    np.testing.assert_allclose(drawn[:, 0], shape.depths(depth.mesh(2.0), depth.tableau.c))
+    np.testing.assert_allclose(drawn[:, 1], drawn[:, 0], atol=1e-7)
+    plot_comparison(compare(problem, depth, [ocdl.Ipopt(), ocdl.Ipopt(tolerance=1e-6)]))
