@@ -6,6 +6,7 @@ and by Hamilton–Jacobi–Bellman (``solve``), and see side by side where the a
 
 from ocdl.activations import ELU, Activation, Arctan, CustomActivation, Identity, LeakyReLU, ReLU, Sigmoid, Tanh
 from ocdl.bounds import Box, Free
+from ocdl.campaign import Campaign, Task, multi_start, parameter_sweep, solve_many
 from ocdl.certify import certify
 from ocdl.compare import Comparison, compare
 from ocdl.control_shapes import PerStage, PiecewiseConstant, PiecewiseLinear

@@ -1,4 +1,4 @@
-"""The command line: ``ocdl solve``, ``ocdl compare`` and ``ocdl show``.
+"""The command line: ``ocdl solve``, ``ocdl compare``, ``ocdl sweep`` and ``ocdl show``.
 
 Exit codes: 0 solved; 1 a method ended without the answer asked for (its last iterate is kept); 2 the input breaks a
 rule or a route cannot take the problem; 130 interrupted (the best iterate is kept).
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import click
 
 import ocdl
+from ocdl.campaign import Campaign, parameter_sweep, solve_many
 from ocdl.compare import Comparison, compare
 from ocdl.errors import InvalidInput, NotSupported, OcdlError
 from ocdl.method import Method, Status
@@ -26,6 +28,7 @@ from ocdl.report import (
     solution_text,
     write_comparison,
     write_figure,
+    write_json,
     write_solution,
 )
 from ocdl.solution import Solution, load
@@ -131,6 +134,52 @@ def compare_command(
     click.get_current_context().exit(comparison_exit_code(comparison))
 
 
+@main.command("sweep")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--method", "names", multiple=True, required=True, help="A route; repeat for several.")
+@click.option("--out", metavar="DIR", required=True, help="Keep each result there; given again, go on from there.")
+@click.option("--seeds", metavar="0:20", help="Start from random controls, once for each seed, e.g. 0:20 or 1,5,9.")
+@click.option("--vary", multiple=True, metavar="KEY=V1,V2", help="Values of a parameter of problem(); repeat for more.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of problem(), the same in all."
+)
+@click.option("--workers", default=2, show_default=True, help="Processes.")
+@click.option("--attempts", default=3, show_default=True, help="Give a task up after so many deaths of its worker.")
+@click.option("--retry-failed", is_flag=True, help="Do again what failed before.")
+@click.option("--progress/--quiet", default=None, help="Show progress (by default on a terminal).")
+@refusing
+def sweep_command(
+    file: Path,
+    names: tuple[str, ...],
+    out: str,
+    seeds: str | None,
+    vary: Sequence[str],
+    settings: Sequence[str],
+    workers: int,
+    attempts: int,
+    retry_failed: bool,
+    progress: bool | None,
+) -> None:
+    """Solve the problem in FILE many times, for random starts and combinations of its parameters."""
+    fixed, varied = parse_settings(settings), parsed_choices(vary)
+    stated = read_problem_file(file, fixed | {name: values[0] for name, values in varied.items()})
+    tasks = [
+        task
+        for method in chosen_methods(names, stated)
+        for task in parameter_sweep(file, None, method, varied, seeds=parsed_seeds(seeds), settings=fixed)
+    ]
+    directory = made_directory(out)
+    _say_grid(stated)
+    campaign = solve_many(
+        tasks, directory, workers=workers, attempts=attempts, retry_failed=retry_failed, progress=progress
+    )
+    click.echo(str(campaign))
+    _say_files([write_json(campaign.summary(), directory / "outcomes.json")])
+    if campaign.interrupted:
+        click.echo(f"Interrupted; what is done is kept in {directory}. The same command goes on.", err=True)
+    click.get_current_context().exit(campaign_exit_code(campaign))
+
+
 @main.command("show")
 @click.argument("file", metavar="FILE.nc")
 @click.option("--out", metavar="FIGURE", help="Draw it there (.png, .pdf or .svg).")
@@ -191,6 +240,39 @@ def chosen_start(path: str | None, seed: int | None, stated: ProblemFile) -> Any
     return stated.start
 
 
+# -- what to sweep over -----------------------------------------------------------------------------------
+
+
+def parsed_choices(vary: Sequence[str]) -> dict[str, list[Any]]:
+    """``--vary key=v1,v2``: Python literals, else words."""
+    choices: dict[str, list[Any]] = {}
+    for given in vary:
+        key, equals, values = given.partition("=")
+        if not equals or not key.isidentifier() or not values.strip(", "):
+            raise InvalidInput(f"--vary {given}: write KEY=V1,V2 with a parameter of problem(), e.g. horizon=1,2,3.")
+        if key in choices:
+            raise InvalidInput(f"--vary {given}: {key} is varied twice; give all its values at once.")
+        together = parse_settings([f"{key}=({values},)"])[key]
+        words = values.split(",")
+        choices[key] = (
+            list(together) if isinstance(together, tuple) else [parse_settings([f"{key}={v}"])[key] for v in words]
+        )
+    return choices
+
+
+def parsed_seeds(text: str | None) -> list[int] | None:
+    """``0:20`` are the seeds from 0 to 19; ``1,5,9`` these."""
+    if text is None:
+        return None
+    parts = [re.fullmatch(r"\s*(\d+)(?::(\d+))?\s*", part) for part in text.split(",")]
+    seeds = [
+        seed for part in parts if part for seed in range(int(part[1]), int(part[2]) if part[2] else int(part[1]) + 1)
+    ]
+    if not seeds or not all(parts):
+        raise InvalidInput(f"--seeds {text}: write FIRST:END, e.g. 0:20 for 0 to 19, or whole numbers such as 1,5,9.")
+    return seeds
+
+
 # -- how a command ends ------------------------------------------------------------------------------------
 
 
@@ -202,6 +284,16 @@ def comparison_exit_code(comparison: Comparison) -> int:
         return 0
     refusals = [isinstance(f.error, (NotSupported, InvalidInput)) for f in comparison.failures.values()]
     return REFUSED if refusals and all(refusals) and not comparison.solutions else FAILED
+
+
+def campaign_exit_code(campaign: Campaign) -> int:
+    """130 interrupted; 0 where a task was solved; 1 where all failed; 2 where the problem was refused in all."""
+    if campaign.interrupted:
+        return INTERRUPTED
+    if any(not entry.failed for entry in campaign.entries.values()):
+        return 0
+    refused = all(entry.status in ("refused", "not supported") for entry in campaign.entries.values())
+    return REFUSED if refused else FAILED
 
 
 def _leave(solution: Solution) -> None:

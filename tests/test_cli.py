@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,9 @@ import pytest
 from click.testing import CliRunner
 
 import ocdl
-from ocdl.cli import known_methods, main
+from ocdl.campaign import Campaign
+from ocdl.campaign.archive import Entry
+from ocdl.cli import campaign_exit_code, known_methods, main, parsed_choices, parsed_seeds
 from ocdl.method import Method, Outcome, Status
 from ocdl.report import file_name, kebab
 
@@ -272,6 +275,104 @@ def test_ctrl_c_before_any_iterate_ends_with_130(problem_file, tmp_path):
     text = STATEMENT.replace("return ocdl.ExplicitEuler(layers=4)", "raise KeyboardInterrupt")
     result = run("solve", problem_file(text), "--method", "constant")
     assert result.exit_code == 130 and "before there was an iterate" in result.stderr
+
+
+# -- many solves -----------------------------------------------------------------------------------------
+
+DEADLY = STATEMENT.replace(
+    "def problem(*, horizon=1.0):", "def problem(*, horizon=1.0, deadly=False, pause=0.0):"
+).replace(
+    "    return ocdl.ControlProblem(",
+    "    time.sleep(pause)\n    if deadly:\n        os._exit(1)\n    return ocdl.ControlProblem(",
+)
+
+
+def test_a_sweep_gives_up_the_task_that_kills_its_workers_and_the_same_command_goes_on(problem_file, tmp_path):
+    """A true death of a true process, twice; the other task is done."""
+    out = tmp_path / "out"
+    command = ["sweep", problem_file(DEADLY), "--method", "from-start", "--seeds", "3:4", "--vary", "deadly=False,True"]
+    command += ["--vary", "horizon=2", "--workers", 1, "--attempts", 2, "--out", out, "--quiet"]
+    first = run(*command)
+    assert first.exit_code == 0, first.output
+    data = strict(out / "outcomes.json")
+    assert [(g["settings"]["deadly"], g["solved"], g["tasks"], g["statuses"]) for g in data["groups"]] == [
+        ("False", 1, 1, {"converged": 1}), ("True", 0, 1, {"given up": 1})
+    ]  # fmt: skip
+    assert list(data["lost"].values()) == [2] and first.stdout.count("Its worker died in each of 2 attempts") == 1
+    costs = [task["cost"] for task in data["tasks"].values() if task["cost"] is not None]
+    assert f"{min(costs):.9g}" in first.stdout and data["groups"][0]["best"] == min(costs)
+    for key, task in data["tasks"].items():
+        assert task["settings"]["horizon"] == "2" and task["cost"] in (None, *costs)
+        assert (out / f"{key}.nc").is_file() is (task["cost"] is not None)
+    before = (out / "log.jsonl").read_bytes()
+    second = run(*command)
+    assert second.exit_code == 0 and "2 of 2 tasks were done before" in second.stdout
+    assert (out / "log.jsonl").read_bytes() == before
+
+
+def test_ctrl_c_ends_a_sweep_at_once_and_keeps_what_is_done(problem_file, tmp_path):
+    """The terminal's signal to the whole process group: the workers leave the answer to their parent."""
+    out = tmp_path / "out"
+    command = ["sweep", problem_file(DEADLY), "--method", "from-start", "--vary", "pause=0,900", "--out", str(out)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ocdl", *command, "--workers", "1"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    log, deadline = out / "log.jsonl", time.monotonic() + 300
+    while not log.exists() or log.read_text().count('"start"') < 2:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    worker = json.loads(log.read_text().splitlines()[-1])["pid"]
+    os.killpg(process.pid, signal.SIGINT)
+    printed, complaints = process.communicate(timeout=300)
+    assert process.returncode == 130, complaints
+    assert "1 of 2 tasks were not run" in printed and "The same command goes on." in complaints
+    assert "Traceback" not in complaints and not os.path.exists(f"/proc/{worker}")
+    assert len(list(out.glob("*.nc"))) == 1 and strict(out / "outcomes.json")["interrupted"] is True
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--vary", "horizon"], ["--vary horizon", "KEY=V1,V2"]),
+        (["--vary", "horizon="], ["--vary horizon=", "KEY=V1,V2"]),
+        (["--vary", "horizon=1", "--vary", "horizon=2"], ["horizon is varied twice"]),
+        (["--vary", "horizon=1,2", "--set", "horizon=3"], ["both fixed", "varied"]),
+        (["--vary", "depth=1,2"], ["problem(depth=1)", "its parameters are"]),
+        (["--seeds", "0:x"], ["--seeds 0:x", "0:20"]),
+        (["--seeds", "4:2"], ["--seeds 4:2"]),
+        (["--seeds", "1,1"], ["the same as item 0"]),
+        (["--workers", 0], ["workers=0"]),
+        (["--attempts", 0], ["attempts=0"]),
+    ],
+)
+def test_a_mistake_in_a_sweep_is_refused_before_anything_is_solved(problem_file, tmp_path, options, words):
+    result = run("sweep", problem_file(), "--method", "from-start", "--out", tmp_path / "out", *options)
+    refused(result, *words)
+    assert not list(tmp_path.glob("out/*.nc"))
+
+
+def test_values_and_seeds_are_read_as_written():
+    assert parsed_choices(["horizon=1,2.5", "name=a,b", "mixed=1,b", "pair=(1, 2),(3, 4)", "one=7"]) == {
+        "horizon": [1, 2.5], "name": ["a", "b"], "mixed": [1, "b"], "pair": [(1, 2), (3, 4)], "one": [7]
+    }  # fmt: skip
+    assert (
+        parsed_seeds("0:3") == [0, 1, 2] and parsed_seeds("4,9:11, 2") == [4, 9, 10, 2] and parsed_seeds(None) is None
+    )
+
+
+@pytest.mark.parametrize(
+    ("statuses", "interrupted", "code"),
+    [
+        (["converged", "failed"], False, 0),
+        (["iteration limit", "refused"], False, 1),
+        (["refused", "not supported"], False, 2),
+        (["converged", "not run"], True, 130),
+    ],
+)
+def test_how_a_sweep_ends(tmp_path, statuses, interrupted, code):
+    entries = {str(i): Entry(status, "", failed=status != "converged") for i, status in enumerate(statuses)}
+    assert campaign_exit_code(Campaign(tmp_path, {}, entries, interrupted=interrupted)) == code
 
 
 # -- mistakes --------------------------------------------------------------------------------------------

@@ -1,0 +1,83 @@
+"""A campaign in words: the table of its groups, and what there is to say of single tasks."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from ocdl.agreement import WIDTH
+from ocdl.campaign.archive import NOT_RUN
+
+if TYPE_CHECKING:
+    from ocdl.campaign.outcome import Campaign, Group
+
+
+def campaign_text(campaign: Campaign) -> str:
+    """The table of groups and what there is to say of single tasks, ``WIDTH`` columns wide."""
+    out = io.StringIO()
+    console = Console(file=out, width=WIDTH, color_system=None, force_terminal=False, highlight=False, markup=False)
+    groups = campaign.groups()
+    console.print(_table(groups))
+    if any(group.gap_is_exact is False for group in groups):
+        console.print("* by local minimisation of H: a lower bound of the gap.\n")
+    for sentence in _sentences(campaign):
+        console.print(f"• {sentence}")
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def _table(groups: list[Group]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
+    for name in groups[0].settings:
+        table.add_column(name, overflow="fold")
+    for title in ("solved", "best cost J", "gap", "found", "worst J", "time"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("status")
+    for group in groups:
+        statuses = [f"{count} {name}" if group.tasks > 1 else name for name, count in group.statuses.items()]
+        table.add_row(
+            *group.settings.values(),
+            f"{group.solved}/{group.tasks}",
+            _shown(group.best, ".9g"),
+            _shown(group.gap, ".1e", " *" if group.gap_is_exact is False else ""),
+            f"{group.found}/{group.tasks}",
+            _shown(group.worst, ".7g"),
+            f"{group.seconds:.3g} s",
+            ", ".join(statuses),
+        )
+    return table
+
+
+def _sentences(campaign: Campaign) -> list[str]:
+    done = [key for key, entry in campaign.entries.items() if entry is not NOT_RUN]
+    earlier = len(done) - len(campaign.computed)
+    said: list[str] = []
+    if campaign.best_key is not None and all(group.settings.keys() <= {"method"} for group in campaign.groups()):
+        said.append(f"Lowest cost: {campaign.best_key}.nc in {campaign.directory}.")
+    if earlier:
+        said.append(f"{earlier} of {len(campaign)} tasks were done before and have not been computed again.")
+    if campaign.lost:
+        named = ", ".join(f"{key} ({count} times)" if count > 1 else key for key, count in campaign.lost.items())
+        said.append(f"Workers died of, or during, these tasks, which were done again or given up: {named}.")
+    reasons: dict[str, list[str]] = {}
+    for key in done:
+        if campaign.entries[key].failed:
+            reasons.setdefault(campaign.entries[key].message, []).append(key)
+    for message, keys in reasons.items():
+        also = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+        said.append(f"{keys[0]}{also}: {message}")
+    if reasons:
+        said.append("What failed is not computed again unless asked for (retry_failed).")
+    if len(done) < len(campaign):
+        said.append(
+            f"{len(campaign) - len(done)} of {len(campaign)} tasks were not run. The same call, or command, goes on "
+            "from here; what is done is not computed again."
+        )
+    return said
+
+
+def _shown(value: float | None, form: str, mark: str = "") -> str:
+    return "–" if value is None else f"{value:{form}}{mark}"
