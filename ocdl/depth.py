@@ -19,6 +19,8 @@ from ocdl.arrays import Array, is_whole, real_array
 from ocdl.control_shapes import ControlShape, PiecewiseConstant, lagrange
 from ocdl.errors import InvalidInput
 
+MOST_SHOWN = 6  # layer widths that a scheme's name lists
+
 
 @dataclass(frozen=True, eq=False)
 class Tableau:
@@ -68,11 +70,11 @@ class DepthScheme:
         given = {
             f.name: getattr(self, f.name) for f in fields(self) if not f.kw_only or getattr(self, f.name) != f.default
         }
-        shown = {name: value.__name__ if isinstance(value, type) else repr(value) for name, value in given.items()}
-        return f"{type(self).__name__}({', '.join(f'{name}={value}' for name, value in shown.items())})"
+        shown = ", ".join(f"{name}={_shown(value)}" for name, value in given.items())
+        return f"{type(self).__name__}({shown})"
 
     def __post_init__(self) -> None:
-        said = f"{type(self).__name__}(layers={self.layers!r})"
+        said = f"{type(self).__name__}(layers={_shown(self.layers)})"
         if not isinstance(self.controls, ControlShape):
             raise InvalidInput(
                 f"{type(self).__name__}(controls={self.controls!r}): give PiecewiseConstant(), PiecewiseLinear() or "
@@ -126,6 +128,13 @@ class DepthScheme:
             )
         nodes[-1] = horizon
         return nodes
+
+
+def _shown(value: object) -> str:
+    """A field as the user would write it, long lists of widths abbreviated."""
+    if isinstance(value, (tuple, list, np.ndarray)) and len(value) > MOST_SHOWN:
+        return f"<{len(value)} widths>"
+    return value.__name__ if isinstance(value, type) else repr(value)
 
 
 class ExplicitEuler(DepthScheme):

@@ -46,6 +46,19 @@ class Hamiltonian:
         )
 
     @property
+    def exact(self) -> bool:
+        """The minimum is global: of a velocity box, or at a vertex because H is affine in u."""
+        return self.closed_form or self.affine
+
+    @cached_property
+    def affine(self) -> bool:
+        """H is affine in u, and the box of u is finite: a vertex of the box is a global minimum."""
+        s = self.problem.symbols()
+        terms = [self.problem.evaluate(role, **s) for role in ("dynamics", "running", "effort", "path")]
+        finite = all(np.all(np.isfinite(end)) for end in self._box(np.zeros(1), 1))
+        return finite and not any(ca.which_depends(ca.vertcat(*terms), s["u"], 2, False))
+
+    @property
     def _separates(self) -> bool:
         return self.problem.path is None and not self.problem.bounds.varies("u") and self.separated.small
 
@@ -108,6 +121,11 @@ class Hamiltonian:
         box = self.problem.velocity_box
         if box is not None and self.closed_form:
             return box.minimum(x, costate).sum(axis=-1), None
+        if self.affine:
+            low, high = self._box(t, len(u))
+            value, slope = self.values(t, x, costate, omega, u, p)
+            corner = np.where(slope > 0.0, low, high)
+            return value + np.sum(slope * (corner - u), axis=1), corner
         if self._separates:
             times = np.broadcast_to(np.reshape(t, (len(u), -1)), x.shape[:2])
             gains, at = self.separated.minimum(times, x, costate, omega, u, p, starts=starts)

@@ -153,7 +153,7 @@ class Method:
         """Raise NotSupported where the route cannot take this problem or this shape of controls."""
         if problem.constraints and not self.constrained:
             raise NotSupported(
-                f"{self.name}: it takes bounds on controls and parameters only, and this problem has "
+                f"{self.name}: it takes bounds on controls and parameters only, and this problem is constrained by "
                 f"{', '.join(problem.constraints)}. Use Ipopt, or put the constraint into the cost as a penalty."
             )
         if problem.bounds.varies("u") and not self.constrained:

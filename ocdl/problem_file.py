@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,10 +55,16 @@ def read_problem_file(path: str | Path, parameters: dict[str, Any]) -> ProblemFi
         module = _run(path)
         problem = _problem(path, module, parameters)
         own_grid = getattr(module, "grid", None)
-        grid = own_grid() if own_grid is not None else default_grid(problem)
+        grid = own_grid(**_taken(own_grid, parameters)) if own_grid is not None else default_grid(problem)
         methods = module.methods() if hasattr(module, "methods") else None
-        start = module.start() if hasattr(module, "start") else None
+        start = module.start(**_taken(module.start, parameters)) if hasattr(module, "start") else None
     return ProblemFile(path, problem, grid, _checked_methods(path, methods), start, own_grid is None)
+
+
+def _taken(function: Callable[..., Any], parameters: dict[str, Any]) -> dict[str, Any]:
+    """The settings that grid() or start() asks for by name, beside problem()."""
+    names = inspect.signature(function).parameters
+    return {name: value for name, value in parameters.items() if name in names}
 
 
 def default_grid(problem: Problem) -> Grid | DepthScheme:

@@ -84,7 +84,9 @@ def _given(problem: ControlProblem, depth: DepthScheme, start: Mapping[str, Any]
     known = {part.name for part in (layout.state, *layout.controls, *layout.parameters)}
     unknown = set(start) - known
     if unknown:
-        raise InvalidInput(f"solve(start=...): unknown {sorted(unknown)}; this problem has {sorted(known)}.")
+        names = {part.name: list(layout.coords[part.dims[0]][1]) for part in layout.controls if part.name == "u"}
+        inner = "".join(f" ({name} holds {', '.join(map(str, held))}, in this order)" for name, held in names.items())
+        raise InvalidInput(f"solve(start=...): unknown {sorted(unknown)}; this problem has {sorted(known)}{inner}.")
     mesh, rows = depth.mesh(problem.span), depth.control_rows
     T = problem.depth_scale(centre.p)
     places = T * depth.controls.depths(mesh, depth.tableau.c)
@@ -103,7 +105,7 @@ def _values(name: str, value: Any, layout: Layout, places: Array, mesh: Array) -
     if name in {part.name for part in layout.parameters}:
         raise InvalidInput(f"solve(start={{{name!r}: {value!r}}}): {name} does not depend on depth; give numbers.")
     at = mesh if name == layout.state.name else places
-    return finite_array(f"start[{name!r}]", [np.asarray(value(float(t)), dtype=float) for t in at])
+    return finite_array(f"start[{name!r}]", [np.atleast_1d(np.asarray(value(float(t)), dtype=float)) for t in at])
 
 
 def _given_states(problem: ControlProblem, nodes: int, x: Array | None) -> Array | None:

@@ -36,7 +36,14 @@ BLOCK = 4_000_000  # entries of a batch of Jacobians held at once
 
 
 class SweepFailed(OcdlError, ArithmeticError):
-    """A sweep met NaN, infinity or stage equations without a solution: says where."""
+    """A sweep met NaN, infinity or stage equations without a solution: says where.
+
+    ``states`` (k + 1, S, n): as far as the sweep got.
+    """
+
+    def __init__(self, message: str, states: Array | None = None) -> None:
+        super().__init__(message)
+        self.states = states
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,11 +193,13 @@ class Sweeper:
             names = self.problem.states or ()
             raise SweepFailed(
                 f"the state became {x[k + 1, sample, i]} in layer {k} (t = {self.t[k]:g}), state {names[i]}, "
-                f"sample {sample}; there it came from {x[k, sample, i]:g}. Shorten the layers or bound the controls."
+                f"sample {sample}; there it came from {x[k, sample, i]:g}. Shorten the layers or bound the controls.",
+                x[: k + 1],
             )
         raise SweepFailed(
             f"the stage equations of layer {k} (t = {self.t[k]:g}, h = {self.h[k]:g}) have no solution near the "
-            f"state: residual {np.max(residual[k]):.1e}. Use more layers."
+            f"state: residual {np.max(residual[k]):.1e}. Use more layers.",
+            x[: k + 1],
         )
 
     def cost(self, trajectory: Trajectory, u: Array, p: Array) -> float:
@@ -436,6 +445,7 @@ def _implicit_step(problem: ControlProblem, tableau: Tableau, copies: int) -> ca
         "abstolStep": 1e-14,
         "max_iter": 30,
         "error_on_fail": False,
+        "show_eval_warnings": False,
     }
     newton = ca.rootfinder("stages", "newton", {"x": stages, "p": given, "g": residual}, options)
     close = ca.Function("close", [stages, given], [end, ca.norm_inf(residual)])

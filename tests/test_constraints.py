@@ -245,6 +245,33 @@ def test_units_change_the_numbers_inside_only():
     assert found.extras["scale_x"][0] == 1e6
 
 
+def test_a_hamiltonian_affine_in_the_controls_is_minimised_exactly():
+    assert ocdl.solve(minimum_time(), ocdl.Radau(4, 2), ocdl.Ipopt()).gap_is_exact
+    quadratic = minimum_time(horizon=3.0, terminal=None, running=lambda u: u**2)
+    assert not ocdl.solve(quadratic, ocdl.Radau(4, 2), ocdl.Ipopt()).gap_is_exact
+    unbounded = minimum_time(horizon=3.0, terminal=lambda x: x[0] ** 2, final=None, bounds=ocdl.Box())
+    assert not ocdl.solve(unbounded, ocdl.Radau(4, 2), ocdl.Ipopt(max_iterations=3), on_failure="return").gap_is_exact
+
+
+def test_the_gap_of_a_path_constraint_closes_as_the_mesh_is_refined():
+    def gap(layers: int) -> float:
+        depth = ocdl.Radau(layers, 3)
+        path = bryson_denham(path=lambda x, u: [x[0] - 1 / 9, u - 5], bounds=ocdl.Box(), final=[0, -1])
+        return ocdl.solve(path, depth, ocdl.Ipopt()).gap
+
+    coarse, fine = gap(10), gap(40)
+    assert fine < coarse / 8  # second order, as of every control held constant in a layer
+
+
+def test_starts_are_functions_of_depth_or_say_what_they_should_be():
+    problem, depth = minimum_time(controls=["push"]), ocdl.Radau(4, 2)
+    start = make_start(problem, depth, {"u": lambda t: t - 0.5, "x": lambda t: [t, 0.0], "horizon": 2.0}, None)
+    np.testing.assert_allclose(start.u.ravel(), [-0.5, -0.25, 0.0, 0.25])  # on depths of the guessed horizon 1
+    assert start.p == pytest.approx([2.0])
+    with pytest.raises(ocdl.InvalidInput, match=r"unknown \['push'\].*u holds push"):
+        make_start(problem, depth, {"push": 1.0}, None)
+
+
 WRONG = [
     ({"horizon": ocdl.Free(-1, 2)}, ["Free(lower=-1", "positive lower bound"]),
     ({"final": [1, 2, 3]}, ["final", "2 value(s)", "(3,)"]),
