@@ -7,6 +7,7 @@ and by Hamilton–Jacobi–Bellman (``solve``), and see side by side where the a
 from ocdl.activations import ELU, Activation, Arctan, CustomActivation, Identity, LeakyReLU, ReLU, Sigmoid, Tanh
 from ocdl.bounds import Box, Free
 from ocdl.campaign import Campaign, Task, multi_start, parameter_sweep, solve_many
+from ocdl.certificate import Certificate
 from ocdl.certify import certify
 from ocdl.compare import Comparison, compare
 from ocdl.control_shapes import PerStage, PiecewiseConstant, PiecewiseLinear
@@ -51,6 +52,7 @@ from ocdl.pmp import (
 )
 from ocdl.predict import accuracy, predict
 from ocdl.problem import ControlProblem
+from ocdl.refine import Refinement, continuation, refine, sequence
 from ocdl.regularisers import Regulariser, Tikhonov
 from ocdl.selection import Grid, SelectionProblem
 from ocdl.solution import Solution, load

@@ -96,6 +96,7 @@ def findings(comparison: Comparison) -> list[str]:
     said += [_value(n, s, name, best) for n, s in comparison.solutions.items() if value_error(s) is not None]
     said += _optimality_gap(name, best, comparison.solutions)
     said += [_claimed(n, s) for n, s in comparison.solutions.items() if _overclaims(s)]
+    said += [f"{name}: {warning}" for warning in _exploits(best)]
     said += _silent(comparison.solutions)
     return said + _depth(comparison)
 
@@ -202,6 +203,11 @@ def _claimed(name: str, solution: Solution) -> str:
         f"{name} reports the cost {solution.claim['cost']:.8g}; re-integrated, its controls cost {solution.cost:.8g}: "
         "its own state does not satisfy the state equation."
     )
+
+
+def _exploits(best: Solution) -> list[str]:
+    """The warning of a best cost that its controls do not have in continuous depth."""
+    return [best.certificate.warning] if best.certificate is not None and best.certificate.super_optimal else []
 
 
 def _silent(solutions: dict[str, Solution]) -> list[str]:

@@ -15,6 +15,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ocdl.arrays import real_array
+from ocdl.certificate import Certificate, certified
 from ocdl.constraints import Constraints
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput
@@ -109,11 +110,14 @@ def stage_excess(
     value = hamiltonian.ravel()
     if problem.path is not None:
         weights = (sweeper.h[:, None] * sweeper.tableau.b)[:, :, None, None]
-        mu = np.divide(multipliers.path, weights, out=np.zeros_like(multipliers.path), where=weights != 0.0)
+        path = multipliers.path
+        if sweeper.shape.group != "stages":  # the controls of a layer see the sum of its multipliers only
+            path = path.sum(axis=1, keepdims=True) * sweeper.tableau.b[:, None, None]
+        mu = np.divide(path, weights, out=np.zeros(multipliers.path.shape), where=weights != 0.0)
         costate = np.concatenate([costate, mu.reshape(N * s, S, -1)], axis=-1)
         value = law.values(t, x, costate, omega, controls, p)[0]
     least, _ = law.minimum(t, x, costate, omega, controls, p)
-    return (value - least).reshape(N, s), law.closed_form
+    return (value - least).reshape(N, s), law.exact
 
 
 def _shaped(name: str, values: Any, shape: tuple[int, ...]) -> Array:
@@ -134,6 +138,56 @@ def stage_hamiltonian(sweeper: Sweeper, trajectory: Trajectory, adjoint: Adjoint
 def judged(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, *, method: str, seconds: float) -> Solution:
     """The labelled ``Solution`` of a route's outcome: the referee's verdict beside the route's own claim."""
     verdict = on_true_depths(problem, certify(problem, depth, outcome.u, outcome.p, outcome.multipliers), outcome.p)
+    certificate = certified(
+        problem,
+        depth,
+        outcome.u,
+        outcome.p,
+        cost=verdict.cost,
+        gap=verdict.gap,
+        trajectory=verdict.trajectory,
+        adjoint=verdict.adjoint,
+        hamiltonian=verdict.hamiltonian,
+        seconds=seconds,
+    )
+    return labelled(problem, depth, outcome, verdict, method=method, seconds=seconds, certificate=certificate)
+
+
+def unjudged(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, states: Array, *, method: str) -> Solution:
+    """A ``Solution`` of controls without a trajectory: its states (k + 1, S, n) as far as they go, else NaN."""
+    sweeper = Sweeper(problem, depth)
+    N, s, S, n = depth.count, depth.tableau.stages, problem.samples, problem.n
+    x = np.full((N + 1, S, n), np.nan)
+    x[: len(states)] = states
+    unknown = np.full((N, s, S, n), np.nan)
+    adjoint = Adjoint(
+        np.full_like(x, np.nan), unknown, np.full_like(outcome.u, np.nan), np.full_like(outcome.p, np.nan)
+    )
+    verdict = Verdict(
+        cost=np.nan,
+        trajectory=Trajectory(sweeper.t, sweeper.h, sweeper.stage_t, x, unknown),
+        adjoint=adjoint,
+        hamiltonian=np.full((N, s), np.nan),
+        excess=np.full((N, s), np.nan),
+        gap=np.nan,
+        gap_is_exact=False,
+        feasibility=np.nan,
+        violations={},
+    )
+    return labelled(problem, depth, outcome, on_true_depths(problem, verdict, outcome.p), method=method, seconds=0.0)
+
+
+def labelled(
+    problem: ControlProblem,
+    depth: DepthScheme,
+    outcome: Outcome,
+    verdict: Verdict,
+    *,
+    method: str,
+    seconds: float,
+    certificate: Certificate | None = None,
+) -> Solution:
+    """Outcome and verdict, on true depths, as the labelled arrays of a ``Solution``."""
     controls = _controls(problem, depth, outcome.u, verdict)
     groups = {
         "nodes": _nodes(problem, verdict),
@@ -145,6 +199,8 @@ def judged(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, *, met
         "extras": xr.Dataset(dict(outcome.extras)),
     }
     groups[depth.controls.group] = groups[depth.controls.group].merge(controls)
+    for name, dataset in _multipliers(problem, outcome, verdict).items():
+        groups[name] = groups[name].merge(dataset)
     tree = xr.DataTree.from_dict({name: dataset for name, dataset in groups.items() if dataset.variables})
     tree.attrs = {
         "format": FORMAT,
@@ -158,6 +214,7 @@ def judged(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, *, met
         "feasibility": verdict.feasibility,
         "scheme": repr(depth),
     } | {f"violation of {name}": value for name, value in verdict.violations.items()}
+    tree.attrs.update({} if certificate is None else certificate.attributes())
     return Solution(tree)
 
 
@@ -235,6 +292,21 @@ def _controls(problem: ControlProblem, depth: DepthScheme, u: Array, verdict: Ve
         data[name] = layout.label(part, controls[name], leading, role="control", symbol=name)
         data[f"gradient_{name}"] = layout.label(part, gradients[name], leading, role="gradient", symbol=name)
     return xr.Dataset(data)
+
+
+def _multipliers(problem: ControlProblem, outcome: Outcome, verdict: Verdict) -> dict[str, xr.Dataset]:
+    """The multipliers λ of the constraints, by group; a sum over the rows of the discrete problem, not a density."""
+    found = outcome.multipliers
+    if found is None or not problem.constraints:
+        return {}
+    metric = np.asarray(problem.state_metric)
+    nodes = {"multiplier": _at_nodes(problem, verdict, found.nodes / metric, "multiplier")}
+    stages: dict[str, Any] = {
+        "stage_multiplier": _at_stages(problem, verdict, found.stages / metric, "stage_multiplier"),
+        "path_multiplier": (("t", "stage", "sample", "path"), found.path),
+    }
+    ends = {"boundary_multiplier": (("sample", "boundary"), found.boundary)}
+    return {"nodes": xr.Dataset({**nodes, **ends}), "stages": xr.Dataset(stages)}
 
 
 def on_true_depths(problem: ControlProblem, verdict: Verdict, p: Array) -> Verdict:

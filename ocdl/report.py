@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ocdl.certificate import Certificate
 from ocdl.compare import Comparison, finite_only
 from ocdl.errors import InvalidInput
 from ocdl.plot import FIGURE_FORMATS, plot_comparison, plot_solution
 from ocdl.solution import Solution
+
+NOTEWORTHY = 1e-6  # a smaller violation between the nodes is not worth a line
 
 
 def solution_text(solution: Solution) -> str:
@@ -24,6 +29,7 @@ def solution_text(solution: Solution) -> str:
     lines = [
         f"{solution.method}: {solution.status.value}",
         *([f"  {solution.detail}"] if solution.detail else []),
+        *(f"  {note}" for note in solution.notes),
         f"  scheme        {solution.tree.attrs['scheme']}",
         f"  cost J        {solution.cost:.12g}",
         f"  gap           {solution.gap:.3e}{exact}",
@@ -32,6 +38,7 @@ def solution_text(solution: Solution) -> str:
     ]
     if "cost" in solution.claim:
         lines.append(f"  claimed J     {solution.claim['cost']:.12g}")
+    lines += [] if solution.certificate is None else certificate_lines(solution.certificate)
     arrays = {"state": solution.state, "costate": solution.costate} | solution.controls | solution.parameters
     lines += [_array_line(name, array) for name, array in arrays.items()]
     return "\n".join(lines)
@@ -52,9 +59,52 @@ def solution_summary(solution: Solution) -> dict[str, Any]:
             "claimed": solution.claim.get("cost"),
             "seconds": solution.seconds,
             "scheme": str(solution.tree.attrs["scheme"]),
+            "notes": solution.notes,
+            "certificate": None if solution.certificate is None else asdict(solution.certificate),
         }
     )
     return plain
+
+
+def certificate_lines(certificate: Certificate) -> list[str]:
+    """The certificate in words: the cost in continuous depth, what holds between the nodes, the maximum principle."""
+    c = certificate
+    lines = _reintegrated_lines(c) if math.isfinite(c.cost) else [f"  re-integrated {c.skipped or 'not finite'}"]
+    if math.isfinite(c.relative_gap):
+        lines.append(f"  gap / |J|     {c.relative_gap:.1e}")
+    if math.isfinite(c.hamiltonian_spread):
+        offset = f", {c.hamiltonian_offset:+.1e} off its value" if math.isfinite(c.hamiltonian_offset) else ""
+        note = f" ({c.hamiltonian_note})" if c.hamiltonian_note else ""
+        lines.append(f"  Hamiltonian   constant to {c.hamiltonian_spread:.1e}{offset}{note}")
+    else:
+        lines.append(f"  Hamiltonian   {c.hamiltonian_note}")
+    if math.isfinite(c.agreement):
+        lines.append(f"  switching     {_share(c.agreement)} of depth × controls agree with the switching function")
+    return lines
+
+
+def _reintegrated_lines(c: Certificate) -> list[str]:
+    side = "above" if c.excess > 0.0 else "below"
+    lines = [
+        f"  re-integrated {c.cost:.12g} ± {c.error:.0e} in continuous depth; the discrete J lies {abs(c.excess):.1e} "
+        f"{side}, x(T) {c.end_error:.1e} off"
+    ]
+    if c.warning:
+        lines.append(f"  {c.warning}")
+    if c.control_violation > NOTEWORTHY:
+        lines.append(
+            f"  between nodes a control leaves its box by {c.control_violation:.2g} at t = {c.control_depth:g}"
+        )
+    if c.constraint_violation > NOTEWORTHY:
+        lines.append(
+            f"  between nodes {c.constraint}: violated by {c.constraint_violation:.2g} at t = {c.constraint_depth:g}"
+        )
+    return lines
+
+
+def _share(part: float) -> str:
+    """A percentage that does not round to 100 what is less."""
+    return f"{math.floor(1000.0 * part) / 10.0:g} %"
 
 
 def file_name(method: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ from typing import Any
 
 import xarray as xr
 
+from ocdl.certificate import Certificate
 from ocdl.errors import InvalidInput
 from ocdl.method import Status
 
@@ -75,6 +77,16 @@ class Solution:
         return float(self.tree.attrs["feasibility"])
 
     @property
+    def certificate(self) -> Certificate | None:
+        """What the referee found beyond the gap, e.g. the re-integrated cost; None in files saved without."""
+        return Certificate.of(self.tree.attrs)
+
+    @property
+    def notes(self) -> list[str]:
+        """What was noticed before the solve: targets out of reach, a guess outside its box."""
+        return [line for line in str(self.tree.attrs.get("notes", "")).split("\n") if line]
+
+    @property
     def horizon(self) -> float:
         """T, given or found."""
         return float(self.state["t"][-1])
@@ -88,6 +100,14 @@ class Solution:
     def costate(self) -> xr.DataArray:
         """p = ∂J/∂f in function space at the depth nodes, dimensions (t, sample, y)."""
         return self.tree.children["nodes"].dataset["costate"]
+
+    @property
+    def multipliers(self) -> dict[str, xr.DataArray]:
+        """λ ≷ 0 of what presses on an upper or lower bound, where the route has them: of the state at the nodes
+        (``multiplier``) and stages, ``path_multiplier`` and ``boundary_multiplier``; rows of the discrete Lagrangian.
+        """
+        groups = [self.tree.children[name].dataset for name in GROUPS if name in self.tree.children]
+        return {str(name): group[name] for group in groups for name in group.data_vars if "multiplier" in str(name)}
 
     @property
     def r(self) -> xr.DataArray:
@@ -149,8 +169,18 @@ class Solution:
         exact = "" if self.gap_is_exact else " (local)"
         return (
             f"<ocdl.Solution by {self.method}: cost {self.cost:.10g}, gap {self.gap:.2e}{exact}, "
-            f"feasibility {self.feasibility:.1e}; {self.status.value}{' ' + self.detail if self.detail else ''}>"
+            f"feasibility {self.feasibility:.1e}{self._continuous}; "
+            f"{self.status.value}{' ' + self.detail if self.detail else ''}>"
         )
+
+    @property
+    def _continuous(self) -> str:
+        """The certificate in a few words."""
+        certificate = self.certificate
+        if certificate is None or not math.isfinite(certificate.cost):
+            return ""
+        flag = f", super-optimal by {-certificate.excess:.1e}" if certificate.super_optimal else ""
+        return f", re-integrated {certificate.cost:.10g} ± {certificate.error:.0e}{flag}"
 
     # -- files ------------------------------------------------------------------------------------------
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
-from ocdl.certify import judged
+from ocdl.certify import judged, unjudged
 from ocdl.depth import DepthScheme
-from ocdl.errors import InvalidInput, SolveFailed
-from ocdl.method import Method
+from ocdl.diagnosis import LOST, lost_at, start_notes, target_notes, violations
+from ocdl.errors import InvalidInput, OcdlError, SolveFailed
+from ocdl.method import Method, Outcome, Start, Status
 from ocdl.problem import ControlProblem
 from ocdl.selection import Grid, SelectionProblem
 from ocdl.solution import Solution
 from ocdl.start import make_start
-from ocdl.sweeps import SweepFailed
+from ocdl.sweeps import Sweeper, SweepFailed
 
 Problem = SelectionProblem | ControlProblem
 OnFailure = Literal["raise", "warn", "return"]
@@ -49,19 +52,80 @@ def solve(
     control_problem, depth = discretised(problem, grid)
     method.check(control_problem, depth)
     beginning = make_start(control_problem, depth, start, seed)
-    clock = time.perf_counter()
+    notes = target_notes(problem, control_problem) + start_notes(control_problem, depth, start, beginning)
+    clock, outcome = time.perf_counter(), None
     try:
         outcome = method.solve(control_problem, depth, beginning, progress=progress)
         seconds = time.perf_counter() - clock
+        if outcome.status.failed and control_problem.constraints:
+            said = violations(control_problem, depth, outcome.u, outcome.p, outcome.detail)
+            outcome = replace(outcome, detail=f"{outcome.detail} {said}".strip())
         solution = judged(control_problem, depth, outcome, method=method.name, seconds=seconds)
-    except SweepFailed as error:  # no state, so that there is nothing to return
-        raise SolveFailed(f"{method.name}: {error}") from error
+    except SweepFailed as error:  # no state, so that there is nothing to judge
+        raise _without_state(control_problem, depth, method, beginning, outcome, error) from error
+    except OcdlError:
+        raise
+    except Exception as error:  # a route that trips over NaN
+        cause = _lost_at_the_start(control_problem, depth, beginning)
+        if not cause:
+            raise
+        said = f"it broke off, {type(error).__name__}: {error}. {LOST} at the start: {cause}"
+        raise SolveFailed(f"{method.name}: {said}") from error
+    if not math.isfinite(solution.cost) and LOST not in outcome.detail:
+        outcome = _without_cost(control_problem, depth, outcome)
+        solution.tree.attrs.update(status=outcome.status.name, detail=outcome.detail)
+    if notes:
+        solution.tree.attrs["notes"] = "\n".join(notes)
     if outcome.status.failed and on_failure != "return":
-        message = f"{method.name}: {outcome.status.value} {outcome.detail}".strip()
+        message = " ".join(filter(None, (f"{method.name}: {outcome.status.value}", outcome.detail, *notes)))
         if on_failure == "raise":
             raise SolveFailed(message, solution)
         warnings.warn(message, stacklevel=2)
     return solution
+
+
+def _without_state(
+    problem: ControlProblem,
+    depth: DepthScheme,
+    method: Method,
+    start: Start,
+    outcome: Outcome | None,
+    error: SweepFailed,
+) -> SolveFailed:
+    """What is known where controls have no trajectory: where it ended, what ended it, and the states until there."""
+    known = error if outcome is not None else _sweep_error(problem, depth, start)
+    if known is None or known.states is None:
+        return SolveFailed(f"{method.name}: {error}")
+    u, p = (start.u, start.p) if outcome is None else (outcome.u, outcome.p)
+    cause = lost_at(problem, depth, u, p, known.states)
+    said = f"{known}{f' The cause: {cause}' if cause else ''}"
+    own = "" if outcome is None else outcome.detail.replace(str(known), "").strip()
+    message = f"at the start {said}" if outcome is None else f"{said} {own}".strip()
+    outcome = Outcome(u, p, Status.NOT_A_NUMBER, detail=message)
+    solution = unjudged(problem, depth, outcome, known.states, method=method.name)
+    return SolveFailed(f"{method.name}: {message}", solution)
+
+
+def _without_cost(problem: ControlProblem, depth: DepthScheme, outcome: Outcome) -> Outcome:
+    """An outcome whose cost is not finite along a finite state, and which formula makes it so."""
+    states = Sweeper(problem, depth).state(outcome.u, outcome.p).x
+    cause = lost_at(problem, depth, outcome.u, outcome.p, states) or "the cost."
+    return replace(outcome, status=Status.NOT_A_NUMBER, detail=f"{outcome.detail} {LOST}: {cause}".strip())
+
+
+def _lost_at_the_start(problem: ControlProblem, depth: DepthScheme, start: Start) -> str:
+    error = _sweep_error(problem, depth, start)
+    if error is not None:
+        return "" if error.states is None else lost_at(problem, depth, start.u, start.p, error.states)
+    return lost_at(problem, depth, start.u, start.p, Sweeper(problem, depth).state(start.u, start.p).x)
+
+
+def _sweep_error(problem: ControlProblem, depth: DepthScheme, start: Start) -> SweepFailed | None:
+    try:
+        Sweeper(problem, depth).state(start.u, start.p)
+    except SweepFailed as error:
+        return error
+    return None
 
 
 def discretised(problem: Problem, grid: Grid | DepthScheme) -> tuple[ControlProblem, DepthScheme]:

@@ -141,6 +141,18 @@ class Sweeper:
         self._check(x, residual.reshape(N, S))
         return Trajectory(self.t, self.h, self.stage_t, x, inner.T.reshape(N, S, s, n).swapaxes(1, 2))
 
+    def restarted(self, x: Array, u: Array, p: Array) -> tuple[Array, Array]:
+        """Ends (N, S, n) and stages (N, s, S, n) of every layer, each from its own start x (N, S, n)."""
+        N, S, n = x.shape
+        layers = np.repeat(self._at_stages(u).reshape(N, self.copies * self.problem.m), S, axis=0)
+        step = Direct(self._step.map(N * S))
+        t, h = np.repeat(self.t[None, :-1], S, axis=1), np.repeat(self.h[None], S, axis=1)
+        data = np.tile(self._data.T, (1, N))
+        ends, inner, residual = step(x.reshape(-1, n).T, t, h, layers.T, np.tile(p[:, None], N * S), data)
+        reached = np.concatenate([x[:1], ends.T.reshape(N, S, n)])
+        self._check(reached, residual.reshape(N, S))
+        return reached[1:], inner.T.reshape(N, S, self.tableau.stages, n).swapaxes(1, 2)
+
     @property
     def _suits_matrix_free(self) -> bool:
         return self.constant and matrix_free.suits(self.problem, self.tableau)

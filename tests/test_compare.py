@@ -42,7 +42,7 @@ GRID = ocdl.ExplicitEuler(layers=4)
 def two_extremals():
     """x' = u, |u| ≤ 1, J = −x(1)² − x(1)/10: u = 1 gives −1.1, u = −1 another extremal with −0.9."""
     return ocdl.ControlProblem(
-        dynamics=lambda u: [u[0]],
+        dynamics=lambda u: [u[0] ** 3],
         initial=[0.0],
         horizon=1.0,
         terminal=lambda x: -(x[0] ** 2) - 0.1 * x[0],

@@ -39,9 +39,12 @@ def test_the_twenty_line_example_prints_what_is_shown():
     assert len(blocks("python")[0].splitlines()) <= 20
 
 
-def test_the_control_problem_runs(tmp_path, monkeypatch):
+def test_the_control_problem_prints_what_is_shown(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    exec(compile("import ocdl\n" + blocks("python")[1], "README.md", "exec"), {})
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(blocks("python")[1], "README.md", "exec"), {})
+    same(blocks("text")[2], printed.getvalue())
     assert (tmp_path / "run.nc").is_file()
 
 

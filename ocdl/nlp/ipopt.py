@@ -21,6 +21,7 @@ from ocdl.method import Method, Outcome, Start, Status
 from ocdl.nlp import rank_one
 from ocdl.nlp.assembly import NonlinearProgram
 from ocdl.nlp.transcription import Scales, Transcription
+from ocdl.nlp.worst_rows import explanation
 from ocdl.problem import ControlProblem
 from ocdl.progress import progress_bar
 
@@ -127,7 +128,7 @@ class Ipopt(Method):
             _Watch(program, guess, bar) as watch,
         ):
             scale = self.objective_scale or 1.0 / (np.mean(transcription.h) * np.mean(problem.state_metric))
-            solver = self._solver(program, watch, pivot_order(problem), float(scale))
+            solver = self._solver(program, watch, pivot_order(problem), float(scale), barrier(problem, start))
             rows = transcription.row_scale
             found = solver(x0=guess, lbx=low / unit, ubx=high / unit, lbg=below * rows, ubg=above * rows)
         said = str(solver.stats()["return_status"])
@@ -137,7 +138,12 @@ class Ipopt(Method):
         return self._outcome(transcription, w * unit, multipliers * rows, said, float(found["f"]), solver.stats())
 
     def _solver(
-        self, program: NonlinearProgram, watch: _Watch, pivot_order: int = 7, scale: float = 1.0
+        self,
+        program: NonlinearProgram,
+        watch: _Watch,
+        pivot_order: int = 7,
+        scale: float = 1.0,
+        barrier: Mapping[str, float] | None = None,
     ) -> ca.Function:
         ipopt = {
             "tol": self.tolerance,
@@ -147,6 +153,7 @@ class Ipopt(Method):
             "sb": "yes",
             "mumps_pivot_order": pivot_order,
             "obj_scaling_factor": scale,
+            **(barrier or {}),
             **self.options,
         }
         options: dict[str, Any] = {
@@ -174,16 +181,30 @@ class Ipopt(Method):
         if transcription.depth.condensed:
             del claim["stage_costate"]
         history = {ours: list(map(float, iterations[own])) for own, ours in HISTORY.items() if own in iterations}
+        status = STATUS.get(said, Status.FAILED)
+        explained = explanation(transcription, w, status) if status.failed else ""
+        said = f"IPOPT: {said.replace('_', ' ').lower()} after {stats.get('iter_count', 0)} iterations."
         return Outcome(
             u,
             p,
-            STATUS.get(said, Status.FAILED),
-            detail=f"IPOPT: {said.replace('_', ' ').lower()} after {stats.get('iter_count', 0)} iterations.",
+            status,
+            detail=f"{said} {explained}".strip(),
             claim=claim,
             history=history,
             multipliers=transcription.constraint_multipliers(w, multipliers),
             extras=shown_scales(transcription),
         )
+
+
+def barrier(problem: ControlProblem, start: Start) -> dict[str, float]:
+    """IPOPT's first barrier and its distance from the bounds: small where the start is a solution of another grid.
+
+    Measured from a mesh three times as coarse: 2 to 4 times fewer iterations on the textbook problems. Bang-bang
+    networks of one sample take about as many as from the centre, and more with a small barrier: they keep IPOPT's own.
+    """
+    if start.costate is None or problem.velocity_box is not None:
+        return {}
+    return {"mu_init": 1e-4, "bound_push": 1e-6, "bound_frac": 1e-6}
 
 
 def pivot_order(problem: ControlProblem) -> int:
