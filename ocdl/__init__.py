@@ -28,7 +28,7 @@ from ocdl.errors import InvalidInput, NotSupported, OcdlError, SolveFailed
 from ocdl.hjb import ValueFunction, ValueIteration
 from ocdl.losses import CrossEntropy, HalfSquare, IdentityLink, Link, Logistic, Loss, Readout
 from ocdl.method import Method, Outcome, Start, Status
-from ocdl.nlp import Ipopt
+from ocdl.nlp import InteriorPoint, Ipopt
 from ocdl.plot import plot_comparison, plot_solution
 from ocdl.pmp import (
     LBFGSB,

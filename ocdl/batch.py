@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
+from ocdl.vectorised import Vectorised, vectorises
+
 Array = NDArray[np.float64]
 
+MANY = 1000  # columns from which numpy is faster than CasADi
 KEPT = 8  # mapped functions of exact size; further sizes share the next power of two
 
 
@@ -68,14 +72,32 @@ class Batch:
         self.shared, self.summed, self.layered = shared, summed, layered
         self._maps: dict[tuple[int, int], Direct] = {}
 
+    @cached_property
+    def _vectorised(self) -> Vectorised | None:
+        return Vectorised(self.function) if vectorises(self.function) else None
+
     def __call__(self, *arguments: Any) -> list[Array]:
         separate = next(i for i in range(len(arguments)) if i not in self.shared + self.layered)
         columns = int(np.shape(arguments[separate])[-1])
         layers = int(np.shape(arguments[self.layered[0]])[-1]) if self.layered else 1
+        if columns >= MANY and self._vectorised is not None:
+            return self._by_numpy(self._vectorised, arguments, columns, layers)
         if (columns, layers) not in self._maps:
             self._maps[columns, layers] = Direct(self._mapped(columns, layers))
         arrays = self._maps[columns, layers](*arguments)
         return [array[:, 0] if i in self.summed and not self.layered else array for i, array in enumerate(arrays)]
+
+    def _by_numpy(self, function: Vectorised, arguments: Any, columns: int, layers: int) -> list[Array]:
+        given = []
+        for i, argument in enumerate(arguments):
+            array = np.asarray(argument, dtype=float)
+            array = array.reshape(-1, 1) if i in self.shared else array
+            given.append(np.repeat(array, columns // layers, axis=1) if i in self.layered else array)
+        results = function(given, columns)
+        for i in self.summed:
+            by_layer = results[i].reshape(len(results[i]), layers, -1).sum(axis=2)
+            results[i] = by_layer if self.layered else by_layer[:, 0]
+        return results
 
     def _mapped(self, columns: int, layers: int) -> ca.Function:
         name, fixed = self.function.name(), list(self.shared + self.layered)

@@ -160,9 +160,8 @@ def unjudged(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, stat
     x = np.full((N + 1, S, n), np.nan)
     x[: len(states)] = states
     unknown = np.full((N, s, S, n), np.nan)
-    adjoint = Adjoint(
-        np.full_like(x, np.nan), unknown, np.full_like(outcome.u, np.nan), np.full_like(outcome.p, np.nan)
-    )
+    no_gradients = np.full_like(outcome.u, np.nan), np.full_like(outcome.p, np.nan)
+    adjoint = Adjoint(np.full_like(x, np.nan), unknown, *no_gradients, unknown)
     verdict = Verdict(
         cost=np.nan,
         trajectory=Trajectory(sweeper.t, sweeper.h, sweeper.stage_t, x, unknown),

@@ -38,12 +38,14 @@ class Constrained:
     @property
     def violation(self) -> Array:
         """Distance from the interval, of every row."""
-        return np.maximum(np.maximum(self.low - self.values, self.values - self.high), 0.0)
+        with np.errstate(invalid="ignore"):  # a value that is lost violates nothing but its own equation
+            return np.maximum(np.maximum(self.low - self.values, self.values - self.high), 0.0)
 
     @property
     def duality_gap(self) -> float:
         """Σ λ⁺(c⁺ − c) + λ⁻(c − c⁻) where λ ≠ 0; infinite for a multiplier that pushes against no bound."""
-        pushed = np.where(self.multipliers > 0.0, self.high - self.values, self.values - self.low)
+        with np.errstate(invalid="ignore"):
+            pushed = np.where(self.multipliers > 0.0, self.high - self.values, self.values - self.low)
         active = self.multipliers != 0.0
         return float(np.sum(np.abs(self.multipliers[active]) * np.maximum(pushed[active], 0.0)))
 

@@ -23,11 +23,14 @@ Array = NDArray[np.float64]
 ROUNDS = 60
 CONTRACTION = 0.5
 WIDE = 128  # unknowns of one sample's stage equations from which this is the faster way
+MANY = 300  # the same for all samples' together
 
 
 def suits(problem: ControlProblem, tableau: Tableau) -> bool:
-    """A wide problem whose formulas take many columns at once."""
-    return problem.columnwise and problem.running is None and problem.n * tableau.stages >= WIDE
+    """A wide problem, or one of many samples, whose formulas take many columns at once."""
+    unknowns = problem.n * tableau.stages
+    wide = unknowns >= WIDE or unknowns * problem.samples >= MANY
+    return problem.columnwise and problem.running is None and wide
 
 
 class MatrixFreeLayers:

@@ -60,13 +60,14 @@ class Trajectory:
 @dataclass(frozen=True, eq=False)
 class Adjoint:
     """Euclidean costates p (N+1, S, n) and stage costates Λ (N, s, S, n) (NaN where b_i = 0),
-    with the gradient of the discrete cost in u (N, m) and in the parameters (P,).
+    with the gradient of the discrete cost in u (N, m) and in the parameters (P,), and K = h b Λ, ``weighted``.
     """
 
     costate: Array
     stages: Array
     gradient_u: Array
     gradient_p: Array
+    weighted: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,7 +274,7 @@ class Sweeper:
             stages = K / self._stage_weights()[:, :, None, None]
             stages[:, self.tableau.b == 0.0] = np.nan
         penalty = self._penalty(p)[1]
-        return Adjoint(costate, stages, gradient_u, gradient_p + terminal_p @ problem.weights + penalty)
+        return Adjoint(costate, stages, gradient_u, gradient_p + terminal_p @ problem.weights + penalty, K)
 
     def _backward(self, layers: range, jacobian: Array, source: Array, costate: Array, K: Array, kicks: Array) -> None:
         """Fill K and p over ``layers``; jacobian φ_x and source h b_j ω L_x at their stages; ``kicks`` jumps of p."""

@@ -1,5 +1,6 @@
 """compare: the table, the sentences, and what survives a failure or Ctrl-C."""
 
+import dataclasses
 import json
 from dataclasses import dataclass
 
@@ -42,7 +43,7 @@ GRID = ocdl.ExplicitEuler(layers=4)
 def two_extremals():
     """x' = u, |u| ≤ 1, J = −x(1)² − x(1)/10: u = 1 gives −1.1, u = −1 another extremal with −0.9."""
     return ocdl.ControlProblem(
-        dynamics=lambda u: [u[0] ** 3],
+        dynamics=lambda u: [u[0]],
         initial=[0.0],
         horizon=1.0,
         terminal=lambda x: -(x[0] ** 2) - 0.1 * x[0],
@@ -66,12 +67,18 @@ def test_the_table_holds_the_referees_figures_and_the_excess_over_the_best():
     assert (down.method, up.method) == ("Down", "Up")
     assert up.cost == pytest.approx(-1.1) and down.cost == pytest.approx(-0.9)
     assert up.excess == 0.0 and down.excess == pytest.approx(0.2) and down.relative == pytest.approx(0.2 / 1.1)
-    assert down.gap == pytest.approx(0.0, abs=1e-9) and down.gap_is_exact is False
+    assert down.gap == pytest.approx(0.0, abs=1e-9) and down.gap_is_exact is True
     assert up.claimed == -7.0 and down.claimed is None
     assert comparison.best is comparison.solutions["Up"] and comparison.best_name == "Up"
     text = str(comparison)
-    assert "best" in text and "18 %" in text and "0.0e+00 *" in text and "lower bound of the gap" in text
+    assert "best" in text and "18 %" in text and "lower bound of the gap" not in text
     assert "\x1b" not in text and max(map(len, text.splitlines())) <= 120
+
+
+def test_a_gap_found_by_local_search_is_marked_as_a_lower_bound():
+    cubic = dataclasses.replace(two_extremals(), dynamics=lambda u: [u[0] ** 3])
+    text = str(compare(cubic, GRID, [Constant(1.0, "Up")]))
+    assert "0.0e+00 *" in text and "lower bound of the gap" in text
 
 
 def test_a_worse_extremal_is_named_with_its_excess_and_the_value_function_as_witness():

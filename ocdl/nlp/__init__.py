@@ -1,5 +1,6 @@
-"""The direct route: collocate, transcribe, solve by IPOPT."""
+"""The direct route: collocate, transcribe, solve by IPOPT; or by Newton's method on the controls alone."""
 
+from ocdl.nlp.interior import InteriorPoint
 from ocdl.nlp.ipopt import Ipopt
 
-__all__ = ["Ipopt"]
+__all__ = ["InteriorPoint", "Ipopt"]

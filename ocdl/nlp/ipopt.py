@@ -11,16 +11,17 @@ from typing import Any, ClassVar
 
 import casadi as ca
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
-from ocdl.arrays import finite_array, is_real
+from ocdl.arrays import is_real
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.method import Method, Outcome, Start, Status
 from ocdl.nlp import rank_one
 from ocdl.nlp.assembly import NonlinearProgram
-from ocdl.nlp.transcription import Scales, Transcription
+from ocdl.nlp.reduced import Reduced, not_in_reduced_space
+from ocdl.nlp.scaling import check_scales, chosen_scales, shown_scales
+from ocdl.nlp.transcription import Transcription
 from ocdl.nlp.worst_rows import explanation
 from ocdl.problem import ControlProblem
 from ocdl.progress import progress_bar
@@ -44,6 +45,11 @@ STATUS = {
 REDUCTIONS = ("auto", "rank-one", "none")
 WIDE = 12  # neurons from which the rank-one form is the faster one
 
+SPACES = ("auto", "full", "reduced")
+MANY, FEW = 10, 1500  # samples from which, and unknowns up to which, the reduced space is the faster one
+DENSE = 2000  # unknowns of the reduced space up to which IPOPT is given its dense Hessian
+MEMORY = 6  # pairs of the limited-memory Hessian beyond
+
 HISTORY = {"obj": "cost", "inf_pr": "infeasibility", "inf_du": "dual_infeasibility", "mu": "mu"}
 
 
@@ -52,6 +58,11 @@ class Ipopt(Method):
     """Direct collocation (or Runge–Kutta transcription) solved by IPOPT with exact, assembled second derivatives.
 
     tolerance: IPOPT's ``tol``, on the scaled optimality conditions. max_iterations: its ``max_iter``.
+    space: ``"full"`` makes states, stages and controls variables and the layers constraints; ``"reduced"`` leaves the
+        controls and parameters alone, with cost, gradient and Hessian from the sweeps (a limited-memory Hessian from
+        ``DENSE`` unknowns on); ``"auto"`` takes the faster one by the numbers of samples and unknowns, and the full one
+        for what only it can do: constraints, free initial states, controls that vary in a layer. Both are the
+        same problem.
     reduction: ``"auto"`` solves one unregularised sample in its exact rank-one form (``rank_one``) from
         ``WIDE`` neurons on; ``"rank-one"`` always, ``"none"`` never.
     objective_scale: factor on the cost inside IPOPT; by default 1/(mean h_k · mean w_i), which makes multipliers,
@@ -69,6 +80,7 @@ class Ipopt(Method):
 
     tolerance: float = 1e-9
     max_iterations: int = 1000
+    space: str = "auto"
     reduction: str = "auto"
     objective_scale: float | None = None
     scales: Mapping[str, Any] = field(default_factory=dict)
@@ -87,6 +99,8 @@ class Ipopt(Method):
         scale = self.objective_scale
         if scale is not None and not (is_real(scale) and 0.0 < scale < np.inf):
             raise InvalidInput(f"Ipopt(objective_scale={scale!r}): a positive number, or None for the automatic one.")
+        if self.space not in SPACES:
+            raise InvalidInput(f"Ipopt(space={self.space!r}): one of {', '.join(SPACES)} is needed.")
         check_scales(self.scales)
         if not isinstance(self.options, Mapping):
             raise InvalidInput(f"Ipopt(options={self.options!r}): a mapping of IPOPT's option names is needed.")
@@ -95,8 +109,10 @@ class Ipopt(Method):
         self, problem: ControlProblem, depth: DepthScheme, start: Start, *, progress: bool | None = None
     ) -> Outcome:
         if self._reduces(problem, depth):
-            return self._solve_reduced(problem, depth, start, progress)
-        return self._solve_as_it_is(problem, depth, start, progress)
+            return self._solve_rank_one(problem, depth, start, progress)
+        if self._in_reduced_space(problem, depth):
+            return self._solve_in_reduced_space(problem, depth, start, progress)
+        return self._solve_in_full_space(problem, depth, start, progress)
 
     def _reduces(self, problem: ControlProblem, depth: DepthScheme) -> bool:
         applicable = rank_one.applies(problem, depth)
@@ -108,14 +124,14 @@ class Ipopt(Method):
         wide = problem.n >= WIDE or self.reduction == "rank-one"
         return self.reduction != "none" and applicable and wide
 
-    def _solve_reduced(
+    def _solve_rank_one(
         self, problem: ControlProblem, depth: DepthScheme, start: Start, progress: bool | None
     ) -> Outcome:
         pair = rank_one.RankOne.of(problem)
-        outcome = self._solve_as_it_is(pair.problem, depth, pair.start(start), progress)
+        outcome = self._solve_in_full_space(pair.problem, depth, pair.start(start), progress)
         return replace(outcome, u=pair.lift(outcome.u), detail=outcome.detail + " Solved in rank-one form.")
 
-    def _solve_as_it_is(
+    def _solve_in_full_space(
         self, problem: ControlProblem, depth: DepthScheme, start: Start, progress: bool | None
     ) -> Outcome:
         transcription = Transcription(problem, depth, chosen_scales(problem, depth, start, self.scales))
@@ -131,11 +147,41 @@ class Ipopt(Method):
             solver = self._solver(program, watch, pivot_order(problem), float(scale), barrier(problem, start))
             rows = transcription.row_scale
             found = solver(x0=guess, lbx=low / unit, ubx=high / unit, lbg=below * rows, ubg=above * rows)
-        said = str(solver.stats()["return_status"])
         w, multipliers = found["x"].full().ravel(), found["lam_g"].full().ravel()
         if not np.all(np.isfinite(w)):
             w, multipliers = watch.iterate, np.zeros(program.constraints)
-        return self._outcome(transcription, w * unit, multipliers * rows, said, float(found["f"]), solver.stats())
+        return _outcome(transcription, w * unit, multipliers * rows, float(found["f"]), solver.stats())
+
+    def _in_reduced_space(self, problem: ControlProblem, depth: DepthScheme) -> bool:
+        why_not = not_in_reduced_space(problem, depth)
+        if self.space == "reduced" and why_not:
+            raise NotSupported(f"Ipopt(space='reduced'): {why_not}; use space='full'.")
+        unknowns = problem.P + depth.count * problem.m
+        fast = problem.samples >= MANY and unknowns <= FEW
+        return self.space == "reduced" or (self.space == "auto" and fast and not why_not)
+
+    def _solve_in_reduced_space(
+        self, problem: ControlProblem, depth: DepthScheme, start: Start, progress: bool | None
+    ) -> Outcome:
+        reduced = Reduced(problem, depth)
+        program, (low, high) = reduced.program, reduced.bounds()
+        guess = np.clip(reduced.guess(start), low, high)
+        with (
+            progress_bar(self.name, progress=False if self.verbose else progress) as bar,
+            _Watch(program, guess, bar) as watch,
+        ):
+            scale = self.objective_scale or 1.0 / (np.mean(reduced.h) * np.mean(problem.state_metric))
+            limited = program.variables > DENSE
+            memory = {"hessian_approximation": "limited-memory", "limited_memory_max_history": MEMORY}
+            solver = self._solver(program, watch, 7, float(scale), memory if limited else {}, no_nlp_grad=True)
+            found = solver(x0=guess, lbx=low, ubx=high)
+        v = found["x"].full().ravel()
+        v = v if np.all(np.isfinite(v)) else watch.iterate
+        costate, stages = reduced.costates(v, np.zeros(0))
+        claim = {"cost": float(found["f"]), "costate": costate, "stage_costate": stages}
+        kind = "limited-memory" if limited else "exact"
+        remark = f"Solved in reduced space: {program.variables} unknowns, {kind} Hessian."
+        return _reported(*reduced.controls(v), solver.stats(), claim, remark)
 
     def _solver(
         self,
@@ -143,7 +189,8 @@ class Ipopt(Method):
         watch: _Watch,
         pivot_order: int = 7,
         scale: float = 1.0,
-        barrier: Mapping[str, float] | None = None,
+        own: Mapping[str, Any] | None = None,
+        **given: Any,
     ) -> ca.Function:
         ipopt = {
             "tol": self.tolerance,
@@ -153,7 +200,7 @@ class Ipopt(Method):
             "sb": "yes",
             "mumps_pivot_order": pivot_order,
             "obj_scaling_factor": scale,
-            **(barrier or {}),
+            **(own or {}),
             **self.options,
         }
         options: dict[str, Any] = {
@@ -164,36 +211,36 @@ class Ipopt(Method):
             "hess_lag": program.hess_lag,
             "iteration_callback": watch,
             "show_eval_warnings": False,
+            **given,
         }
         try:
             return ca.nlpsol("ipopt", "ipopt", program.objective, options)
         except RuntimeError as error:
             raise InvalidInput(f"Ipopt(options={dict(self.options)!r}): IPOPT refuses them: {_core(error)}") from None
 
-    @staticmethod
-    def _outcome(
-        transcription: Transcription, w: Array, multipliers: Array, said: str, cost: float, stats: Mapping[str, Any]
-    ) -> Outcome:
-        u, p = transcription.controls(w)
-        costate, stage_costate = transcription.costates(w, multipliers)
-        iterations = stats.get("iterations", {})
-        claim = {"cost": cost, "costate": costate, "stage_costate": stage_costate}
-        if transcription.depth.condensed:
-            del claim["stage_costate"]
-        history = {ours: list(map(float, iterations[own])) for own, ours in HISTORY.items() if own in iterations}
-        status = STATUS.get(said, Status.FAILED)
-        explained = explanation(transcription, w, status) if status.failed else ""
-        said = f"IPOPT: {said.replace('_', ' ').lower()} after {stats.get('iter_count', 0)} iterations."
-        return Outcome(
-            u,
-            p,
-            status,
-            detail=f"{said} {explained}".strip(),
-            claim=claim,
-            history=history,
-            multipliers=transcription.constraint_multipliers(w, multipliers),
-            extras=shown_scales(transcription),
-        )
+
+def _outcome(
+    transcription: Transcription, w: Array, multipliers: Array, cost: float, stats: Mapping[str, Any]
+) -> Outcome:
+    costate, stage_costate = transcription.costates(w, multipliers)
+    claim = {"cost": cost, "costate": costate, "stage_costate": stage_costate}
+    if transcription.depth.condensed:
+        del claim["stage_costate"]
+    status = STATUS.get(str(stats["return_status"]), Status.FAILED)
+    explained = explanation(transcription, w, status) if status.failed else ""
+    return replace(
+        _reported(*transcription.controls(w), stats, claim, explained),
+        multipliers=transcription.constraint_multipliers(w, multipliers),
+        extras=shown_scales(transcription),
+    )
+
+
+def _reported(u: Array, p: Array, stats: Mapping[str, Any], claim: dict[str, Any], remark: str) -> Outcome:
+    """An outcome with IPOPT's own report."""
+    said, iterations = str(stats["return_status"]), stats.get("iterations", {})
+    history = {ours: list(map(float, iterations[own])) for own, ours in HISTORY.items() if own in iterations}
+    detail = f"IPOPT: {said.replace('_', ' ').lower()} after {stats.get('iter_count', 0)} iterations. {remark}".strip()
+    return Outcome(u, p, STATUS.get(said, Status.FAILED), detail=detail, claim=claim, history=history)
 
 
 def barrier(problem: ControlProblem, start: Start) -> dict[str, float]:
@@ -213,65 +260,6 @@ def pivot_order(problem: ControlProblem) -> int:
     Measured, 16 neurons, 10 layers, 20 samples: 0.9 s an iteration with 5, 1.3 s with 6, 6 s with 7.
     """
     return 5 if problem.samples > 5 else 7
-
-
-# -- scaling -------------------------------------------------------------------------------------------
-
-
-def check_scales(scales: Any) -> None:
-    if not isinstance(scales, Mapping) or set(scales) - {"x", "u", "p"}:
-        raise InvalidInput(f"Ipopt(scales={scales!r}): a mapping with some of the keys x, u, p is needed.")
-    for name, given in scales.items():
-        values = finite_array(f"Ipopt(scales={{{name!r}: ...}})", given)
-        if np.any(values <= 0.0):
-            raise InvalidInput(f"Ipopt(scales={{{name!r}: {given!r}}}): units are positive numbers.")
-
-
-def chosen_scales(problem: ControlProblem, depth: DepthScheme, start: Start, given: Mapping[str, Any]) -> Scales:
-    """The units asked for; else powers of ten from bounds, or from the guess where there are none."""
-    t = depth.mesh(problem.span)
-    guess = problem.initial_states(start.p) if start.x is None else start.x.reshape(-1, problem.n)
-    ends = problem.final_box
-    final = np.where(np.isfinite(ends[0]) & (ends[0] == ends[1]), ends[0], 0.0)
-    magnitudes = {
-        "x": (problem.n, problem.state_box_at(t), np.concatenate([guess, final])),
-        "u": (problem.m, problem.control_box_at(t), start.u),
-        "p": (problem.P, problem.parameter_box, start.p[None]),
-    }
-    scales = {}
-    for name, (size, box, values) in magnitudes.items():
-        if name in given:
-            scale = np.asarray(given[name], dtype=float)
-            if scale.shape not in ((), (size,)):
-                raise InvalidInput(
-                    f"Ipopt(scales={{{name!r}: ...}}): one number or {size} are needed; got {scale.shape}."
-                )
-            scales[name] = np.broadcast_to(scale, (size,)).copy()
-        else:
-            scales[name] = _unit(np.atleast_2d(box[0]), np.atleast_2d(box[1]), values)
-    return Scales(**scales)
-
-
-def _unit(low: Array, high: Array, values: Array) -> Array:
-    """1 for magnitudes between 0.1 and 10, else their power of ten."""
-    reach = np.maximum(np.abs(low), np.abs(high)).max(axis=0)
-    bounded = np.isfinite(low).all(axis=0) & np.isfinite(high).all(axis=0)
-    magnitude = np.where(bounded, reach, np.abs(values).max(axis=0, initial=0.0))
-    plain = (magnitude == 0.0) | ((magnitude >= 0.1) & (magnitude <= 10.0))
-    return np.where(plain, 1.0, 10.0 ** np.round(np.log10(np.where(plain, 1.0, magnitude))))
-
-
-def shown_scales(transcription: Transcription) -> dict[str, xr.DataArray]:
-    scales, problem = transcription.scales, transcription.problem
-    if scales.trivial:
-        return {}
-    names = {"x": list(problem.states or ()), "u": list(problem.controls), "p": list(range(problem.P))}  # type: ignore[arg-type]
-    return {
-        f"scale_{name}": xr.DataArray(
-            getattr(scales, name), dims=(f"unit_{name}",), coords={f"unit_{name}": names[name]}
-        )
-        for name in names
-    }
 
 
 class _Watch(ca.Callback):
