@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from ocdl.arrays import is_whole
 from ocdl.depth import DepthScheme
@@ -76,7 +77,8 @@ class InteriorPoint(Method):
         barrier = Barrier.of(reduced)
         state = barrier.begin(reduced.guess(start))
         history: dict[str, list[float]] = {"cost": [], "dual_infeasibility": [], "mu": []}
-        with progress_bar(self.name, progress=progress) as bar:
+        # blocks are small: one thread of BLAS is faster, and many times so where cores are shared
+        with progress_bar(self.name, progress=progress) as bar, threadpool_limits(1, user_api="blas"):
             try:
                 status = self._iterate(state, history, bar)
             except KeyboardInterrupt:
