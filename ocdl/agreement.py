@@ -223,11 +223,13 @@ def _silent(solutions: dict[str, Solution]) -> list[str]:
 
 def _depth(comparison: Comparison) -> list[str]:
     error, best = comparison.depth_error, comparison.best
+    varies = "controls=" in str(best.tree.attrs["scheme"])
+    held = "the choice of its controls" if varies else "holding the controls constant in a layer"
     if error is None:
         return []
     return [
         f"Depth error of the best cost: {error:.1g} by integration (on layers half as wide), and about "
-        f"{best.gap:.1g} (its gap) by holding the controls constant in a layer."
+        f"{best.gap:.1g} (its gap) by {held}."
     ]
 
 
