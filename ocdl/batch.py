@@ -95,7 +95,7 @@ class Batch:
             given.append(np.repeat(array, columns // layers, axis=1) if i in self.layered else array)
         results = function(given, columns)
         for i in self.summed:
-            by_layer = results[i].reshape(len(results[i]), layers, -1).sum(axis=2)
+            by_layer = results[i].reshape(len(results[i]), layers, columns // layers).sum(axis=2)
             results[i] = by_layer if self.layered else by_layer[:, 0]
         return results
 

@@ -14,6 +14,8 @@ from typing import Any
 import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from ocdl.batch import Batch
 from ocdl.newton import projected_newton
@@ -36,23 +38,17 @@ class SeparatedHamiltonian:
     def groups(self) -> Indices:
         """The controls of each group, (G, size)."""
         problem, s = self.problem, self.problem.symbols()
-        running = problem.evaluate("running", **s)
-        rate = np.array(ca.DM(ca.jacobian_sparsity(problem.rate(*s.values()), s["u"]), 1).full()) > 0
-        if ca.depends_on(ca.SX(running), s["u"]):
-            return np.arange(problem.m)[None]
-        effort = ca.SX(problem.evaluate("effort", t=s["t"], u=s["u"], p=s["p"]))
-        meet = np.array(ca.DM(ca.hessian(effort, s["u"])[0].sparsity(), 1).full()) > 0 if problem.m else np.eye(0) > 0
-        meet = meet | ((rate.T.astype(int) @ rate.astype(int)) > 0) | np.eye(problem.m, dtype=bool)
-        label = np.arange(problem.m)
-        for _ in range(problem.m):
-            smallest = np.where(meet, label[None, :], problem.m).min(axis=1)
-            if np.array_equal(smallest, label):
-                break
-            label = smallest
-        members = [np.flatnonzero(label == g) for g in np.unique(label)]
-        if len({part.size for part in members}) > 1:
-            return np.arange(problem.m)[None]
-        return np.array(members)
+        n, m = problem.n, problem.m
+        if ca.depends_on(ca.SX(problem.evaluate("running", **s)), s["u"]):
+            return np.arange(m)[None]
+        effort = ca.gradient(ca.SX(problem.evaluate("effort", t=s["t"], u=s["u"], p=s["p"])), s["u"])
+        rate, control = _entries(problem.rate(*s.values()), s["u"])
+        one, other = _entries(effort, s["u"])
+        i, j = np.concatenate([rate, n + one]), np.concatenate([n + control, n + other])
+        graph = coo_array((np.ones(i.size), (i, j)), shape=(n + m, n + m))
+        label = connected_components(graph, directed=False)[1][n:]
+        members = sorted((np.flatnonzero(label == g) for g in np.unique(label)), key=lambda group: group[0])
+        return np.array(members) if len({group.size for group in members}) == 1 else np.arange(m)[None]
 
     @property
     def small(self) -> bool:
@@ -196,3 +192,9 @@ class SeparatedHamiltonian:
     def _blocks(self, gradient: Any, u: Any) -> Any:
         rows = [[int(i) for i in members] for members in self.groups]
         return ca.vertcat(*[ca.vec(ca.densify(ca.jacobian(gradient[i], u[i]))) for i in rows])
+
+
+def _entries(expression: ca.SX, u: ca.SX) -> tuple[Indices, Indices]:
+    """Rows and columns of the structural non-zeros of ∂expression/∂u."""
+    rows, columns = ca.jacobian_sparsity(expression, u).get_triplet()
+    return np.array(rows, dtype=np.intp), np.array(columns, dtype=np.intp)

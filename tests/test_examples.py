@@ -93,3 +93,15 @@ def test_switching_times():
         assert coarse - polished > 1e-6
         assert polished == pytest.approx(0.968069497335, abs=1e-12)
         assert switches["function"].values.tolist() == ["f", "f", "f", "r", "f"]
+
+
+def test_sine():
+    curves = {(start, name): costs for start, name, costs, _ in example("sine").rows}
+    for start in ("good", "zero"):
+        early = {name: costs[5] for (of, name), costs in curves.items() if of == start}
+        assert early["E-MSA, adaptive ρ"] < min(early["SGD"], early["Adagrad"], early["Adam"]), "per iteration"
+        for name in ("E-MSA, adaptive ρ", "SQH", "L-BFGS"):
+            assert np.all(np.diff(curves[start, name]) <= 0.0), name
+        assert curves[start, "L-BFGS"][-1] < 1e-3
+    assert curves["zero", "SGD"][-1] > 0.4
+    assert curves["zero", "E-MSA, adaptive ρ"][-1] < 0.2

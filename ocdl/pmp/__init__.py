@@ -12,9 +12,12 @@ from ocdl.pmp.gaps import principle_gaps
 from ocdl.pmp.gradient_descent import GradientDescent
 from ocdl.pmp.lbfgsb import LBFGSB
 from ocdl.pmp.needle_steps import NeedleSteps
+from ocdl.pmp.newton_steps import ProjectedNewton
 from ocdl.pmp.projected_gradient import ProjectedGradient
 from ocdl.pmp.proximal import ProximalAlternatingMinimisation
+from ocdl.pmp.shooting import IndirectShooting
 from ocdl.pmp.sqh import SequentialQuadraticHamiltonian
+from ocdl.pmp.stochastic_gradient import StochasticGradient
 from ocdl.pmp.successive_approximations import SuccessiveApproximations
 from ocdl.pmp.switching import switching_structure
 from ocdl.pmp.switching_times import PolishedSolution, polish
@@ -28,12 +31,15 @@ __all__ = [
     "DiscreteNeedleSteps",
     "ExtendedSuccessiveApproximations",
     "GradientDescent",
+    "IndirectShooting",
     "NeedleSteps",
     "PolishedSolution",
     "Polygon",
     "ProjectedGradient",
+    "ProjectedNewton",
     "ProximalAlternatingMinimisation",
     "SequentialQuadraticHamiltonian",
+    "StochasticGradient",
     "SuccessiveApproximations",
     "polish",
     "principle_gaps",

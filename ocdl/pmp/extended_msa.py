@@ -9,9 +9,9 @@ import numpy as np
 
 from ocdl.arrays import is_whole
 from ocdl.depth import DepthScheme
-from ocdl.errors import InvalidInput
+from ocdl.errors import InvalidInput, NotSupported
 from ocdl.method import Method, Outcome, Start
-from ocdl.pmp.augmented import LayerProblems
+from ocdl.pmp.augmented import LayerProblems, Minimiser
 from ocdl.pmp.iterate import Ground, Iterate
 from ocdl.pmp.loop import Move, Trial, Update, descend
 from ocdl.pmp.moves import AdaptivePenalty, FixedStep
@@ -19,13 +19,16 @@ from ocdl.pmp.needles import needles
 from ocdl.pmp.options import check_controls_only, check_count, check_number
 from ocdl.problem import ControlProblem
 
+LARGEST = 300  # controls of a layer whose dense Hessian is worth its price
+
 
 @dataclass(frozen=True)
 class ExtendedSuccessiveApproximations(Method):
     """State sweep, costate sweep, u ← argmin of the augmented Hamiltonian on every layer; repeat.
 
     K(w) = H(w) + ρ/2 ‖f(w) − ẋ‖² + ρ/2 ‖∇_x H(w) + ṗ‖², averaged over the samples, by ``layer_iterations`` of
-    L-BFGS-B on every layer, on ``workers`` threads; the answer is the same, bit by bit, for any number of them.
+    L-BFGS-B or (minimiser="newton") of projected Newton with the exact Hessian on every layer, which is the closed form
+    in one step where K is quadratic; on ``workers`` threads, with the same answer, bit by bit, for any number of them.
     On Euler layers this is the discrete form (algorithm 3), elsewhere the continuous one (algorithm 2) on a mesh.
 
     penalty: ρ. adaptive: accept a step only where it lowers J by at least 1e-8 ‖change‖², quadruple ρ where it does not
@@ -34,13 +37,15 @@ class ExtendedSuccessiveApproximations(Method):
     cost in the history is still that of all samples.
 
     tolerance: for the gap Σ h [H(u) − min H] where it is in closed form; elsewhere for what a unit projected gradient
-    step would gain. Problems with trained parameters are NotSupported.
+    step would gain. Problems with trained parameters, and for Newton with more than 300 controls a layer, are
+    NotSupported.
     Source: Li, Chen, Tai and E, "Maximum principle based algorithms for deep learning", algorithms 2, 3, section 4.3.
     """
 
     penalty: float = 1.0
     adaptive: bool = False
     layer_iterations: int = 10
+    minimiser: Minimiser = "lbfgs"
     workers: int = 1
     batch: int | None = None
     seed: int = 0
@@ -59,6 +64,8 @@ class ExtendedSuccessiveApproximations(Method):
             )
         if not is_whole(self.seed) or self.seed < 0:
             raise InvalidInput(f"{self.name}(seed={self.seed!r}): a seed is a whole number, at least 0.")
+        if self.minimiser not in ("lbfgs", "newton"):
+            raise InvalidInput(f"{self.name}(minimiser={self.minimiser!r}): one of 'lbfgs', 'newton' is needed.")
         for name in ("penalty", "tolerance"):
             check_number(self.name, name, getattr(self, name), 0.0, infinity, "a positive number is needed")
 
@@ -68,6 +75,10 @@ class ExtendedSuccessiveApproximations(Method):
         check_controls_only(self.name, problem)
         if self.batch is not None and self.batch > problem.samples:
             raise InvalidInput(f"{self.name}(batch={self.batch}): the problem has {problem.samples} sample(s).")
+        if self.minimiser == "newton" and problem.m > LARGEST:
+            raise NotSupported(
+                f'{self.name}(minimiser="newton"): {problem.m} controls a layer; at most {LARGEST} may be. Use "lbfgs".'
+            )
         move: Move = FixedStep(1.0 / self.penalty)
         if self.adaptive:
             move = AdaptivePenalty(penalty=self.penalty, sufficient=1e-8, tighten=4.0, relax=0.5)
@@ -84,10 +95,10 @@ class ExtendedSuccessiveApproximations(Method):
 
     def _update(self, problem: ControlProblem) -> Update:
         if self.batch is None or self.batch == problem.samples:
-            problems = LayerProblems(problem, self.layer_iterations, self.workers)
+            problems = LayerProblems(problem, self.layer_iterations, self.workers, self.minimiser)
             return lambda iterate: HeldDynamics(iterate, iterate, problems)
         generator, size = np.random.default_rng(self.seed), self.batch
-        problems = LayerProblems(problem, self.layer_iterations, self.workers)
+        problems = LayerProblems(problem, self.layer_iterations, self.workers, self.minimiser)
 
         def drawn(iterate: Iterate) -> HeldDynamics:
             rows = np.sort(generator.choice(problem.samples, size, replace=False))

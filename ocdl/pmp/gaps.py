@@ -36,11 +36,11 @@ def principle_gaps(
         depth = grid.depth if isinstance(grid, Grid) else grid
     begin = make_start(problem, depth, solution, None)
     ground = Ground(problem, depth)
-    if not ground.law.separated.small:
+    if not ground.separated.small:
         raise NotSupported("principle_gaps: the controls of a layer meet in too large a group for Newton's method.")
     iterate = ground.at(begin.u, begin.p)
     h = ground.sweeper.h[:, None]
-    found, _ = ground.law.separated.minimum(*layer_columns(iterate), corner=False)
+    found, _ = ground.separated.minimum(*layer_columns(iterate), corner=False)
     best = _global(iterate, starts)
     return xr.Dataset(
         {"local": (("t", "group"), h * found), "global": (("t", "group"), np.maximum(best, h * found))},

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from ocdl.depth import DepthScheme
 from ocdl.errors import NotSupported
 from ocdl.hamiltonian import Hamiltonian
+from ocdl.pmp.dense import dense
 from ocdl.problem import ControlProblem
+from ocdl.separated import SeparatedHamiltonian
 from ocdl.sweeps import Adjoint, Sweeper, SweepFailed, Trajectory
 
 Array = NDArray[np.float64]
@@ -76,7 +78,8 @@ def _projected_gain(values: Array, gradient: Array, metric: Array, box: tuple[Ar
 class Ground:
     """What one solve stands on: the sweeps and the Hamiltonian of one problem on one depth scheme.
 
-    Counts its sweeps, keeps the best iterate seen, and calls ``watch`` after each sweep.
+    Counts its sweeps, keeps the best iterate seen, and calls ``watch`` after each sweep. A move that is itself an
+    iteration calls ``passed`` with every iterate that it accepts on its way, and with its gap where that is known.
     """
 
     def __init__(self, problem: ControlProblem, depth: DepthScheme) -> None:
@@ -86,8 +89,14 @@ class Ground:
         self.sweeps = 0
         self.best: Iterate | None = None
         self.watch: Callable[[], object] = lambda: None
+        self.passed: Callable[[Iterate, float], object] = lambda iterate, gap: None
         if np.any(self.sweeper.tableau.b < 0.0):
             raise NotSupported(f"{depth!r}: the maximum principle on a layer needs a scheme with weights b_i ≥ 0.")
+
+    @cached_property
+    def separated(self) -> SeparatedHamiltonian:
+        """H by groups of controls that do not meet; as matrix products where the layers are dense."""
+        return dense(self.problem) or self.law.separated
 
     def on_samples(self, rows: NDArray[np.intp]) -> Ground:
         """The ground of some samples only, with the same compiled functions; its sweeps are not counted here."""
@@ -95,7 +104,7 @@ class Ground:
         x0, data, weights = problem.x0[rows], np.asarray(problem.data)[rows], np.asarray(problem.weights)[rows]
         other.problem = replace(problem, initial=x0, data=data, weights=weights)
         other.sweeper = self.sweeper.for_samples(other.problem)
-        other.best, other.watch = None, lambda: None
+        other.best, other.watch, other.passed = None, lambda: None, lambda iterate, gap: None
         return other
 
     def at(self, u: Array, p: Array) -> Iterate:
@@ -116,6 +125,12 @@ class Ground:
         adjoint = self.sweeper.costate(iterate.trajectory, iterate.u, iterate.p)
         self.watch()
         return adjoint
+
+    def gradients(self, u: Array, p: Array) -> tuple[Array, Array]:
+        """∂J/∂u (N, m) and ∂J/∂p (P,) at a point that is no iterate, and may lie outside of the box."""
+        self.sweeps += 2
+        adjoint = self.sweeper.costate(self.sweeper.state(u, p), u, p)
+        return adjoint.gradient_u, adjoint.gradient_p
 
     @cached_property
     def metric(self) -> tuple[Array, Array]:

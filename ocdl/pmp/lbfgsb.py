@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ocdl.depth import DepthScheme
+from ocdl.errors import InvalidInput
 from ocdl.method import Method, Outcome, Start
 from ocdl.pmp.iterate import Ground
 from ocdl.pmp.loop import descend
 from ocdl.pmp.needles import needles
 from ocdl.pmp.options import check_count, check_number
-from ocdl.pmp.quasi_newton import Polish, chart_makers
+from ocdl.pmp.quasi_newton import Polish, Stationarity, chart_makers
 from ocdl.problem import ControlProblem
 
 
 @dataclass(frozen=True)
 class LBFGSB(Method):
     """L-BFGS-B in function space: on the reduced controls θ ∈ [−1, 1]^M for one sample of a selection problem, on all
-    controls and trained parameters otherwise; restarted until the maximum-principle gap is at most ``tolerance``.
+    controls and trained parameters otherwise; restarted until the gap is at most ``tolerance``.
 
+    gap: ``"principle"``, the maximum-principle gap, searched for where it has no closed form; ``"gradient"``, what a
+    unit projected gradient step would gain, which costs nothing. The history has an entry for every iteration.
     max_iterations: rounds; round_iterations: of one round; memory: pairs kept.
     Source: Byrd, Lu, Nocedal and Zhu, SIAM J. Sci. Comput. 16 (1995).
     """
@@ -27,10 +31,13 @@ class LBFGSB(Method):
     tolerance: float = 1e-9
     round_iterations: int = 1000
     memory: int = 20
+    gap: Literal["principle", "gradient"] = "principle"
 
     def __post_init__(self) -> None:
         for name in ("max_iterations", "round_iterations", "memory"):
             check_count(self.name, name, getattr(self, name))
+        if self.gap not in ("principle", "gradient"):
+            raise InvalidInput(f"{self.name}(gap={self.gap!r}): one of 'principle', 'gradient' is needed.")
         check_number(self.name, "tolerance", self.tolerance, 0.0, float("inf"), "the gap's tolerance must be positive")
 
     def solve(
@@ -41,7 +48,7 @@ class LBFGSB(Method):
             self.name,
             ground,
             start,
-            needles,
+            needles if self.gap == "principle" else Stationarity,
             [Polish(chart, self.round_iterations, self.memory, self.tolerance) for chart in chart_makers(ground)],
             tolerance=self.tolerance,
             max_iterations=self.max_iterations,

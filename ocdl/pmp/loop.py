@@ -81,6 +81,7 @@ def descend(
     record = _Record(ground)
     with progress_bar(name, progress=progress) as bar:
         ground.watch = lambda: _show(bar, ground)
+        ground.passed = lambda iterate, gap: record.add(iterate, gap, 0.0, accepted=True)
         try:
             status, detail, last = _run(ground, start, update, moves, tolerance, max_iterations, record)
         except SweepFailed as error:
@@ -88,7 +89,7 @@ def descend(
         except KeyboardInterrupt:
             status, detail, last = Status.INTERRUPTED, f"After {ground.sweeps} sweeps.", ground.best
         finally:
-            ground.watch = lambda: None
+            ground.watch, ground.passed = lambda: None, lambda iterate, gap: None
     if last is None:
         return Outcome(start.u, start.p, status, detail)
     claim = {"cost": last.cost, "costate": last.adjoint.costate}
@@ -163,19 +164,20 @@ def _show(bar: object, ground: Ground) -> None:
 
 
 class _Record:
-    """The learning curve: one entry an iterate.
+    """The learning curve: one entry an iterate, with a NaN for the gap where a move passed without looking at it.
 
-    ``predicted`` is the decrease predicted for the step that led there, ``sweeps`` counts state and costate sweeps.
+    ``predicted`` is the decrease predicted for the step that led there, ``sweeps`` counts state and costate sweeps,
+    ``cpu_seconds`` is the time of the process, all its threads together.
     """
 
     def __init__(self, ground: Ground) -> None:
-        self.ground, self.clock = ground, time.perf_counter()
+        self.ground, self.clock, self.cpu = ground, time.perf_counter(), time.process_time()
         self.columns: dict[str, list[float]] = {
-            name: [] for name in ("cost", "gap", "predicted", "accepted", "sweeps", "seconds")
+            name: [] for name in ("cost", "gap", "predicted", "accepted", "sweeps", "seconds", "cpu_seconds")
         }
 
     def add(self, iterate: Iterate, gap: float, predicted: float, *, accepted: bool) -> None:
-        seconds = time.perf_counter() - self.clock
-        row = (iterate.cost, gap, predicted, float(accepted), float(self.ground.sweeps), seconds)
+        times = (time.perf_counter() - self.clock, time.process_time() - self.cpu)
+        row = (iterate.cost, gap, predicted, float(accepted), float(self.ground.sweeps), *times)
         for column, value in zip(self.columns.values(), row, strict=True):
             column.append(value)

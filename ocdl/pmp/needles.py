@@ -148,9 +148,9 @@ def _searched(iterate: Iterate, starts: int) -> Needles:
     """H_k minimised by search: one needle a group of controls that do not meet (a neuron), or one a layer."""
     ground, layers = iterate.ground, layer_columns(iterate)
     law, h, problem = ground.law, ground.sweeper.h, ground.problem
-    if law.separated.small:
-        groups = law.separated.groups
-        decrease, best = law.separated.minimum(*layers, starts=starts)
+    if ground.separated.small:
+        groups = ground.separated.groups
+        decrease, best = ground.separated.minimum(*layers, starts=starts)
         of = np.empty(problem.m, dtype=np.intp)
         of[groups] = np.arange(len(groups))[:, None]
         width = np.asarray(problem.state_metric) if len(groups) == problem.n else np.ones(len(groups))

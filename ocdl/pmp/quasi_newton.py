@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -22,7 +23,8 @@ from scipy.optimize import minimize
 
 from ocdl.pmp.iterate import Ground, Iterate
 from ocdl.pmp.loop import Moved
-from ocdl.pmp.needles import Needles, needles
+from ocdl.pmp.needles import needles
+from ocdl.pmp.projected_gradient import GradientArc
 from ocdl.sweeps import SweepFailed
 
 Array = NDArray[np.float64]
@@ -44,7 +46,30 @@ class Chart(Protocol):
     def gradient(self, z: Array, in_u: Array, in_p: Array) -> Array: ...
 
 
-ChartMaker = Callable[[Iterate, Needles], Chart]
+class Gains(Protocol):
+    """What charts and polish ask of a proposal: the gap, and the gains (N, G) of the needles behind it."""
+
+    @property
+    def gap(self) -> float: ...
+
+    @property
+    def gains(self) -> Array: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Stationarity(GradientArc):
+    """The gap to first order: what a unit projected gradient step would gain."""
+
+    @cached_property
+    def gap(self) -> float:
+        return self.iterate.control_gain + self.iterate.parameter_gain
+
+    @property
+    def gains(self) -> Array:
+        return needles(self.iterate).gains
+
+
+ChartMaker = Callable[[Iterate, Gains], Chart]
 
 
 class AllControls:
@@ -113,8 +138,7 @@ class ReducedControls:
     def controls(self, z: Array) -> tuple[Array, Array]:
         theta, v = self._parts(z)
         b = self.b_centre - theta[:, :, None] * v[:, None, :] * self.b_radius
-        u = self.problem.pack(a=self.a_centre + theta * self.a_radius, b=b)
-        return np.clip(u, *self.problem.control_box), self.p
+        return self.problem.pack(a=self.a_centre + theta * self.a_radius, b=b), self.p
 
     def gradient(self, z: Array, in_u: Array, in_p: Array) -> Array:
         theta, v = self._parts(z)
@@ -126,18 +150,18 @@ class ReducedControls:
         return np.append(in_theta, np.einsum("kij,ki->kj", in_b, theta))
 
 
-def all_controls(iterate: Iterate, _: Needles) -> AllControls:
+def all_controls(iterate: Iterate, _: Gains) -> AllControls:
     return AllControls(iterate)
 
 
-def reduced_controls(iterate: Iterate, _: Needles) -> ReducedControls:
+def reduced_controls(iterate: Iterate, _: Gains) -> ReducedControls:
     return ReducedControls(iterate)
 
 
-def gaining_layers(iterate: Iterate, proposal: Needles) -> AllControls:
+def gaining_layers(iterate: Iterate, proposal: Gains) -> AllControls:
     """All controls of the layers that still gain, the others held: where rank one is too little for several stages."""
     gains = proposal.gains.sum(axis=1)
-    return AllControls(iterate, np.flatnonzero(gains >= NEGLIGIBLE * proposal.gap / gains.size))
+    return AllControls(iterate, np.flatnonzero(gains >= NEGLIGIBLE * gains.mean()))
 
 
 def chart_makers(ground: Ground) -> list[ChartMaker]:
@@ -153,7 +177,8 @@ def chart_makers(ground: Ground) -> list[ChartMaker]:
 class Polish:
     """One round of L-BFGS-B in the iterate's ``chart``; None where it does not lower the cost.
 
-    Where the gap is cheap (in closed form), it is watched and the round ends at ``tolerance``.
+    Where the gap is cheap (in closed form), it is watched and the round ends at ``tolerance``. The iterations of the
+    round go into the history.
     """
 
     chart: ChartMaker
@@ -161,7 +186,7 @@ class Polish:
     memory: int
     tolerance: float
 
-    def __call__(self, iterate: Iterate, proposal: Needles) -> Moved | None:
+    def __call__(self, iterate: Iterate, proposal: Gains) -> Moved | None:
         chart = self.chart(iterate, proposal)
         objective = _Objective(iterate, chart)
         count = 0
@@ -169,7 +194,12 @@ class Polish:
         def watch(_: Array) -> None:
             nonlocal count
             count += 1
-            if count % WATCH == 0 and objective.best is not None and needles(objective.best).gap <= self.tolerance:
+            if objective.best is None:
+                return
+            watched = count % WATCH == 0 and iterate.ground.law.closed_form
+            gap = needles(objective.best).gap if watched else np.nan
+            iterate.ground.passed(objective.best, gap)
+            if gap <= self.tolerance:
                 raise StopIteration
 
         minimize(
@@ -178,7 +208,7 @@ class Polish:
             jac=True,
             method="L-BFGS-B",
             bounds=np.stack([chart.low * objective.scale, chart.high * objective.scale], axis=1),
-            callback=watch if iterate.ground.law.closed_form else None,
+            callback=watch,
             options={
                 "maxiter": self.max_iterations,
                 "maxfun": 2 * self.max_iterations,
@@ -203,7 +233,8 @@ class _Objective:
     def __call__(self, scaled: Array) -> tuple[float, Array]:
         z = np.clip(scaled / self.scale, self.chart.low, self.chart.high)
         try:
-            iterate = self.ground.at(*self.chart.controls(z))
+            u, p = self.chart.controls(z)
+            iterate = self.ground.at(np.clip(u, *self.ground.problem.control_box), p)  # rounding may leave the box
         except SweepFailed:  # a step too long: worse than all so far, so that the line search comes back
             return self.worst + 1.0 + abs(self.worst), self.slope
         self.slope = self.chart.gradient(z, iterate.adjoint.gradient_u, iterate.adjoint.gradient_p) / self.scale

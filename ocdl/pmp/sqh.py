@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from ocdl.depth import DepthScheme
 from ocdl.errors import NotSupported
 from ocdl.method import Method, Outcome, Start
+from ocdl.pmp.dense import DenseHamiltonian
+from ocdl.pmp.held import held_minimum, one_column
 from ocdl.pmp.iterate import Ground, Iterate
 from ocdl.pmp.loop import Trial, descend
 from ocdl.pmp.moves import AdaptivePenalty
@@ -29,7 +31,8 @@ class SequentialQuadraticHamiltonian(Method):
 
     The cost falls at every accepted step. ``penalty``: ε at first; ``sufficient``: η; ``tighten`` > 1 multiplies ε
     after a rejected step, ``relax`` < 1 after an accepted one. The layer problems separate over the neurons and
-    are solved by projected Newton, all at once, from u and from the corner of the box along −∇H.
+    are solved all at once: for one sample on layers of one stage along one line a neuron, else by projected Newton from
+    u and from the corner of the box along −∇H.
 
     tolerance: for the gap Σ h [H(u) − min H] where it is in closed form; elsewhere for what a unit projected gradient
     step would gain. Problems with trained parameters, or with more than 80 controls that meet
@@ -57,8 +60,8 @@ class SequentialQuadraticHamiltonian(Method):
     ) -> Outcome:
         check_controls_only(self.name, problem)
         ground = Ground(problem, depth)
-        if not ground.law.separated.small:
-            size = ground.law.separated.groups.shape[1]
+        if not ground.separated.small:
+            size = ground.separated.groups.shape[1]
             raise NotSupported(f"{self.name}: {size} controls of a layer meet in the Hamiltonian; at most 80 may.")
         rule = AdaptivePenalty(penalty=self.penalty, sufficient=self.sufficient, tighten=self.tighten, relax=self.relax)
         return descend(
@@ -88,7 +91,12 @@ class HeldControls:
     def trial(self, size: float) -> Trial | None:
         at = self.iterate
         hold = np.asarray(at.ground.problem.control_metric) / size
-        gains, u = at.ground.law.separated.minimum(*layer_columns(at), hold=hold, iterations=LAYER_ITERATIONS)
+        law, columns = at.ground.separated, layer_columns(at)
+        if isinstance(law, DenseHamiltonian) and one_column(law, columns[1]):
+            _, x, costate, _, u, p = columns
+            gains, u = held_minimum(law, x, costate, u, p, hold)
+        else:
+            gains, u = law.minimum(*columns, hold=hold, iterations=LAYER_ITERATIONS)
         if not np.any(gains > 0.0):
             return None
         return Trial(u, at.p, float(at.ground.sweeper.h @ gains.sum(axis=1)))

@@ -13,8 +13,10 @@ from ocdl.pmp import (
     GradientDescent,
     NeedleSteps,
     ProjectedGradient,
+    ProjectedNewton,
     ProximalAlternatingMinimisation,
     SequentialQuadraticHamiltonian,
+    StochasticGradient,
 )
 
 GRADIENT_METHODS = [
@@ -26,6 +28,9 @@ GRADIENT_METHODS = [
     LBFGSB(),
     SequentialQuadraticHamiltonian(),
     ExtendedSuccessiveApproximations(),
+    ExtendedSuccessiveApproximations(minimiser="newton"),
+    ProjectedNewton(),
+    StochasticGradient(),
 ]
 names = pytest.mark.parametrize("method", GRADIENT_METHODS, ids=lambda m: m.name)
 DEAD = {"a": -1.0, "b": 0.0}

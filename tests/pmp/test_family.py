@@ -1,5 +1,7 @@
 """The methods of the papers: what each guarantees, and that they agree where the optimum is unique."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,11 +16,15 @@ from ocdl.pmp import (
     ConditionalGradient,
     ExtendedSuccessiveApproximations,
     GradientDescent,
+    IndirectShooting,
     NeedleSteps,
+    ProjectedNewton,
     ProximalAlternatingMinimisation,
     SequentialQuadraticHamiltonian,
+    StochasticGradient,
 )
-from ocdl.pmp.augmented import LayerProblems, _Columns, _Layer
+from ocdl.pmp.augmented import AnyLayer, Columns, DenseLayer, LayerProblems
+from ocdl.pmp.dense import dense
 from ocdl.pmp.iterate import Ground
 from ocdl.pmp.projected_gradient import GradientArc
 from ocdl.pmp.proximal import Alternate
@@ -110,14 +116,16 @@ def test_adaptive_extended_successive_approximations_descend(case):
     assert np.all(np.diff(curve["cost"][curve["accepted"] == 1.0]) < 0.0)
 
 
-def test_the_augmented_hamiltonian_is_the_printed_one():
+@pytest.mark.parametrize("kind", ["any", "dense"])
+def test_the_augmented_hamiltonian_is_the_printed_one(kind):
     """At the iterate K = H and ∇K = ∇H; away from it K − H is ρ/2 the mean of both feasibility errors."""
     problem, depth = random_problem(0, 3, True), ocdl.Kutta4(4)
     ground = Ground(problem, depth)
     begin = start(problem, depth, 3)
     iterate = ground.at(begin.u, begin.p)
     k, rho = 2, 0.7
-    layer = _Layer(_Columns(problem), iterate, k, rho)
+    made = (AnyLayer, Columns(problem)) if kind == "any" else (DenseLayer, dense(problem))
+    layer = made[0](made[1], iterate, k, rho)
     value, gradient = layer(begin.u[k])
     assert value == pytest.approx(layer.hamiltonian(begin.u[k]), rel=1e-14)
     metric = ground.sweeper.h[k] * np.ones(problem.m)
@@ -135,17 +143,18 @@ def test_the_augmented_hamiltonian_is_the_printed_one():
     assert layer(w)[0] - layer.hamiltonian(w) == pytest.approx(0.5 * rho * errors, rel=1e-10)
 
 
-def test_layers_in_parallel_give_the_same_bits():
-    problem, depth = (
-        network().replace(readout=None, target=np.ones((6, 4))).discretise(ocdl.Midpoint(4)),
-        ocdl.Kutta3(7),
-    )
+@pytest.mark.parametrize("minimiser", ["lbfgs", "newton"])
+@pytest.mark.parametrize("columnwise", [True, False])
+def test_layers_in_parallel_give_the_same_bits(minimiser, columnwise):
+    problem = network().replace(readout=None, target=np.ones((6, 4))).discretise(ocdl.Midpoint(4))
+    problem, depth = replace(problem, columnwise=columnwise), ocdl.Kutta3(7)
+    assert (dense(problem) is not None) == columnwise
     begin = start(problem, depth, 0)
     iterate = Ground(problem, depth).at(begin.u, begin.p)
-    alone, gains = LayerProblems(problem, 10, 1).argmin(iterate, 0.5)
+    alone, gains = LayerProblems(problem, 6, 1, minimiser).argmin(iterate, 0.5)
     assert np.all(gains != 0.0)
-    for workers in (2, 3, 5):
-        together, same = LayerProblems(problem, 10, workers).argmin(iterate, 0.5)
+    for workers in (2, 5):
+        together, same = LayerProblems(problem, 6, workers, minimiser).argmin(iterate, 0.5)
         np.testing.assert_array_equal(together, alone)
         np.testing.assert_array_equal(same, gains)
 
@@ -172,6 +181,40 @@ def test_a_sweep_of_some_samples_is_that_of_their_own_problem():
     np.testing.assert_allclose(mean, iterate.adjoint.gradient_u, atol=1e-15)
 
 
+@pytest.mark.parametrize("regularised", [True, False])
+def test_the_hessian_of_the_layer_problem(regularised):
+    """Dense layers against automatic differentiation of the general formula, and differences of the gradient."""
+    problem, depth = random_problem(7, 3, regularised), ocdl.Kutta4(4)
+    begin = start(problem, depth, 3)
+    iterate = Ground(problem, depth).at(begin.u, begin.p)
+    general, fast = AnyLayer(Columns(problem), iterate, 2, 0.7), DenseLayer(dense(problem), iterate, 2, 0.7)
+    w = np.random.default_rng(0).uniform(*problem.control_box)
+    for a, b in zip(general.curved(w), fast.curved(w), strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-12, atol=1e-14)
+    differences = [(fast(w + step)[1] - fast(w - step)[1]) / 2e-5 for step in 1e-5 * np.eye(problem.m)]
+    np.testing.assert_allclose(fast.curved(w)[2], differences, atol=1e-9)
+
+
+def test_newton_solves_a_quadratic_layer_problem_in_one_step():
+    """Linear layers and Tikhonov's term: K is a quadratic function of the layer's controls."""
+    generator = np.random.default_rng(0)
+    problem = ocdl.SelectionProblem(
+        activation=ocdl.Identity(),
+        horizon=1.0,
+        initial=generator.normal(size=(3, 2)),
+        target=generator.normal(size=(3, 2)),
+        regulariser=ocdl.Tikhonov(0.1),
+    ).discretise(ocdl.Midpoint(2))
+    depth = ocdl.ExplicitEuler(3)
+    iterate = Ground(problem, depth).at(generator.normal(size=(3, problem.m)), np.zeros(0))
+    once, gains = LayerProblems(problem, 1, 1, "newton").argmin(iterate, 0.5)
+    assert np.all(gains > 0.0)
+    for k in range(3):
+        layer = DenseLayer(dense(problem), iterate, k, 0.5)
+        assert np.max(np.abs(layer(iterate.u[k])[1])) > 1e-2
+        np.testing.assert_allclose(layer(once[k])[1], 0.0, atol=1e-13)
+
+
 METHODS = [
     GradientDescent(tolerance=1e-5),
     GradientDescent(backtracking=False, step=2.0, tolerance=1e-5),
@@ -180,6 +223,13 @@ METHODS = [
     SequentialQuadraticHamiltonian(),
     ProximalAlternatingMinimisation(step=100.0, tolerance=1e-5),
     ExtendedSuccessiveApproximations(penalty=0.1, adaptive=True, tolerance=1e-7),
+    ExtendedSuccessiveApproximations(penalty=0.1, adaptive=True, minimiser="newton", tolerance=1e-7),
+    ProjectedNewton(),
+    LBFGSB(gap="gradient"),
+    IndirectShooting(),
+    IndirectShooting(polish=False),
+    StochasticGradient(rule="adam", step=0.1, tolerance=1e-5),
+    StochasticGradient(rule="adagrad", step=1.0, tolerance=1e-5),
 ]
 
 
@@ -219,7 +269,22 @@ def test_conditional_gradient_stays_in_the_box_and_descends(seed):
     assert np.all((outcome.u >= low) & (outcome.u <= high))
 
 
+@pytest.mark.parametrize("gap", ["principle", "gradient"])
+def test_the_history_has_every_iteration_of_the_polish(gap):
+    problem, depth = random_problem(2, 3, False), ocdl.ExplicitEuler(6)
+    method = LBFGSB(gap=gap, max_iterations=1, round_iterations=4)
+    outcome, curve = history(method, problem, depth, 0)
+    assert curve["cost"].size == 1 + 4 + 1  # the start, the iterations, and the end with its gap
+    assert np.all(np.diff(curve["cost"]) <= 0.0)
+    assert curve["cost"][-1] == outcome.claim["cost"]
+    assert np.all(np.diff(curve["cpu_seconds"]) >= 0.0)
+    assert np.isfinite(curve["gap"][[0, -1]]).all() and np.isnan(curve["gap"][1:5]).all()
+
+
 def test_what_they_cannot_solve_is_said():
+    wide, euler = selection(np.ones((2, 17)), np.ones((2, 17))).discretise(ocdl.Midpoint(17)), ocdl.ExplicitEuler(2)
+    with pytest.raises(NotSupported, match="306 controls a layer"):
+        ExtendedSuccessiveApproximations(minimiser="newton").solve(wide, euler, start(wide, euler))
     problem, depth = network().discretise(ocdl.Midpoint(4)), ocdl.ExplicitEuler(3)
     for method in (SequentialQuadraticHamiltonian(), ExtendedSuccessiveApproximations()):
         with pytest.raises(NotSupported, match="trains 5 parameters"):
@@ -239,6 +304,12 @@ def test_what_they_cannot_solve_is_said():
         (SequentialQuadraticHamiltonian, {"relax": 1.0}),
         (SequentialQuadraticHamiltonian, {"penalty": -1.0}),
         (ExtendedSuccessiveApproximations, {"workers": 0}),
+        (ExtendedSuccessiveApproximations, {"minimiser": "gauss"}),
+        (LBFGSB, {"gap": "none"}),
+        (ProjectedNewton, {"inner_iterations": 0}),
+        (StochasticGradient, {"rule": "momentum"}),
+        (StochasticGradient, {"batch": 0}),
+        (IndirectShooting, {"smallest": 2.0}),
         (ExtendedSuccessiveApproximations, {"seed": -1}),
         (ExtendedSuccessiveApproximations, {"batch": 2, "adaptive": True}),
     ],

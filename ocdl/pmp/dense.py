@@ -1,0 +1,186 @@
+"""The Hamiltonian of dense layers: every neuron sees the same features of the state, through weights of its own.
+
+    φ_i = σ_i(x, p, z_i),   z_i = (e + E x)_i + Σ_l F_l(x) u_il,   F(x) = F⁰ + F¹ x,
+
+so that, for all neurons and layers at once, value, gradient and Hessian are matrix products over the columns c,
+
+    H_i = Σ_c Λ_ci φ_ci,   ∇H_i = Σ_c Λ_ci φ'_ci F_c,   ∇²H_i = Σ_c Λ_ci φ''_ci F_c F_cᵀ.
+
+A layer σ(a − b(w∘f)) has F = (1, −w∘f), a layer σ(W x + b) has F = (x, 1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import casadi as ca
+import numpy as np
+from numpy.typing import NDArray
+
+from ocdl.batch import Batch, Direct
+from ocdl.problem import ControlProblem
+from ocdl.separated import SeparatedHamiltonian
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+COLUMNS = 512  # evaluated in one call, or those of one layer where they are more
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """e (n,), E (n, n), F⁰ (size,) and F¹ (size, n)."""
+
+    e: Array
+    E: Array
+    F0: Array
+    F1: Array
+
+
+class DenseHamiltonian(SeparatedHamiltonian):
+    """H by neurons; ``dense`` says whether a problem has this form. Not for several threads at once."""
+
+    def __init__(self, problem: ControlProblem, groups: Indices, affine: Features) -> None:
+        super().__init__(problem)
+        self.groups, self.owner, self.affine = groups, np.arange(problem.n), affine
+        self._compiled: dict[tuple[int, int], Direct] = {}
+
+    def derivatives(
+        self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array
+    ) -> tuple[Array, Array, Array]:
+        features = self.features(x)
+        rate, first, second = self.responses(x, p, self.lifted(x, u, features))
+        value = np.sum(costate * rate, axis=1)
+        slope = (costate * first).swapaxes(1, 2) @ features
+        blocks = weighted_products(features, costate * second)
+        if self.problem.effort is not None:
+            effort = self._effort_by_group(t, omega, u, p)
+            value, slope, blocks = value + effort[0], slope + effort[1], blocks + effort[2]
+        return value, slope, blocks
+
+    def copy(self) -> DenseHamiltonian:
+        """The same with compiled functions of its own."""
+        return DenseHamiltonian(self.problem, self.groups, self.affine)
+
+    def layer_effort(self, t: Array, b: Array, u: Array, p: Array) -> tuple[float, Array]:
+        """Σ_i b_i E(t_i, u) over the stages of one layer and its gradient (m,)."""
+        if self.problem.effort is None:
+            return 0.0, np.zeros(u.size)
+        value, gradient = self._stage_efforts(t[None], b[None], u, p)
+        return float(value[0]), gradient
+
+    def layer_effort_hessian(self, t: Array, b: Array, u: Array, p: Array) -> Array:
+        """The Hessian of the same, (m, m)."""
+        if self.problem.effort is None:
+            return np.zeros((u.size, u.size))
+        return self._effort_hessians(t[None], b[None], u, p)[0].reshape(u.size, u.size)
+
+    def features(self, x: Array) -> Array:
+        """F (K, C, size) at states x (K, C, n)."""
+        return self.affine.F0 + x @ self.affine.F1.T
+
+    def lifted(self, x: Array, u: Array, features: Array) -> Array:
+        """z (K, C, n)."""
+        return self.affine.e + x @ self.affine.E.T + features @ u[:, self.groups].swapaxes(1, 2)
+
+    def responses(self, x: Array, p: Array, z: Array, order: int = 2) -> list[Array]:
+        """φ and its derivatives in z up to ``order``, each (K, C, n)."""
+        shape, n = z.shape, z.shape[-1]
+        x, z = x.reshape(-1, n), z.reshape(-1, n)
+        if shape[0] == 1:
+            return [part.T.reshape(shape) for part in self._responses(shape[1], order)(x.T, p, z.T)]
+        width, found = max(COLUMNS, shape[1]), []
+        for begin in range(0, len(z), width):  # the last block is filled up with its last column
+            rows = np.minimum(np.arange(begin, begin + width), len(z) - 1)
+            found.append(self._responses(width, order)(x[rows].T, p, z[rows].T))
+        parts = zip(*found, strict=True)
+        return [np.concatenate([block.T for block in blocks])[: len(z)].reshape(shape) for blocks in parts]
+
+    @cached_property
+    def _stage_efforts(self) -> Batch:
+        given, value, gradient = self._effort_formulas()
+        return Batch(ca.Function("efforts", given, [value, gradient]), shared=(2, 3), summed=(0, 1))
+
+    @cached_property
+    def _effort_hessians(self) -> Batch:
+        given, _, gradient = self._effort_formulas()
+        hessian = ca.vec(ca.densify(ca.jacobian(gradient, given[2])))
+        return Batch(ca.Function("effort_hessians", given, [hessian]), shared=(2, 3), summed=(0,))
+
+    def _effort_formulas(self) -> tuple[list[Any], Any, Any]:
+        """b E as a function of (t, b, u, p), and its gradient in u."""
+        s, b = self.problem.symbols(), ca.SX.sym("b")
+        value = b * ca.SX(self.problem.evaluate("effort", t=s["t"], u=s["u"], p=s["p"]))
+        return [s["t"], b, s["u"], s["p"]], ca.densify(value), ca.densify(ca.gradient(value, s["u"]))
+
+    def _responses(self, width: int, order: int) -> Direct:
+        if (width, order) not in self._compiled:
+            problem = self.problem
+            x, z = (ca.MX.sym(name, problem.n, width) for name in "xz")
+            p = ca.MX.sym("p", problem.P)
+            parts = [ca.densify(problem.evaluate("dynamics", ca.MX, x=x, p=p, z=z, u=ca.MX.zeros(problem.m)))]
+            for _ in range(order):
+                parts.append(ca.densify(ca.gradient(ca.sum1(ca.sum2(parts[-1])), z)))
+            self._compiled[width, order] = Direct(ca.Function("responses", [x, p, z], parts))
+        return self._compiled[width, order]
+
+
+def weighted(features: Array, weights: Array) -> Array:
+    """weights_ci F_c, (..., n, C, size), of F (..., C, size) and weights (..., C, n)."""
+    return weights.swapaxes(-1, -2)[..., None] * features[..., None, :, :]
+
+
+def weighted_products(features: Array, weights: Array) -> Array:
+    """Σ_c weights_ci F_c F_cᵀ, (..., n, size, size)."""
+    return weighted(features, weights).swapaxes(-1, -2) @ features[..., None, :, :]
+
+
+def dense(problem: ControlProblem) -> DenseHamiltonian | None:
+    """H of the dense layers of ``problem``, or None where its layers are not."""
+    if problem.lift is None or not problem.columnwise or problem.lifted != problem.n or problem.m == 0:
+        return None
+    s, z = problem.symbols(), ca.SX.sym("z", problem.n)
+    rate, running = problem.evaluate("dynamics", **{**s, "z": z}), ca.SX(problem.evaluate("running", **s))
+    seen = np.array(ca.DM(ca.jacobian_sparsity(rate, z), 1).full()) > 0
+    if ca.depends_on(rate, s["u"]) or ca.depends_on(running, s["u"]) or not np.array_equal(seen, np.eye(problem.n) > 0):
+        return None
+    groups = _groups(problem, s)
+    affine = None if groups is None else _features(problem, s, groups)
+    return None if groups is None or affine is None else DenseHamiltonian(problem, groups, affine)
+
+
+def _groups(problem: ControlProblem, s: dict[str, Any]) -> Indices | None:
+    """The controls of every z_i, (n, size), or None where they are shared or meet in the effort."""
+    lifted = problem.evaluate("lift", **s)
+    neuron, control = (np.array(index, dtype=np.intp) for index in ca.jacobian_sparsity(lifted, s["u"]).get_triplet())
+    if neuron.size != problem.m or np.unique(control).size != problem.m:
+        return None
+    if np.any(np.bincount(neuron, minlength=problem.n) * problem.n != problem.m):
+        return None
+    owner = np.empty(problem.m, dtype=np.intp)
+    owner[control] = neuron
+    effort = ca.SX(problem.evaluate("effort", t=s["t"], u=s["u"], p=s["p"]))
+    pairs = ca.jacobian_sparsity(ca.gradient(effort, s["u"]), s["u"]).get_triplet()
+    if np.any(owner[np.array(pairs[0], np.intp)] != owner[np.array(pairs[1], np.intp)]):
+        return None
+    return np.argsort(owner, kind="stable").reshape(problem.n, -1)
+
+
+def _features(problem: ControlProblem, s: dict[str, Any], groups: Indices) -> Features | None:
+    """The lift's constants, or None where it is not affine in u and in x, or the neurons' features differ."""
+    lifted, (n, size) = problem.evaluate("lift", **s), groups.shape
+    rows = [ca.gradient(lifted[i], s["u"][[int(j) for j in members]]) for i, members in enumerate(groups)]
+    by_u = ca.densify(ca.vertcat(*rows))  # the features of every neuron, one after the other
+    parts = [lifted, ca.jacobian(lifted, s["x"]), by_u, ca.jacobian(by_u, s["x"])]
+    no_u = [ca.substitute(ca.densify(part), s["u"], ca.DM.zeros(problem.m)) for part in parts]
+    at_zero = [ca.substitute(part, s["x"], ca.DM.zeros(n)) for part in no_u]
+    constant = [*at_zero, no_u[1], no_u[3]]
+    if ca.depends_on(by_u, s["u"]) or any(ca.depends_on(part, symbol) for part in constant for symbol in s.values()):
+        return None
+    e, E, F0, F1 = (np.array(ca.evalf(part).full()) for part in at_zero)
+    F0, F1 = F0.reshape(n, size), F1.reshape(n, size, n)
+    if np.any(np.ptp(F0, axis=0)) or np.any(np.ptp(F1, axis=0)):
+        return None
+    return Features(e[:, 0], E, F0[0], F1[0])
