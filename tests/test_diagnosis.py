@@ -1,12 +1,11 @@
 """What is wrong, in the user's own terms: out of reach, outside the box, NaN and where from, the worst rows."""
 
-import os
 import re
-import signal
 
 import casadi as ca
 import numpy as np
 import pytest
+from interrupts import PressesCtrlCLater
 
 import ocdl
 from ocdl import diagnosis
@@ -227,29 +226,8 @@ def test_several_shooting_names_rows_too():
     assert "running cost at t = " in message and "from height = 1" in message
 
 
-class PressesCtrlC:
-    """A progress bar that presses Ctrl-C at the fifth iteration."""
-
-    def __init__(self, *_, **__):
-        self.seen = 0
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def update(self):
-        self.seen += 1
-        if self.seen == 5:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    def set_postfix_str(self, *_, **__):
-        pass
-
-
 def test_ctrl_c_on_a_constrained_problem_returns_the_iterate_with_its_multipliers(monkeypatch):
-    monkeypatch.setattr("ocdl.nlp.ipopt.progress_bar", PressesCtrlC)
+    monkeypatch.setattr("ocdl.nlp.ipopt.progress_bar", PressesCtrlCLater)
     problem = cart(final=[0, -1], bounds=ocdl.Box(x=(-np.inf, [1 / 9, np.inf])), path=lambda u: [u[0] - 9, -9 - u[0]])
     solution = ocdl.solve(problem, RADAU, ocdl.Ipopt())
     assert solution.status is ocdl.Status.INTERRUPTED and len(solution.history["cost"]) == 5

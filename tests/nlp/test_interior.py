@@ -1,12 +1,10 @@
 """The interior-point method of the reduced space: IPOPT's optimum, and its Newton step against dense algebra."""
 
-import os
-import signal
-
 import casadi as ca
 import numpy as np
 import pytest
 from families import name_of, rich, schemes, selection
+from interrupts import PressesCtrlC
 from nlp_problems import convex, learning
 
 import ocdl
@@ -123,27 +121,6 @@ def test_iteration_limit_keeps_the_last_iterate():
     with pytest.raises(ocdl.SolveFailed, match="Raise max_iterations") as caught:
         ocdl.solve(convex(), ocdl.Kutta4(3), ocdl.InteriorPoint(max_iterations=2))
     assert len(caught.value.solution.history["cost"]) == 3
-
-
-class PressesCtrlC:
-    """A progress bar that presses Ctrl-C at the third update."""
-
-    def __init__(self, *_, **__):
-        self.seen = 0
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def update(self):
-        self.seen += 1
-        if self.seen == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    def set_postfix_str(self, *_, **__):
-        pass
 
 
 @pytest.mark.parametrize(

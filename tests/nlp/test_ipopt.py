@@ -1,10 +1,10 @@
 """IPOPT as a method: exact answers, and what it says when it stops early."""
 
-import os
 import signal
 
 import numpy as np
 import pytest
+from interrupts import PressesCtrlC
 
 import ocdl
 
@@ -70,27 +70,6 @@ def test_unknown_options_are_refused_in_ipopts_words():
         ocdl.solve(
             one_neuron(3.0), ocdl.Grid(ocdl.Midpoint(1), ocdl.Radau(5)), ocdl.Ipopt(options={"no_such_option": 1})
         )
-
-
-class PressesCtrlC:
-    """A progress bar that presses Ctrl-C at the third iteration."""
-
-    def __init__(self, *_, **__):
-        self.seen = 0
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def update(self):
-        self.seen += 1
-        if self.seen == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    def set_postfix_str(self, *_, **__):
-        pass
 
 
 def test_ctrl_c_returns_the_current_iterate(monkeypatch):
