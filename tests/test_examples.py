@@ -105,3 +105,12 @@ def test_sine():
         assert curves[start, "L-BFGS"][-1] < 1e-3
     assert curves["zero", "SGD"][-1] > 0.4
     assert curves["zero", "E-MSA, adaptive ρ"][-1] < 0.2
+
+
+def test_super_optimal():
+    found = example("super_optimal")
+    (_, constant, above, fine), (_, linear, _, also_fine), (_, stage, beyond, flagged) = found.rows
+    assert not fine and not also_fine and flagged
+    assert 0 < constant < 1e-4 and 0 < linear < 1e-4 and above > 0
+    assert stage < -1e-6 and beyond > 0  # below the optimum on its own mesh, above it in truth
+    assert found.refined.reached and 0 <= found.refined.solution.cost - found.optimum < 5e-9
