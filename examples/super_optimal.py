@@ -1,8 +1,8 @@
 """Can a direct method find less than the optimum?
 
 One neuron from −½ towards 3: b has to switch once, at t = ln(sinh 3/2) − ln(sinh 1), and J = ½ (3 − f(1))² has a closed
-form. Controls of their own at every stage put the switch between two collocation points and gain what the quadrature misses;
-controls held constant in a layer, or linear, can only lose. The certificate integrates each answer anew.
+form. Controls of their own at every stage put the switch between two collocation points and gain what the quadrature
+misses; controls held constant in a layer, or linear, can only lose. The certificate integrates each answer anew.
 """
 
 import numpy as np
@@ -12,7 +12,8 @@ import ocdl
 problem = ocdl.SelectionProblem(
     activation=ocdl.Tanh(), horizon=1.0, initial=-0.5, target=3.0, bounds=ocdl.Box(a=(-1, 1), b=(-1, 1))
 )
-# f' = tanh(1 − f) while f < 0, so that sinh(1 − f) = sinh(3/2) e^−t; then tanh(1 + f), sinh(1 + f) = sinh(1) e^(t − switch)
+# f' = tanh(1 − f) while f < 0, so that sinh(1 − f) = sinh(3/2) e^−t;
+# then f' = tanh(1 + f), so that sinh(1 + f) = sinh(1) e^(t − switch)
 switch = np.log(np.sinh(1.5) / np.sinh(1.0))
 optimum = 0.5 * (3.0 - (np.arcsinh(np.sinh(1.0) * np.exp(1.0 - switch)) - 1.0)) ** 2
 
