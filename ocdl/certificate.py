@@ -123,7 +123,8 @@ def certified(
     """
     found: dict[str, Any] = {"relative_gap": gap / abs(cost) if cost else NAN}
     found |= _hamiltonian(problem, depth, p, trajectory, hamiltonian)
-    found["agreement"] = agreement(problem, depth, u, cost, trajectory, adjoint, hamiltonian)
+    if problem.velocity_box is None or problem.velocity_box.of_a_box:
+        found["agreement"] = agreement(problem, depth, u, cost, trajectory, adjoint, hamiltonian)
     needed = _operations(problem, depth) * SECONDS
     if needed > max(seconds, PATIENCE):
         said = f"re-integration would take about {needed:.0f} s, longer than the solve took"

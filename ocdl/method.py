@@ -124,6 +124,8 @@ class Outcome:
     ``claim``: the route's own report, under the keys ``cost`` (float), ``costate`` (N+1, S, n),
     ``stage_costate`` (N, s, S, n); never used in a comparison;
     ``multipliers``: of constraints beyond the boxes of u and p; the referee's costate needs them;
+    ``judge``: the problem with the method's own control set, where that is smaller than the box: the referee's gap is
+    taken over it;
     ``history``: equally long lists, one entry an iteration;
     ``extras``: labelled arrays worth saving (the value function).
     """
@@ -136,6 +138,7 @@ class Outcome:
     history: dict[str, list[float]] = field(default_factory=dict)
     extras: dict[str, xr.DataArray] = field(default_factory=dict)
     multipliers: Multipliers | None = None
+    judge: ControlProblem | None = None
 
 
 @dataclass(frozen=True)

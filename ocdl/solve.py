@@ -60,7 +60,7 @@ def solve(
         if outcome.status.failed and control_problem.constraints:
             said = violations(control_problem, depth, outcome.u, outcome.p, outcome.detail)
             outcome = replace(outcome, detail=f"{outcome.detail} {said}".strip())
-        solution = judged(control_problem, depth, outcome, method=method.name, seconds=seconds)
+        solution = judged(outcome.judge or control_problem, depth, outcome, method=method.name, seconds=seconds)
     except SweepFailed as error:  # no state, so that there is nothing to judge
         raise _without_state(control_problem, depth, method, beginning, outcome, error) from error
     except OcdlError:

@@ -35,6 +35,11 @@ class VelocityBox:
     b_upper: Array
 
     @property
+    def of_a_box(self) -> bool:
+        """The controls themselves range over a box, so that each obeys its own switching function."""
+        return True
+
+    @property
     def width(self) -> int:
         return int(self.weights.size)
 

@@ -11,7 +11,7 @@ Source: Liu and Markowich, "Selection dynamics for deep neural networks", (4.9) 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from ocdl.pmp.moves import Armijo
 from ocdl.pmp.needles import Needles, best_of
 from ocdl.pmp.options import check_controls_only, check_count, check_number
 from ocdl.problem import ControlProblem
+from ocdl.velocity_box import VelocityBox
 
 Array = NDArray[np.float64]
 
@@ -124,14 +125,36 @@ class Polygon(ControlSet):
         return np.asarray(corners[np.argmax(values, axis=-1)])
 
 
+@dataclass(frozen=True, eq=False)
+class SetVelocities(VelocityBox):
+    """The attainable velocities where (a_i, b_ij) ranges over a control set: a box of extreme pre-activations."""
+
+    controls_in: ControlSet
+
+    @classmethod
+    def within(cls, box: VelocityBox, controls: ControlSet) -> SetVelocities:
+        return cls(**{f.name: getattr(box, f.name) for f in fields(box)}, controls_in=controls)
+
+    @property
+    def of_a_box(self) -> bool:
+        return False
+
+    def preactivations(self, f: Array) -> tuple[Array, Array]:
+        ends = []
+        for sign in (-1.0, 1.0):
+            a, b = self.controls_in.synthesis(f, self.weights, sign)
+            ends.append(np.repeat((a - np.sum(b * self.weights * f, axis=-1))[..., None], self.width, axis=-1))
+        return ends[0], ends[1]
+
+
 @dataclass(frozen=True)
 class ControlSetNeedleSteps(Method):
     """Needle steps with (a_i, b_ij) in a convex compact set ``controls`` ⊂ R² inside the problem's box.
 
     For one sample of a selection problem with increasing σ. The start is the set's centre, whatever start is given. The
     needles are the extreme controls (4.10); as many are flipped as lower the cost by Armijo's rule, and where none are,
-    the controls go part of the way to them, which keeps them in the set. ``gap`` in the history is that over the
-    set; the referee's is over the problem's box. Several stages a layer, regularisers and readouts are NotSupported.
+    the controls go part of the way to them, which keeps them in the set. The gap is that over the set, also the
+    referee's. Several stages a layer, regularisers and readouts are NotSupported.
     """
 
     controls: ControlSet = Disc()
@@ -162,7 +185,9 @@ class ControlSetNeedleSteps(Method):
             if np.any(corner < low - 1e-12) or np.any(corner > high + 1e-12):
                 raise InvalidInput(f"{self.name}(controls={self.controls!r}): the set leaves the problem's box.")
         rule = {"sufficient": 0.1, "shrink": 0.5}
-        return descend(
+        assert problem.velocity_box is not None
+        judge = replace(problem, velocity_box=SetVelocities.within(problem.velocity_box, self.controls))
+        outcome = descend(
             self.name,
             ground,
             replace(start, u=u),
@@ -172,6 +197,7 @@ class ControlSetNeedleSteps(Method):
             max_iterations=self.max_iterations,
             progress=progress,
         )
+        return replace(outcome, judge=judge)
 
     def _needles(self, iterate: Iterate) -> Needles:
         problem = iterate.ground.problem

@@ -9,12 +9,13 @@ Source: Li, Chen, Tai and E, J. Mach. Learn. Res. 18 (2018), sections 6 and 7.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.arrays import finite_array, is_whole
+from ocdl.bounds import Box
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.method import Method, Outcome, Start
@@ -42,8 +43,8 @@ class DiscreteNeedleSteps(Method):
     exchanges: how many single changes are tried at most where no set of needles lowers the cost.
 
     Every step lowers the cost. ``gap`` in the history is Σ h [H(u) − H(best found in the finite set)]; on layers of
-    finite width it need not vanish, and a solve that no tried change can improve ends STALLED. Running costs in the
-    controls are NotSupported.
+    finite width it need not vanish, and a solve that no tried change can improve ends STALLED. The referee's gap is
+    over the hull of the values, which for one sample is the same. Running costs in the controls are NotSupported.
     """
 
     values: Mapping[str, Sequence[float]] | Sequence[float] = (-1.0, 1.0)
@@ -80,7 +81,7 @@ class DiscreteNeedleSteps(Method):
         if problem.P:
             moves.append(Polish(lambda at, _: _parameters(at), self.parameter_iterations, 20, self.tolerance))
         moves.append(Exchanges(allowed, self.exchanges))
-        return descend(
+        outcome = descend(
             self.name,
             ground,
             Start(u, start.p),
@@ -90,6 +91,7 @@ class DiscreteNeedleSteps(Method):
             max_iterations=self.max_iterations,
             progress=progress,
         )
+        return replace(outcome, judge=_hull(problem, allowed))
 
 
 def _allowed(
@@ -111,6 +113,20 @@ def _allowed(
         if set_[0] < low or set_[-1] > high:
             raise InvalidInput(f"{name}(values={values!r}): a value lies outside the box [{low:g}, {high:g}].")
     return sets
+
+
+def _hull(problem: ControlProblem, allowed: list[Array]) -> ControlProblem:
+    """The problem with every control between its least and its largest value.
+
+    For one sample and increasing σ the least H over the values is that over their hull, attained at its ends.
+    """
+    low, high = np.array([set_[0] for set_ in allowed]), np.array([set_[-1] for set_ in allowed])
+    bounds = Box(u=(low, high), p=problem.bounds.interval("p", (problem.own_parameters,)))
+    box = problem.velocity_box
+    if box is not None:
+        (a, b), (a_high, b_high) = (tuple(problem.unpack(end).values()) for end in (low, high))
+        box = replace(box, a_lower=a, a_upper=a_high, b_lower=b, b_upper=b_high)
+    return replace(problem, bounds=bounds, velocity_box=box)
 
 
 def _rounded(column: Array, values: Array, generator: np.random.Generator) -> Array:

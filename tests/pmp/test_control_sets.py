@@ -10,7 +10,7 @@ from scipy.integrate import solve_ivp
 import ocdl
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.method import Status
-from ocdl.pmp.control_sets import ControlSetNeedleSteps, Disc, Polygon
+from ocdl.pmp.control_sets import ControlSetNeedleSteps, Disc, Polygon, SetVelocities
 
 TRIANGLE = Polygon(((-0.9, -0.2), (0.8, -0.7), (0.1, 0.9)))
 SETS = [Disc(), Disc((0.2, -0.1), 0.6), Polygon(), TRIANGLE]
@@ -100,3 +100,26 @@ def test_what_it_cannot_do_is_said():
             bad()
     with pytest.raises(InvalidInput, match="controls=3"):
         ControlSetNeedleSteps(controls=3)
+
+
+@pytest.mark.parametrize("set_", [Disc((0.1, 0.0), 0.8), TRIANGLE], ids=["disc", "triangle"])
+def test_the_referee_judges_over_the_set(set_):
+    """No control of the set beats the minimum that the referee compares with, and the extreme ones attain it."""
+    grid = ocdl.Grid(width=ocdl.Midpoint(4), depth=ocdl.ExplicitEuler(12))
+    method = ControlSetNeedleSteps(controls=set_, tolerance=1e-7)
+    solution = ocdl.solve(eight_neurons(), grid, method, on_failure="return")
+    problem = eight_neurons().discretise(grid.width)
+    velocities = SetVelocities.within(problem.velocity_box, set_)
+    f = solution.state.values[:-1, 0]
+    slow, fast = velocities.preactivations(f)
+    generator = np.random.default_rng(0)
+    low, high = set_.slice(a := generator.uniform(-0.6, 0.6, (4000, 1, 1)))
+    b = generator.uniform(low, high, (4000, 1, 4))
+    reached = a[..., 0] - np.einsum("sij,kj,j->sk", b, f, velocities.weights)
+    assert np.all(reached <= fast.max(axis=1) + 1e-12) and np.all(reached >= slow.min(axis=1) - 1e-12)
+    over_the_box = ocdl.certify(
+        problem, grid.depth, problem.pack(a=solution.a.values, b=solution.b.values), np.zeros(0)
+    )
+    assert -1e-12 < solution.gap < 0.1 * over_the_box.gap
+    assert solution.gap == pytest.approx(float(solution.history["gap"][-1]), abs=1e-9)
+    assert np.isnan(solution.certificate.agreement)  # the set's controls do not obey one switching function each

@@ -86,3 +86,14 @@ def test_what_it_cannot_do_is_said():
     for options in ({"values": (1.0,)}, {"values": (0.0, float("nan"))}, {"exchanges": 0}, {"seed": 0.5}):
         with pytest.raises(InvalidInput, match="DiscreteNeedleSteps"):
             DiscreteNeedleSteps(**options)
+
+
+def test_the_referee_judges_over_the_values_hull():
+    """In a box five times as wide the gap of a binary network is still that of the values."""
+    far = selection(lambda y: 0.2 + 0.1 * y, lambda y: 3.0 + y).replace(bounds=ocdl.Box(a=(-5, 5), b=(-5, 5)))
+    grid = ocdl.Grid(width=ocdl.Midpoint(3), depth=ocdl.ExplicitEuler(10))
+    binary = ocdl.solve(far, grid, DiscreteNeedleSteps())
+    assert binary.gap <= 1e-12
+    problem = far.discretise(grid.width)
+    u = problem.pack(a=binary.a.values, b=binary.b.values)
+    assert ocdl.certify(problem, grid.depth, u, np.zeros(0)).gap > 0.1
