@@ -14,7 +14,6 @@ from ocdl.vectorised import Vectorised, vectorises
 Array = NDArray[np.float64]
 
 MANY = 1000  # columns from which numpy is faster than CasADi
-KEPT = 8  # mapped functions of exact size; further sizes share the next power of two
 
 
 class Direct:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from copy import copy
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, cast
 
@@ -234,19 +233,10 @@ def _refined(
     first: Sweeper | None = None
     for part in parts:
         fine = _fine_mesh(problem, depth, u, tableau, part)
-        sweeper = Sweeper(problem, fine.scheme) if first is None else _moved(first, fine)
+        sweeper = Sweeper(problem, fine.scheme) if first is None else first.on_mesh(fine.scheme)
         first = sweeper if first is None else first
         found.append(_integral(problem, depth, u, p, fine, sweeper))
     return found
-
-
-def _moved(sweeper: Sweeper, fine: FineMesh) -> Sweeper:
-    """The same compiled layer on another mesh."""
-    other = Sweeper(sweeper.problem, fine.scheme)
-    compiled = {name: value for name, value in vars(sweeper).items() if isinstance(value, ca.Function)}
-    vars(other).update(compiled)
-    other._layers = copy(sweeper._layers)
-    return other
 
 
 def _integral(

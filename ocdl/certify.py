@@ -293,6 +293,21 @@ def _controls(problem: ControlProblem, depth: DepthScheme, u: Array, verdict: Ve
     return xr.Dataset(data)
 
 
+def coefficients(problem: ControlProblem, depth: DepthScheme, solution: Solution) -> tuple[Array, Array]:
+    """Controls u (Q, m) and parameters p (P,) of a solution on its own grid, back from its labels.
+
+    Raises InvalidInput where the problem or its grid has others.
+    """
+    layout, rows = problem.layout, depth.control_rows
+    assert layout is not None
+    controls = {
+        name: np.concatenate(array.values) if "stage" in array.dims else array.values
+        for name, array in solution.controls.items()
+    }
+    parameters = {name: array.values for name, array in solution.parameters.items()}
+    return layout.pack(layout.controls, controls, (rows,)), layout.pack(layout.parameters, parameters, ())
+
+
 def _multipliers(problem: ControlProblem, outcome: Outcome, verdict: Verdict) -> dict[str, xr.Dataset]:
     """The multipliers λ of the constraints, by group; a sum over the rows of the discrete problem, not a density."""
     found = outcome.multipliers

@@ -11,11 +11,11 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from ocdl.agreement import FEASIBLE, comparison_text, findings
 from ocdl.certificate import halved_controls
+from ocdl.certify import coefficients
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported, OcdlError
 from ocdl.method import Method, Status
@@ -276,24 +276,14 @@ def _assembled(
 
 def _depth_error(problem: ControlProblem, depth: DepthScheme, solution: Solution) -> float | None:
     """|J on every layer halved − J| for the same controls."""
-    layout, mesh = problem.layout, depth.mesh(problem.span)
-    assert layout is not None
-    values = {name: _coefficients(control) for name, control in solution.controls.items()}
-    u = layout.pack(layout.controls, values, (depth.control_rows,))
-    p = layout.pack(layout.parameters, {k: v.values for k, v in solution.parameters.items()}, ())
-    halved = replace(depth, layers=tuple(np.repeat(np.diff(mesh) / 2.0, 2)))
+    mesh, (u, p) = depth.mesh(problem.span), coefficients(problem, depth, solution)
+    halved = depth.with_layers(tuple(np.repeat(np.diff(mesh) / 2.0, 2)))
     try:
         sweeper = Sweeper(problem, halved)
         u = halved_controls(depth, mesh, u)
         return abs(sweeper.cost(sweeper.state(u, p), u, p) - solution.cost)
     except OcdlError:
         return None
-
-
-def _coefficients(control: xr.DataArray) -> Array:
-    """The coefficients of a control row by row, (Q, *shape)."""
-    values = np.asarray(control.values)
-    return values.reshape(-1, *values.shape[2:]) if "stage" in control.dims else values
 
 
 def _own_costate(solution: Solution) -> float | None:

@@ -15,13 +15,13 @@ controls could gain. Source of the dual weighting: Becker and Rannacher, Acta Nu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.certificate import FineMesh, control_at
+from ocdl.certify import coefficients
 from ocdl.constraints import Constraints
 from ocdl.control_shapes import PerStage, PiecewiseConstant
 from ocdl.depth import Collocation, DepthScheme, gauss_tableau
@@ -88,16 +88,6 @@ def _pressure(problem: ControlProblem, solution: Solution, N: int) -> Array:
     nodes[-1] = 0.0  # of what is prescribed at the end
     inner = np.abs(found["stage_multiplier"].values * metric).sum(axis=(1, 2, 3))
     return np.asarray(nodes[:-1] + nodes[1:] + inner + np.abs(found["path_multiplier"].values).sum(axis=(1, 2, 3)))
-
-
-def coefficients(problem: ControlProblem, depth: DepthScheme, solution: Solution) -> tuple[Array, Array]:
-    """Controls u (Q, m) and parameters p (P,) of a solution on its own grid."""
-    layout = problem.layout
-    assert layout is not None
-    rows = depth.control_rows
-    controls = {part.name: solution.controls[part.name].values.reshape(rows, *part.shape) for part in layout.controls}
-    parameters = {part.name: solution.parameters[part.name].values for part in layout.parameters}
-    return layout.pack(layout.controls, controls, (rows,)), layout.pack(layout.parameters, parameters, ())
 
 
 def _finer(problem: ControlProblem, depth: DepthScheme, mesh: Array, u: Array) -> tuple[FineMesh, Sweeper, Array]:
@@ -194,10 +184,3 @@ def _switches(problem: ControlProblem, u: Array, k: int) -> Array:
     rises = inside & (before < CLOSE) & (behind > 1.0 - CLOSE)
     depths = np.concatenate([share[falls], 1.0 - share[rises]])
     return np.unique(np.round(depths, 3))
-
-
-def described(depth: DepthScheme) -> dict[str, Any]:
-    """Layers, degree and narrowest layer, for a table."""
-    widths = np.atleast_1d(depth.layers) if not isinstance(depth.layers, int) else np.array([1.0 / depth.layers])
-    degree = {f.name: getattr(depth, f.name) for f in fields(depth)}.get("degree")
-    return {"layers": depth.count, "degree": degree, "narrowest": float(np.min(widths))}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ocdl.certify import coefficients
 from ocdl.errors import InvalidInput
 from ocdl.selection import Grid, SelectionProblem
 from ocdl.solution import Solution
@@ -22,10 +23,7 @@ def predict(problem: SelectionProblem, grid: Grid, solution: Solution, initial: 
         raise InvalidInput(f"predict: a solution with controls a and b is needed; got {sorted(solution.controls)}.")
     asked = problem if initial is None else problem.replace(initial=initial, target=0.0, weights=None)
     statement = asked.discretise(grid.width)
-    layout = statement.layout
-    assert layout is not None
-    u = statement.pack(**{name: array.values for name, array in solution.controls.items()})
-    p = layout.pack(layout.parameters, {name: array.values for name, array in solution.parameters.items()}, ())
+    u, p = coefficients(statement, grid.depth, solution)
     final = Sweeper(statement, grid.depth).state(u, p).x[-1]
     output = asked.output(grid.width, final, p)
     width = output.shape[1] == statement.n and (asked.readout is None or asked.readout.outputs == "width")

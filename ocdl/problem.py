@@ -234,7 +234,12 @@ class ControlProblem:
 
     def rows(self, role: str) -> int:
         """Number of rows of ``path`` or ``boundary``."""
-        return 0 if getattr(self, role) is None else int(self.evaluate(role, **self._all_symbols()).numel())
+        return self._rows[role]
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        given = {role: getattr(self, role) is not None for role in INTERVALS}
+        return {role: int(self.evaluate(role, **self._all_symbols()).numel()) if given[role] else 0 for role in given}
 
     @property
     def has_running_cost(self) -> bool:

@@ -19,10 +19,11 @@ from rich.console import Console
 from rich.table import Table
 
 from ocdl.arrays import is_real, is_whole
+from ocdl.certify import coefficients
 from ocdl.control_shapes import PerStage, PiecewiseConstant
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput, SolveFailed
-from ocdl.mesh import LayerErrors, coefficients, described, layer_errors, refined
+from ocdl.mesh import LayerErrors, layer_errors, refined
 from ocdl.method import Method, Status
 from ocdl.problem import ControlProblem
 from ocdl.progress import progress_bar
@@ -46,11 +47,6 @@ class Round:
     control: float
     state: float
     seconds: float
-
-    @property
-    def cost_error(self) -> float:
-        """Integration plus control error, in units of J."""
-        return self.integration + self.control
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +116,7 @@ def refine(
             solution = _solved(problem, grid, method, begin, seed if count == 0 else None, solution)
             statement, depth = discretised(problem, grid)
             errors = layer_errors(statement, depth, solution)
-            rounds.append(_round(statement.n, depth, solution, errors, time.perf_counter() - clock))
+            rounds.append(_round(statement, depth, solution, errors, time.perf_counter() - clock))
             bar.update()
             bar.set_postfix_str(f"{depth.count} layers, error {errors.cost:.1e}", refresh=False)
             step = course.after(grid, statement, depth, solution, errors)
@@ -164,7 +160,12 @@ class _Course:
     narrower: float | None = None
 
     def after(
-        self, grid: Grid | DepthScheme, statement: ControlProblem, depth: DepthScheme, solution: Solution, errors: Any
+        self,
+        grid: Grid | DepthScheme,
+        statement: ControlProblem,
+        depth: DepthScheme,
+        solution: Solution,
+        errors: LayerErrors,
     ) -> _Step:
         goal = self.tolerance * (1.0 + abs(solution.cost))
         if solution.status is Status.INTERRUPTED:
@@ -277,10 +278,14 @@ def _solved(
         raise SolveFailed(said, before) from error
 
 
-def _round(nodes: int, depth: DepthScheme, solution: Solution, errors: LayerErrors, seconds: float) -> Round:
+def _round(
+    statement: ControlProblem, depth: DepthScheme, solution: Solution, errors: LayerErrors, seconds: float
+) -> Round:
     return Round(
-        nodes=nodes,
-        **described(depth),
+        nodes=statement.n,
+        layers=depth.count,
+        degree=getattr(depth, "degree", None),
+        narrowest=float(np.diff(solution.state["t"].values).min()),
         cost=solution.cost,
         integration=float(errors.integration.sum()),
         control=float(errors.control.sum()),

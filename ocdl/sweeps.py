@@ -21,6 +21,7 @@ from typing import Any
 import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from ocdl import matrix_free
 from ocdl.batch import Batch, Direct
@@ -96,7 +97,6 @@ class Sweeper:
         self.shape = depth.controls
         self.constant = isinstance(depth.controls, PiecewiseConstant)
         self.copies = 1 if self.constant else self.tableau.stages  # of the controls in a layer
-        self.basis = depth.controls.basis(self.h.size, self.tableau.c)
         self._data = np.asarray(problem.data)
         self._marches: dict[int, Direct] = {}
         self._layers: dict[int, MatrixFreeLayers] = {}
@@ -106,6 +106,13 @@ class Sweeper:
         _ = self._step, self._jacobian, self._pullback, self._terminal, self._rate, self._running, self._effort
         other = copy(self)
         other.problem, other._data = problem, np.asarray(problem.data)
+        return other
+
+    def on_mesh(self, depth: DepthScheme) -> Sweeper:
+        """The same compiled layer on another mesh of the same scheme."""
+        other = Sweeper(self.problem, depth)
+        vars(other).update({name: value for name, value in vars(self).items() if isinstance(value, ca.Function)})
+        other._layers = copy(self._layers)
         return other
 
     # -- forward ---------------------------------------------------------------------------------
@@ -153,6 +160,11 @@ class Sweeper:
         reached = np.concatenate([x[:1], ends.T.reshape(N, S, n)])
         self._check(reached, residual.reshape(N, S))
         return reached[1:], inner.T.reshape(N, S, self.tableau.stages, n).swapaxes(1, 2)
+
+    @cached_property
+    def basis(self) -> sparse.csr_array:
+        """Controls at the stages (N·s, m) from the coefficients (Q, m)."""
+        return self.shape.basis(self.h.size, self.tableau.c)
 
     @property
     def _suits_matrix_free(self) -> bool:

@@ -59,11 +59,6 @@ def name_of(member: Any) -> str:
     return type(member).__name__ + str(getattr(member, "degree", ""))
 
 
-def with_layers(scheme: DepthScheme, layers: Any) -> DepthScheme:
-    """The same scheme on another mesh."""
-    return type(scheme)(**{f.name: getattr(scheme, f.name) for f in fields(scheme)} | {"layers": layers})
-
-
 def rules() -> list[type[IntervalRule]]:
     """Every width rule on an interval found."""
     found = concrete(IntervalRule, "reference")

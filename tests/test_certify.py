@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from families import name_of, order, rich, schemes, selection, with_layers
+from families import name_of, order, rich, schemes, selection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
@@ -56,7 +56,7 @@ def reference(problem):
 
 @few_schemes
 def test_its_gap_is_zero(problem, scheme):
-    verdict = certify(problem, with_layers(scheme, 6), constant(problem, with_layers(scheme, 6), 1.0, -1.0), NONE)
+    verdict = certify(problem, scheme.with_layers(6), constant(problem, scheme.with_layers(6), 1.0, -1.0), NONE)
     assert np.all(verdict.adjoint.costate < 0) and np.all(verdict.trajectory.x > 0)
     assert abs(verdict.gap) < 1e-14
 
@@ -67,7 +67,7 @@ def test_cost_and_costate_converge_to_the_reference(problem, reference, scheme):
     p, costs, errors = scheme.tableau.order, [], []
     meshes = (20, 40) if p < 4 else (5, 10)
     for N in meshes:
-        refined = with_layers(scheme, N)
+        refined = scheme.with_layers(N)
         verdict = certify(problem, refined, constant(problem, refined, 1.0, -1.0), NONE)
         costs.append(abs(verdict.cost - J))
         found = verdict.adjoint.costate[:, 0] / problem.state_metric
@@ -80,7 +80,7 @@ def test_cost_and_costate_converge_to_the_reference(problem, reference, scheme):
 def test_the_hamiltonian_is_constant_up_to_the_mesh(problem, scheme):
     spreads = []
     for N in (10, 20):
-        refined = with_layers(scheme, N)
+        refined = scheme.with_layers(N)
         verdict = certify(problem, refined, constant(problem, refined, 1.0, -1.0), NONE)
         spreads.append(float(np.ptp(verdict.hamiltonian @ scheme.tableau.b)))
     assert spreads[1] < 1e-12 or order(spreads) > min(scheme.tableau.order, 2) - 0.3, spreads

@@ -10,7 +10,7 @@ import pytest
 from families import name_of, rich, schemes, selection
 
 import ocdl
-from ocdl.certify import certify
+from ocdl.certify import certify, coefficients
 from ocdl.control_shapes import ControlShape
 from ocdl.method import Multipliers
 from ocdl.nlp.transcription import Transcription
@@ -293,3 +293,14 @@ def test_what_contradicts_itself_is_named(changes, said):
 def test_per_stage_controls_need_stages_apart():
     with pytest.raises(ocdl.InvalidInput, match=r"Kutta4.*PerStage.*different depths"):
         ocdl.solve(minimum_time(), ocdl.Kutta4(5, controls=ocdl.PerStage()), ocdl.Ipopt())
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: type(shape).__name__)
+def test_controls_of_every_shape_come_back_from_their_labels_and_predict(shape):
+    problem, depth = selection(), ocdl.Radau(5, 2, controls=shape)
+    grid = ocdl.Grid(ocdl.Midpoint(3), depth)
+    solution = ocdl.solve(problem, grid, ocdl.Ipopt())
+    statement = problem.discretise(grid.width)
+    u, p = coefficients(statement, depth, solution)
+    assert certify(statement, depth, u, p).cost == solution.cost
+    np.testing.assert_allclose(ocdl.predict(problem, grid, solution), solution.state[-1], atol=1e-12)

@@ -5,7 +5,7 @@ from math import factorial
 import casadi as ca
 import numpy as np
 import pytest
-from families import DEGREES, name_of, order, schemes, with_layers
+from families import DEGREES, name_of, order, schemes
 
 import ocdl
 from ocdl.depth import collocation_tableau, explicit_tableau, lagrange
@@ -95,7 +95,7 @@ LAYERS = {1: (64, 128), 2: (32, 64), 3: (48, 96), 4: (32, 64), 5: (16, 32), 6: (
 def test_the_forward_sweep_shows_the_stated_order(scheme):
     problem, p = timed_problem(), scheme.tableau.order
     meshes = LAYERS.get(p, (6, 9))  # the high orders reach rounding soon
-    errors = [forward_error(problem, with_layers(scheme, N)) for N in meshes]
+    errors = [forward_error(problem, scheme.with_layers(N)) for N in meshes]
     assert p - 0.3 < order(errors, meshes[1] / meshes[0]) < p + 0.3, errors
 
 
@@ -105,7 +105,7 @@ def test_the_order_holds_on_graded_meshes(scheme):
     meshes, errors = LAYERS.get(p, (6, 9)), []
     for N in meshes:
         widths = 1.0 + (np.arange(N) + 0.5) / N
-        errors.append(forward_error(problem, with_layers(scheme, widths * problem.horizon / widths.sum())))
+        errors.append(forward_error(problem, scheme.with_layers(widths * problem.horizon / widths.sum())))
     assert order(errors, meshes[1] / meshes[0]) > p - 0.3, errors
 
 
@@ -114,17 +114,17 @@ def test_a_polynomial_of_the_order_is_integrated_exactly(scheme):
     """ẋ = p t^{p−1} needs only the quadrature of order p; the next power is not exact for the collocations."""
     p = scheme.tableau.order
     problem = ocdl.ControlProblem(dynamics=lambda t: p * t ** (p - 1), initial=[0.0], horizon=1.5, controls=0)
-    sweeper = Sweeper(problem, with_layers(scheme, [0.6, 0.9]))
+    sweeper = Sweeper(problem, scheme.with_layers([0.6, 0.9]))
     x = sweeper.state(np.zeros((2, 0)), np.zeros(0)).x[:, 0, 0]
     np.testing.assert_allclose(x, np.array([0.0, 0.6, 1.5]) ** p, rtol=1e-13)
 
 
 @every_scheme
 def test_the_mesh_of_given_widths(scheme):
-    given = with_layers(scheme, np.array([0.5, 0.25, 0.75]))
+    given = scheme.with_layers(np.array([0.5, 0.25, 0.75]))
     np.testing.assert_array_equal(given.mesh(1.5), [0.0, 0.5, 0.75, 1.5])
-    assert given.count == 3 and given == with_layers(scheme, (0.5, 0.25, 0.75))
-    equal = with_layers(scheme, np.int64(3))
+    assert given.count == 3 and given == scheme.with_layers((0.5, 0.25, 0.75))
+    equal = scheme.with_layers(np.int64(3))
     np.testing.assert_allclose(equal.mesh(1.5), [0.0, 0.5, 1.0, 1.5], rtol=1e-15)
     assert equal.count == 3
 
@@ -163,7 +163,7 @@ def test_lagrange_polynomials_interpolate():
 @pytest.mark.parametrize("scheme", schemes(degrees=(2,)), ids=name_of)
 def test_wrong_layers_are_named(scheme, layers, said):
     with pytest.raises(ocdl.InvalidInput) as caught:
-        with_layers(scheme, layers)
+        scheme.with_layers(layers)
     assert all(part in str(caught.value) for part in [type(scheme).__name__, *said])
 
 

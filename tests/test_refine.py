@@ -9,7 +9,8 @@ import pytest
 from families import selection
 
 import ocdl
-from ocdl.mesh import coefficients, layer_errors
+from ocdl.certify import coefficients
+from ocdl.mesh import layer_errors
 from ocdl.solve import discretised
 from ocdl.start import make_start
 
@@ -177,3 +178,11 @@ def test_start_carries_states_and_costates_in_function_space():
     start = make_start(statement, depth, coarse, None)
     assert start.x.shape == start.costate.shape == (21, 1, 8)
     np.testing.assert_allclose(start.costate[0, 0].sum(), float(coarse.costate[0].mean()), rtol=0.2)
+
+
+def test_the_table_gives_widths_in_units_of_depth():
+    longer = relaxation(horizon=4.0)
+    depth = ocdl.Radau(8, 3, controls=ocdl.PiecewiseLinear())
+    first = ocdl.refine(longer, depth, ocdl.Ipopt(), tolerance=1e-4).rounds[0]
+    assert (first.layers, first.degree) == (8, 3)
+    assert first.narrowest == pytest.approx(0.5)

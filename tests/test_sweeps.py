@@ -7,7 +7,7 @@ CasADi rootfinder a layer for implicit ones, and differentiated by CasADi's reve
 import casadi as ca
 import numpy as np
 import pytest
-from families import activations, name_of, order, rich, scalar, schemes, selection, with_layers
+from families import activations, name_of, order, rich, scalar, schemes, selection
 from test_depth import LAYERS, exact, timed_problem
 
 import ocdl
@@ -182,7 +182,7 @@ def test_the_costate_at_every_node_is_a_derivative_in_function_space(scheme):
     step = 1e-5
     for k in range(scheme.count):
         rest = statement.replace(horizon=sum(WIDTHS[k:])).discretise(rule)
-        sweeper = Sweeper(rest, with_layers(scheme, WIDTHS[k:]))
+        sweeper = Sweeper(rest, scheme.with_layers(WIDTHS[k:]))
         x = solution.trajectory.x[k]
         for sample, i in np.ndindex(x.shape):
             e = np.zeros_like(x)
@@ -229,7 +229,7 @@ def test_the_costate_shows_the_order_of_the_scheme(scheme):
     p, errors = scheme.tableau.order, []
     meshes = LAYERS.get(p, (10, 15))
     for N in meshes:
-        sweeper = Sweeper(problem, with_layers(scheme, N))
+        sweeper = Sweeper(problem, scheme.with_layers(N))
         u = np.zeros((N, 0))
         found = sweeper.costate(sweeper.state(u, np.zeros(0)), u, np.zeros(0)).costate[:, 0]
         ratio = (exact(1.6)[:, None] / exact(sweeper.t)).T
@@ -244,7 +244,7 @@ def test_stage_costates_converge_to_the_costate(scheme):
     )
     errors = []
     for N in (20, 40):
-        sweeper = Sweeper(problem, with_layers(scheme, N))
+        sweeper = Sweeper(problem, scheme.with_layers(N))
         u = np.zeros((N, 0))
         found = sweeper.costate(sweeper.state(u, np.zeros(0)), u, np.zeros(0)).stages[:, :, 0, 0]
         errors.append(float(np.max(np.abs(found - ((1 + sweeper.stage_t) / 2) ** 2))))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import casadi as ca
@@ -50,6 +51,13 @@ class Elements:
             constants, values = ca.vertcat(constants, unit, factor), np.concatenate([values, units, factors])
         cost, residual = ca.substitute([self.cost, self.residual], [self.local], [local * unit])
         return replace(self, local=local, constants=constants, values=values, cost=cost, residual=residual * factor)
+
+    @cached_property
+    def lagrangian_gradient(self) -> ca.Function:
+        """(local, constants, λ) → ∂(cost + λ·residual)/∂local of all K elements."""
+        multiplier = ca.SX.sym("multiplier", self.residual.numel())
+        lagrangian = self.cost + ca.dot(multiplier, self.residual)
+        return self.mapped("lagrangian", [multiplier], [ca.gradient(lagrangian, self.local)])
 
     def gather(self, w: ca.MX) -> ca.MX:
         """The local variables of all elements as columns."""

@@ -454,10 +454,7 @@ class Transcription:
 
     def _lagrangian_gradient(self, kind: Elements, w: Array, multipliers: Array) -> Array:
         """∂(cost + λ·residual)/∂local of every element of ``kind``, (local, K)."""
-        multiplier = ca.SX.sym("multiplier", kind.residual.numel())
-        lagrangian = kind.cost + ca.dot(multiplier, kind.residual)
-        function = kind.mapped("lagrangian", [multiplier], [ca.gradient(lagrangian, kind.local)])
-        return np.asarray(function(w[kind.variables], kind.values, multipliers[kind.rows]).full())
+        return np.asarray(kind.lagrangian_gradient(w[kind.variables], kind.values, multipliers[kind.rows]).full())
 
     def _start_gradient(self, w: Array, multipliers: Array) -> Array:
         return self._lagrangian_gradient(self._layer, w, multipliers)[: self.problem.n].T

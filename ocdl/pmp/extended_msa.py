@@ -15,7 +15,7 @@ from ocdl.pmp.augmented import LayerProblems, Minimiser
 from ocdl.pmp.iterate import Ground, Iterate
 from ocdl.pmp.loop import Move, Trial, Update, descend
 from ocdl.pmp.moves import AdaptivePenalty, FixedStep
-from ocdl.pmp.needles import needles
+from ocdl.pmp.needles import first_order_gap
 from ocdl.pmp.options import check_controls_only, check_count, check_number
 from ocdl.problem import ControlProblem
 
@@ -120,7 +120,7 @@ class HeldDynamics:
     @cached_property
     def gap(self) -> float:
         """Of the source: the maximum-principle gap in closed form, else what a projected gradient step would gain."""
-        return needles(self.source).gap if self.source.ground.law.closed_form else self.source.control_gain
+        return first_order_gap(self.source)
 
     def trial(self, size: float) -> Trial | None:
         u, gains = self.problems.argmin(self.source, 1.0 / size)

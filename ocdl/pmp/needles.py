@@ -86,6 +86,11 @@ def needles(iterate: Iterate, *, starts: int = 0) -> Needles:
     return best_of(iterate, [*_syntheses(iterate), *(_towards_vertex(iterate) if several else [])])
 
 
+def first_order_gap(iterate: Iterate) -> float:
+    """The maximum-principle gap in closed form, else what a unit projected gradient step would gain."""
+    return needles(iterate).gap if iterate.ground.law.closed_form else iterate.control_gain
+
+
 def syntheses(iterate: Iterate) -> Needles:
     """The bang-bang synthesis as printed, layer by layer and neuron by neuron."""
     return best_of(iterate, _syntheses(iterate)) if iterate.ground.law.closed_form else _searched(iterate, 0)

@@ -16,7 +16,7 @@ from ocdl.pmp.held import held_minimum, one_column
 from ocdl.pmp.iterate import Ground, Iterate
 from ocdl.pmp.loop import Trial, descend
 from ocdl.pmp.moves import AdaptivePenalty
-from ocdl.pmp.needles import layer_columns, needles
+from ocdl.pmp.needles import first_order_gap, layer_columns
 from ocdl.pmp.options import check_controls_only, check_count, check_number
 from ocdl.problem import ControlProblem
 
@@ -86,7 +86,7 @@ class HeldControls:
 
     @cached_property
     def gap(self) -> float:
-        return needles(self.iterate).gap if self.iterate.ground.law.closed_form else self.iterate.control_gain
+        return first_order_gap(self.iterate)
 
     def trial(self, size: float) -> Trial | None:
         at = self.iterate
