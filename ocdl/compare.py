@@ -241,13 +241,18 @@ def _attempt(problem: ControlProblem, depth: DepthScheme, method: Method, **how:
     except KeyboardInterrupt as error:
         return Failure("interrupted", "Interrupted by the user before it had an iterate.", error)
     except NotSupported as error:
-        return Failure("not supported", str(error), error)
+        return Failure("not supported", _own_words(method, error), error)
     except InvalidInput as error:
-        return Failure("refused", str(error), error)
+        return Failure("refused", _own_words(method, error), error)
     except OcdlError as error:
-        return Failure("failed", str(error), error)
+        return Failure("failed", _own_words(method, error), error)
     except Exception as error:  # the other methods' hours of work outlive one method's bug
         return Failure("failed", f"{type(error).__name__}: {error}", error)
+
+
+def _own_words(method: Method, error: Exception) -> str:
+    """The message without the method's name, which every line of the comparison begins with."""
+    return str(error).removeprefix(f"{method.name}: ")
 
 
 def _stopped(result: Solution | Failure) -> bool:

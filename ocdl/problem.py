@@ -248,7 +248,7 @@ class ControlProblem:
     @property
     def constraints(self) -> tuple[str, ...]:
         """The constraints beyond the boxes of controls and parameters, as the user wrote them."""
-        written = [name for name in ("final", "path", "boundary") if getattr(self, name) is not None]
+        written = [f"{name}=..." for name in ("final", "path", "boundary") if getattr(self, name) is not None]
         return (*(["Box(x=...)"] if "x" in self.bounds.names else []), *written)
 
     # -- the formulas as CasADi expressions and functions ----------------------------------------

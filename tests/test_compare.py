@@ -220,3 +220,11 @@ def test_the_summary_is_strict_json():
     assert data["best"] == "Up" and data["rows"][1]["excess"] == pytest.approx(0.2)
     assert data["rows"][2]["message"] == "no" and data["differences"][0]["controls"] == 2.0
     assert finite_only({"a": [float("nan"), (float("inf"), 1.0)]}) == {"a": [None, [None, 1.0]]}
+
+
+def test_a_refusal_names_the_method_once_and_the_constraint_as_written():
+    ended = dataclasses.replace(two_extremals(), final=[0.5])
+    comparison = compare(ended, GRID, [ocdl.NeedleSteps()])
+    line = next(line for line in str(comparison).splitlines() if line.startswith("NeedleSteps: "))
+    assert line.count("NeedleSteps") == 1
+    assert "constrained by final=..." in comparison.failures["NeedleSteps"].message
