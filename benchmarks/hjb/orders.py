@@ -33,16 +33,16 @@ def separable(target: tuple[float, float], a: tuple[float, float]) -> np.ndarray
 
 
 def main() -> None:
-    skew = (-0.6, 1.1)
-    cases = {"b = 0, c = (0.4, -0.3)": (problem((0.4, -0.3), skew, (0, 0)), separable((0.4, -0.3), skew))}
-    for target in ((0.0, 1.2), (0.4, -0.3), (0.8, 0.6)):
+    skew, kinked = (-0.6, 1.1), ((0.4, -0.3), (0.37, -0.27), (0.8, 0.6), (0.81, 0.57))
+    cases = {f"b = 0, c = {c}": (problem(c, skew, (0, 0)), separable(c, skew)) for c in kinked}
+    for target in ((0.0, 1.2), *kinked):
         statement = problem(target)
         cases[f"c = {target}"] = (statement, values(statement, 1281))
     for name, (statement, reference) in cases.items():
         differences = [np.abs(values(statement, n) - reference) for n in NODES]
         for norm, measured in (("sup", [d.max() for d in differences]), ("L1", [d.mean() for d in differences])):
             order = np.log2(measured[0] / measured[-1]) / (len(NODES) - 1)
-            print(f"{name:24} {norm:3}  " + "  ".join(f"{e:.1e}" for e in measured) + f"   mean order {order:.2f}")
+            print(f"{name:27} {norm:3}  " + "  ".join(f"{e:.1e}" for e in measured) + f"   mean order {order:.2f}")
 
 
 if __name__ == "__main__":

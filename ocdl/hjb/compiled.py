@@ -10,7 +10,7 @@ import math
 import numba
 import numpy as np
 
-from ocdl.hjb.sweeps import ABSOLUTE_FLOOR, CURVATURE, LINEAR
+from ocdl.hjb.sweeps import KINKED, LINEAR, SIXTH, SPIKE, TWENTIETH
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -32,14 +32,49 @@ def _interpolated(value, line, stride, n, foot, rule):
     rise = right - left
     if rule == LINEAR:
         return left + s * rise
-    bend_left, bend_right = _bend(value, line, j, stride, n), _bend(value, line, j + 1, stride, n)
-    rise_squared = rise * rise + ABSOLUTE_FLOOR
-    rough_left = rise_squared + CURVATURE * bend_left * bend_left
-    rough_right = rise_squared + CURVATURE * bend_right * bend_right
-    weight_left = (2.0 - s) * (rough_right * rough_right)
-    weight_right = (1.0 + s) * (rough_left * rough_left)
-    blend = (weight_left * bend_left + weight_right * bend_right) / (weight_left + weight_right)
-    return left + s * rise + 0.5 * s * (s - 1.0) * blend
+    p, q = _bend(value, line, j, stride, n), _bend(value, line, j + 1, stride, n)
+    before, after = _bend(value, line, j - 1, stride, n), _bend(value, line, j + 2, stride, n)
+    fourth_left, fourth_right = before - 2.0 * p + q, p - 2.0 * q + after
+    largest = max(max(abs(before), abs(p)), max(abs(q), abs(after)))
+    if largest > SPIKE * ((abs(before) + abs(p)) + (abs(q) + abs(after))):
+        fourth_left = fourth_right = 0.0
+        if abs(p) == largest:
+            p = q
+        elif abs(q) == largest:
+            q = p
+    u = 1.0 - s
+    ss, uu = s * s, u * u
+    found = left + s * rise + SIXTH * u * (uu - 1.0) * (p + TWENTIETH * (uu - 4.0) * fourth_left)
+    found += SIXTH * s * (ss - 1.0) * (q + TWENTIETH * (ss - 4.0) * fourth_right)
+    if (found - left) * (found - right) > 0.0:
+        bend = 3.0 * p * q / ((2.0 - s) * q + (1.0 + s) * p) if p * q > 0.0 else 0.0
+        parabola = left + s * rise - 0.5 * s * u * bend
+        found = min(max(found, min(left, right, parabola)), max(left, right, parabola))
+    return found
+
+
+@numba.njit(cache=True, nogil=True, inline="always", error_model="numpy")
+def _dip(value, line, stride, n, j, low, high):
+    left = value[_at(line, j, stride)]
+    rise = value[_at(line, j + 1, stride)] - left
+    p, q = _bend(value, line, j, stride, n), _bend(value, line, j + 1, stride, n)
+    before, after = _bend(value, line, j - 1, stride, n), _bend(value, line, j + 2, stride, n)
+    jump = after - before
+    near, far = math.sqrt(abs(p - before)), math.sqrt(abs(after - q))
+    if (p - before) * jump >= 0.0 and (after - q) * jump >= 0.0 and 0.0 < near + far < KINKED * math.sqrt(abs(jump)):
+        kink = far / (near + far)
+    elif p > 0.0 and q > 0.0:
+        before = after = 2.0 * p * q / (p + q)
+        jump, kink = 0.0, 0.0
+    else:
+        return math.inf
+    slope = rise - 0.5 * before - 0.5 * jump * (1.0 - kink) * (1.0 - kink)
+    if slope >= 0.0 or slope + before + jump * (1.0 - kink) <= 0.0:
+        return math.inf
+    s = -slope / before if slope + before * kink >= 0.0 else (jump * kink - slope) / after
+    s = min(max(s, low - j), high - j)
+    beyond = max(s - kink, 0.0)
+    return left + s * (slope + 0.5 * before * s) + 0.5 * jump * beyond * beyond
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -75,11 +110,8 @@ def _between(value, line, stride, n, low, high, rule):
         if value[_at(line, j, stride)] < lowest:
             lowest, where = value[_at(line, j, stride)], j
     best = min(best, lowest)
-    if rule != LINEAR and 0 < where < n - 1:
-        left, middle, right = value[_at(line, where - 1, stride)], lowest, value[_at(line, where + 1, stride)]
-        bend = left - 2.0 * middle + right
-        if left >= middle and right >= middle and bend > 0.0:
-            slope = 0.5 * (right - left)
-            shift = min(max(-slope / bend, low - where), high - where)
-            best = min(best, middle + shift * (slope + 0.5 * shift * bend))
+    if rule != LINEAR and where > 0:
+        best = min(best, _dip(value, line, stride, n, where - 1, low, high))
+    if rule != LINEAR and 0 <= where < n - 1:
+        best = min(best, _dip(value, line, stride, n, where, low, high))
     return best

@@ -86,9 +86,10 @@ def feet(box: VelocityBox, grid: StateGrid, axis: int, step: float) -> tuple[Arr
     """Feet of the slowest and fastest flow along ``axis`` from every node, in index units, clamped to the domain.
 
     Two arrays of the grid's shape with values in [0, n − 1]. A foot depends on the node's own coordinate and on one
-    number of the others, so it is read from a table of flows with rows for some values of that number.
+    number of the others, so it is read from a table of flows with rows for some values of that number. A substep
+    crosses two cells at most.
     """
-    substeps = max(1, math.ceil(fastest_speeds(box, grid)[axis] * step / grid.spacing[axis]))
+    substeps = max(1, math.ceil(0.5 * fastest_speeds(box, grid)[axis] * step / grid.spacing[axis]))
     f, dx = grid.axes[axis], grid.spacing[axis]
     slow, fast = (
         _own_feet(box, grid, axis, split, lambda velocity: (exact_flow(velocity, f, step, substeps) - f[0]) / dx)

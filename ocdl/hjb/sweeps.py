@@ -1,11 +1,20 @@
 """One sweep of the split scheme along one axis, in numpy or (when installed) numba: the same arithmetic twice.
 
-    V(x) ← min { V(slow foot), V(fast foot), V at the nodes between the feet, V at the vertex of the parabola there },
+    V(x) ← min { V(slow foot), V(fast foot), V at the nodes between the feet, the dips beside the least of them },
 
 the exact dynamic programming step of f_i' ∈ [slowest, fastest] with the other neurons frozen. Where the nodes of the
-cells between the feet fall (rise) throughout, the fast (slow) foot alone is interpolated. Between nodes V is
-interpolated through four points by two parabolas whose blend is cubic where V is smooth and leans to the smoother one
-elsewhere ("weno"; Carlini, Ferretti and Russo 2005, section 3), or linearly ("linear": monotone, no vertex).
+cells between the feet fall (rise) throughout, the fast (slow) foot alone is interpolated. "linear" is monotone and has
+no dips. In "weno" V between nodes is the sixth-order interpolant (Everett's form): with u = 1 − s and central
+differences δ², δ⁴ of V,
+
+    V(j + s) = u V_j + s V_{j+1} + e(u) at j + e(s) at j + 1,   e(t) = t (t² − 1)/6 (δ²V + (t² − 4)/20 δ⁴V),
+
+without a lean to the smoother side: the sweeps leave kinks of V' of size O(dt) a few cells apart, where a lean has a
+sign and N steps add it up to O(dx), while the errors of a linear rule cancel. Two exceptions: where one bend δ²V of
+four outweighs the others the kink is on its node, and the other side alone counts; and beyond its two nodes the
+interpolant is held to a parabola with the harmonic mean of their bends (Amat, Donat, Liandrat and Trillo 2006), which
+is flat next to a plateau, because the minimum would carry an undershoot all over the plateau. A dip, likewise, is the
+vertex of that parabola, or of two that touch at a kink of V'' inside the cell.
 Arrays are viewed as (outer, n, inner) with n the axis swept.
 """
 
@@ -27,9 +36,12 @@ Sweep = Callable[..., None]
 Part = tuple[tuple[int, int], tuple[int, int]]
 
 LINEAR, WENO = 0, 1
+SIXTH, TWENTIETH = 1.0 / 6.0, 1.0 / 20.0
 INTERPOLATIONS = {"weno": WENO, "linear": LINEAR}
 
-CURVATURE = 4.0  # smoothness is rise² + CURVATURE · bend²; 13/12 is ∫ P'² + P''²; larger is sharper at kinks
+SPIKE = 0.75  # share of one bend in the moduli of four from which on V' has a kink at its node
+KINKED = 0.93  # between √½, what √|p − before| + √|after − q| over √|jump| is at a kink of V'', and √(4/3) elsewhere
+CURVATURE = 4.0  # of the general scheme: smoothness is rise² + CURVATURE · bend²; larger is sharper at kinks
 ABSOLUTE_FLOOR = 1e-100
 CHUNK = 1 << 15
 WORTH_A_THREAD = 1 << 16
@@ -109,36 +121,75 @@ class _Lines:
         self.flat, self.stride, self.n, self.rule = flat, stride, n, rule
 
     def interpolated(self, line: Any, foot: Array) -> Array:
-        stride, n = self.stride, self.n
-        j = np.minimum(foot.astype(np.int64), n - 2)
+        stride = self.stride
+        j = np.minimum(foot.astype(np.int64), self.n - 2)
         s = foot - j
         at = line + j * stride
-        left, right = self.flat.take(at), self.flat.take(at + stride)
-        rise = right - left
+        next_at = at + stride
+        left, right = self.flat.take(at), self.flat.take(next_at)
+        found = left + s * (right - left)
         if self.rule == LINEAR:
-            return np.asarray(left + s * rise)
-        bend_left, bend_right = self._bend(line, j), self._bend(line, j + 1)
-        rise_squared = rise * rise + ABSOLUTE_FLOOR
-        rough_left = rise_squared + CURVATURE * bend_left * bend_left
-        rough_right = rise_squared + CURVATURE * bend_right * bend_right
-        weight_left = (2.0 - s) * (rough_right * rough_right)
-        weight_right = (1.0 + s) * (rough_left * rough_left)
-        blend = (weight_left * bend_left + weight_right * bend_right) / (weight_left + weight_right)
-        return np.asarray(left + s * rise + 0.5 * s * (s - 1.0) * blend)
+            return np.asarray(found)
+        p, q = self._bends.take(at), self._bends.take(next_at)
+        fourth_left, fourth_right = self._fourths.take(at), self._fourths.take(next_at)
+        rows = np.nonzero(self._spikes.take(at))
+        if rows[0].size:
+            largest = self._largest.take(at[rows])
+            fourth_left[rows] = fourth_right[rows] = 0.0
+            p[rows], q[rows] = (
+                np.where(np.abs(p[rows]) == largest, q[rows], p[rows]),
+                np.where(np.abs(q[rows]) == largest, p[rows], q[rows]),
+            )
+        for t, bend, fourth in ((1.0 - s, p, fourth_left), (s, q, fourth_right)):
+            square = t * t
+            weight = SIXTH * t
+            weight *= square - 1.0
+            square -= 4.0
+            square *= TWENTIETH
+            square *= fourth
+            square += bend
+            weight *= square
+            found += weight
+        out = np.nonzero((found - left) * (found - right) > 0.0)
+        if out[0].size:
+            found[out] = _limited(found[out], left[out], right[out], p[out], q[out], s[out])
+        return np.asarray(found)
+
+    @cached_property
+    def _padded(self) -> Array:
+        """V's second differences along the lines, at either end twice more that of the node before."""
+        value = self.flat.reshape(-1, self.n, self.stride)
+        bends = value[:, :-2] - 2.0 * value[:, 1:-1] + value[:, 2:]
+        return np.concatenate([bends[:, :1], bends[:, :1], bends, bends[:, -1:], bends[:, -1:]], axis=1)
 
     @cached_property
     def _bends(self) -> Array:
-        value = self.flat.reshape(-1, self.n, self.stride)
-        bend = np.empty(value.shape)
-        bend[:, 1:-1] = value[:, :-2] - 2.0 * value[:, 1:-1] + value[:, 2:]
-        bend[:, 0], bend[:, -1] = bend[:, 1], bend[:, -2]
-        return bend.ravel()
+        return self._padded[:, 1:-1].ravel()
 
-    def _bend(self, line: Any, j: Any) -> Array:
-        return self._bends.take(line + j * self.stride)
+    @cached_property
+    def _fourths(self) -> Array:
+        bends = self._padded
+        return np.asarray(bends[:, :-2] - 2.0 * bends[:, 1:-1] + bends[:, 2:]).ravel()
+
+    @cached_property
+    def _sizes(self) -> Array:
+        return np.abs(np.concatenate([self._padded, self._padded[:, -1:]], axis=1))
+
+    @cached_property
+    def _largest(self) -> Array:
+        """The largest modulus of the four bends around the cell after each node."""
+        size = self._sizes
+        pair = np.maximum(size[:, :-1], size[:, 1:])
+        return np.maximum(pair[:, :-2], pair[:, 2:]).ravel()
+
+    @cached_property
+    def _spikes(self) -> NDArray[np.bool_]:
+        """Where it outweighs the others."""
+        pair = self._sizes[:, :-1] + self._sizes[:, 1:]
+        return self._largest > SPIKE * (pair[:, :-2] + pair[:, 2:]).ravel()
 
     def between(self, line: Any, low: Array, high: Array) -> Array:
-        """The least of the upper foot, the nodes between, and the vertex of the parabola through the least node."""
+        """The least of the upper foot, the nodes between, and the dips of the two cells at the least node."""
         best = self.interpolated(line, high)
         first, last = np.ceil(low).astype(np.int64), np.floor(high).astype(np.int64)
         has, stride = last >= first, self.stride
@@ -153,17 +204,47 @@ class _Lines:
         np.minimum(best, lowest, out=best)
         if self.rule == LINEAR:
             return best
-        rows = np.nonzero(has & (where > 0) & (where < self.n - 1))
-        j = where[rows]
-        at = line[rows] + j * stride
-        left, middle, right = self.flat.take(at - stride), self.flat.take(at), self.flat.take(at + stride)
-        bend = left - 2.0 * middle + right
-        valley = (left >= middle) & (right >= middle) & (bend > 0.0)
-        slope = 0.5 * (right - left)
-        shift = np.clip(-slope / np.where(valley, bend, 1.0), low[rows] - j, high[rows] - j)
-        vertex = middle + shift * (slope + 0.5 * shift * bend)
-        best[rows] = np.where(valley & (vertex < best[rows]), vertex, best[rows])
-        return best
+        cells = np.concatenate([where - 1, where])
+        rows = np.nonzero(np.tile(has, 2) & (cells >= 0) & (cells < self.n - 1))
+        dips = np.full(cells.shape, np.inf)
+        dips[rows] = self._dip(cells[rows], *(np.tile(given, 2)[rows] for given in (line, low, high)))
+        return np.asarray(np.minimum(best, np.minimum(*dips.reshape(2, -1))))
+
+    def _dip(self, j: Any, line: Any, low: Array, high: Array) -> Array:
+        """The least value inside cell j and between the feet; infinite where V does not turn there.
+
+        The cell's bends p, q at its nodes and ``before``, ``after`` at the next ones tell a kink of V'' at s = θ: for
+        two parabolas that touch there, p − before = ½ jump (1 − θ)² and after − q = ½ jump θ². Otherwise the cell is
+        one parabola with the harmonic mean of p and q.
+        """
+        left, right = (self.flat.take(line + k * self.stride) for k in (j, j + 1))
+        neighbours = (j, j + 1, np.maximum(j - 1, 0), np.minimum(j + 2, self.n - 1))
+        p, q, before, after = (self._bends.take(line + k * self.stride) for k in neighbours)
+        rise, jump = right - left, after - before
+        near, far = np.sqrt(np.abs(p - before)), np.sqrt(np.abs(after - q))
+        kinked = ((p - before) * jump >= 0.0) & ((after - q) * jump >= 0.0)
+        kinked &= (near + far > 0.0) & (near + far < KINKED * np.sqrt(np.abs(jump)))
+        convex = (p > 0.0) & (q > 0.0)
+        mean = 2.0 * p * q / np.where(convex, p + q, 1.0)
+        kink = np.where(kinked, far, 0.0) / np.where(kinked, near + far, 1.0)
+        before, after, jump = np.where(kinked, (before, after, jump), (mean, mean, 0.0 * jump))
+        slope = rise - 0.5 * before - 0.5 * jump * (1.0 - kink) * (1.0 - kink)
+        turns = (kinked | convex) & (slope < 0.0) & (slope + before + jump * (1.0 - kink) > 0.0)
+        early = slope + before * kink >= 0.0
+        s = np.where(early, -slope, jump * kink - slope) / np.where(turns, np.where(early, before, after), 1.0)
+        s = np.minimum(np.maximum(s, low - j), high - j)
+        beyond = np.maximum(s - kink, 0.0)
+        return np.where(turns, left + s * (slope + 0.5 * before * s) + 0.5 * jump * beyond * beyond, np.inf)
+
+
+def _limited(found: Array, left: Array, right: Array, p: Array, q: Array, s: Array) -> Array:
+    """``found`` within the range of the two nodes and a parabola between them whose bend is the harmonic mean of p
+    and q, weighted as by the cubic; zero where their signs differ."""
+    agree = p * q > 0.0
+    bend = np.where(agree, 3.0 * p * q, 0.0) / np.where(agree, (2.0 - s) * q + (1.0 + s) * p, 1.0)
+    parabola = left + s * (right - left) - 0.5 * s * (1.0 - s) * bend
+    least, most = np.minimum(np.minimum(left, right), parabola), np.maximum(np.maximum(left, right), parabola)
+    return np.asarray(np.minimum(np.maximum(found, least), most))
 
 
 @cache
