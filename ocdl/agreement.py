@@ -185,8 +185,7 @@ def _optimality_gap(name: str, best: Solution, solutions: dict[str, Solution]) -
         return []
     prover, bound = max(bounds.items(), key=lambda pair: pair[1])
     return [
-        f"{_whose(prover)} enclosure of the reachable states by comparison equations (to the accuracy of their "
-        f"integration, whatever the grid) bounds every cost from below by {bound:.8g}; "
+        f"{_whose(prover)} proof, whatever the grid, bounds every cost from below by {bound:.8g}; "
         f"optimality gap of {_whose(name)} cost: at most {max(0.0, best.cost - bound):.2g}."
     ]
 

@@ -146,23 +146,31 @@ class Method:
     """Base of every route's options; subclasses are frozen dataclasses with ``solve``.
 
     ``constrained``: the route takes constraints on states, paths and ends, and bounds that depend on depth;
-    ``any_controls``: it takes controls that vary in a layer.
+    ``bounded_states``: of these it takes bounds on states; ``any_controls``: it takes controls that vary in a layer.
     """
 
     constrained: ClassVar[bool] = False
+    bounded_states: ClassVar[bool] = False
     any_controls: ClassVar[bool] = False
 
     def check(self, problem: ControlProblem, depth: DepthScheme) -> None:
         """Raise NotSupported where the route cannot take this problem or this shape of controls."""
-        if problem.constraints and not self.constrained:
-            raise NotSupported(
-                f"{self.name}: it takes bounds on controls and parameters only, and this problem is constrained by "
-                f"{', '.join(problem.constraints)}. Use Ipopt, or put the constraint into the cost as a penalty."
-            )
+        self.check_constraints(problem)
         if problem.bounds.varies("u") and not self.constrained:
             raise NotSupported(f"{self.name}: bounds of the controls that depend on depth; use Ipopt.")
         if not isinstance(depth.controls, PiecewiseConstant) and not self.any_controls:
             raise NotSupported(f"{self.name}: it takes controls constant in a layer, not {depth.controls}; use Ipopt.")
+
+    def check_constraints(self, problem: ControlProblem) -> None:
+        """Raise NotSupported where the route cannot take the constraints of this problem."""
+        taken = ("Box(x=...)",) if self.bounded_states else ()
+        refused = [written for written in problem.constraints if written not in taken]
+        if refused and not self.constrained:
+            raise NotSupported(
+                f"{self.name}: it takes bounds on {'states, ' if taken else ''}controls and parameters only, and this "
+                f"problem is constrained by {', '.join(refused)}. "
+                "Use Ipopt, or put the constraint into the cost as a penalty."
+            )
 
     @property
     def name(self) -> str:

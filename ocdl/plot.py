@@ -352,7 +352,9 @@ def _value_plane(axes: Any, value: xr.DataArray, routes: dict[str, Solution], sh
 def _levels(axes: Any, across: Array, up: Array, values: Array) -> None:
     from matplotlib.colors import PowerNorm
 
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    values = np.where(np.isfinite(values), values, np.nan)  # blank where no control keeps the bounds on states
+    known = values[np.isfinite(values)] if np.any(np.isfinite(values)) else np.zeros(1)
+    low, high = float(known.min()), float(known.max())
     high = high if high > low else low + 1.0
     norm = PowerNorm(0.5, vmin=low, vmax=high)  # the valley, where the trajectories run, is not flattened
     levels = low + (high - low) * np.linspace(0.0, 1.0, 16)[1:] ** 2

@@ -64,6 +64,7 @@ class ControlProblem:
     layout, state_metric (n,), control_metric (m,), parameter_metric (P,): names and quadrature weights of a
         discretised function space; every reported gradient is divided by them.
     velocity_box: closed-form structure of one sample, where the builder knows it.
+    sample_box: the same for every one of many samples by itself.
     columnwise: dynamics and lift take only x, u, p, z, and x of many columns at once (matrix products, entrywise
         functions); wide problems are then swept without Jacobians.
 
@@ -92,6 +93,7 @@ class ControlProblem:
     control_metric: Any = None
     parameter_metric: Any = None
     velocity_box: VelocityBox | None = None
+    sample_box: VelocityBox | None = None
     columnwise: bool = False
 
     def __post_init__(self) -> None:

@@ -113,6 +113,7 @@ class SelectionProblem:
         ends = self._ends(np.zeros(1), M)
         low, high = ((side[0][0], side[1][0]) for side in ends)
         control_metric = np.concatenate([w, np.outer(w, w).ravel()])
+        velocity_box = self._velocity_box(w, low, high) if fixed else None
         parameter_box = readout.box(self.readout, M)
         return ControlProblem(
             dynamics=lambda z: self.activation(z),
@@ -133,7 +134,8 @@ class SelectionProblem:
             state_metric=w,
             control_metric=control_metric,
             parameter_metric=readout.metric,
-            velocity_box=self._velocity_box(w, low, high) if len(x0) == 1 and fixed else None,
+            velocity_box=velocity_box if len(x0) == 1 else None,
+            sample_box=velocity_box,
             columnwise=True,
         )
 

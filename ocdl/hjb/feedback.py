@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ocdl.depth import Tableau
 from ocdl.hjb.lookahead import Lookahead
+from ocdl.hjb.state_bounds import ADMISSIBLE, Excess, Within
 from ocdl.problem import ControlProblem
 from ocdl.velocity_box import VelocityBox
 
@@ -67,10 +68,10 @@ class BoxFeedback:
 
 
 class SearchFeedback:
-    """For any problem, by the search of ``Lookahead``."""
+    """For any problem, by the search of ``Lookahead``; with ``excess``, among controls that keep bounds on states."""
 
-    def __init__(self, lookahead: Lookahead) -> None:
-        self._lookahead = lookahead
+    def __init__(self, lookahead: Lookahead, excess: Excess | None = None) -> None:
+        self._lookahead, self._excess = lookahead, excess
 
     def steer(self, table: Table, x: Array, t: Array, step: Array, feedback: str, tableau: Tableau) -> Array:
         """Controls u (q, m) for states x (q, D), held for ``step`` (q,) from depths t (q,)."""
@@ -85,7 +86,11 @@ class SearchFeedback:
         def later_slope(x: Array) -> Array:
             return table.slope(x, t + step)
 
-        u = law.best(later, [slope], t, step, x, u, slope=later_slope)[1]
+        within = None
+        if self._excess is not None:
+            after, safe = law.safest(self._excess, [], t, step, x, u, floor=np.zeros(len(x)))
+            within = Within(self._excess, np.maximum(after, 0.0) + ADMISSIBLE, safe)
+        u = law.best(later, [slope], t, step, x, u, slope=later_slope, within=within)[1]
         low, high = self._lookahead.problem.control_box
         if law.finite is not None or u.shape[1] > POLISHED or not np.all(np.isfinite([low, high])):
             return u
@@ -97,7 +102,11 @@ class SearchFeedback:
             count = len(candidates)
             trial = np.clip(middle + radius * candidates.reshape(-1, len(low)), low, high)
             end, cost = law.flow(np.tile(t, count), np.tile(step, count), np.tile(x, (count, 1)), trial)
-            return (cost + table.at(end, np.tile(t + step, count))).reshape(count, -1)
+            then = np.tile(t + step, count)
+            total = cost + table.at(end, then)
+            if within is not None:
+                total[~(within.excess(end, then) <= np.tile(within.allowed, count) + ADMISSIBLE)] = np.inf
+            return total.reshape(count, -1)
 
         scaled = np.where(high > low, (u - middle) / radius, 0.0)
         return np.clip(middle + radius * _refined(ahead, scaled, radius=0.25), low, high)
@@ -130,6 +139,8 @@ def _refined(ahead: Callable[[Array], Array], theta: Array, radius: float = 0.5,
         middle = np.clip(theta[:, i], r - 1.0, 1.0 - r)
         trials[1:, :, i] = middle - r, middle, middle + r
         left, centre, right = ahead(trials[1:])
+        inside = np.isfinite(left) & np.isfinite(centre) & np.isfinite(right)
+        left, centre, right = (np.where(inside, end, 0.0) for end in (left, centre, right))
         bend = left - 2.0 * centre + right
         shift = 0.5 * r * (left - right) / np.where(bend > 0.0, bend, np.inf)
         vertex = np.repeat(theta[None], 1, axis=0)

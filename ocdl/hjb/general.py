@@ -2,6 +2,7 @@
 
 Between nodes V is multilinear plus, for the "weno" rule, ½ s (s − 1) times the second difference along each axis, taken
 on the nearest grid line and blended as in the split scheme: third order where V is smooth, from 2^D + 4 D nodes.
+Where states are bounded, W of ``state_bounds`` is marched beside V by the same rules.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from ocdl.hjb.grid import StateGrid
 from ocdl.hjb.lookahead import BLOCK, Lookahead
+from ocdl.hjb.state_bounds import ADMISSIBLE, Excess, StateBounds, Within
 from ocdl.hjb.sweeps import ABSOLUTE_FLOOR, CURVATURE, INTERPOLATIONS, LINEAR
 
 Array = NDArray[np.float64]
@@ -23,13 +25,24 @@ ONE_SIDED = 2  # up to this dimension one-sided gradients give candidates too, w
 
 
 class General:
-    """Keeps two arrays of the grid's size for V and one for each control: the last minimisers begin the next search."""
+    """Keeps two arrays of the grid's size for V and one for each control: the last minimisers begin the next search.
 
-    def __init__(self, lookahead: Lookahead, grid: StateGrid, step: float, steps: int, interpolation: str) -> None:
+    With ``bounds`` on the states the array marched is (2, n_1, ..., n_D): V, continued where W > 0, and W.
+    """
+
+    def __init__(
+        self,
+        lookahead: Lookahead,
+        grid: StateGrid,
+        step: float,
+        steps: int,
+        interpolation: str,
+        bounds: StateBounds | None = None,
+    ) -> None:
         self._lookahead, self._grid, self._step, self._steps = lookahead, grid, step, steps
-        self._rule = INTERPOLATIONS[interpolation]
+        self._rule, self._bounds = INTERPOLATIONS[interpolation], bounds
         self._policy = np.tile(lookahead.centre, (grid.nodes, 1))
-        self._spare = np.empty(grid.shape)
+        self._spare = np.empty(grid.shape if bounds is None else (2, *grid.shape))
 
     @property
     def kept(self) -> Array:
@@ -39,17 +52,31 @@ class General:
         self._policy[...] = kept
 
     def advance(self, value: Array, done: int) -> Array:
-        t = (self._steps - done - 1) * self._step
-        later, out = Between(value, self._grid, self._rule), self._spare
-        flat, policy = out.reshape(-1), self._policy
-        for k in range(0, flat.size, BLOCK):
-            part = np.arange(k, min(k + BLOCK, flat.size))
+        t, h = (self._steps - done - 1) * self._step, self._step
+        planes, out = value.reshape(-1, self._grid.nodes), self._spare.reshape(-1, self._grid.nodes)
+        later, policy = Between(planes[0], self._grid, self._rule), self._policy
+        for k in range(0, self._grid.nodes, BLOCK):
+            part = np.arange(k, min(k + BLOCK, self._grid.nodes))
             index = np.unravel_index(part, self._grid.shape)
             x = np.stack([axis[i] for axis, i in zip(self._grid.axes, index, strict=True)], axis=-1)
+            within = None
+            if self._bounds is not None:
+                out[1, part], within = self._viable(self._bounds, planes[1], part, index, t, x)
             slopes = later.slopes(part, index)
-            flat[part], policy[part] = self._lookahead.best(later, slopes, t, self._step, x, policy[part])
-        self._spare = value
-        return out
+            out[0, part], policy[part] = self._lookahead.best(later, slopes, t, h, x, policy[part], within=within)
+        value, self._spare = self._spare, value
+        return value
+
+    def _viable(
+        self, bounds: StateBounds, table: Array, part: Index, index: tuple[Index, ...], t: float, x: Array
+    ) -> tuple[Array, Within]:
+        """W at nodes x (q, D) a step earlier, and the controls that do not raise it above 0."""
+        later = Between(table, self._grid, self._rule)
+        excess = Excess(bounds, lambda x, _: later(x))
+        here, slopes = bounds.excess(x, t), later.slopes(part, index)
+        law, policy = self._lookahead, self._policy[part]
+        after, safe = law.safest(excess, slopes, t, self._step, x, policy, floor=np.minimum(here, 0.0))
+        return np.maximum(here, after), Within(excess, np.maximum(after, 0.0) + ADMISSIBLE, safe)
 
 
 class Between:

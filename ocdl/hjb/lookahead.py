@@ -4,12 +4,13 @@
 
 so that V is approached from above, to second order in h. Candidates for u minimise the Hamiltonian
 H = Σ_s ⟨∂V/∂x_s, φ(x_s, u)⟩ + ω_s L + E at the gradient of V; among them the right-hand side itself decides.
+Where states are bounded, u ranges over the controls whose step ends where the bounds can be kept (``state_bounds``).
 Source: Falcone and Ferretti, "Semi-Lagrangian approximation schemes for linear and Hamilton–Jacobi equations" (2013).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -24,6 +25,7 @@ from ocdl.batch import Batch
 from ocdl.depth import Kutta4, Tableau
 from ocdl.errors import InvalidInput
 from ocdl.hjb.grid import StateGrid
+from ocdl.hjb.state_bounds import Excess, Within, farthest
 from ocdl.problem import ControlProblem
 
 Array = NDArray[np.float64]
@@ -35,6 +37,11 @@ MOST_TRIED = 32  # a finite set of controls up to this size is tried one by one
 LARGEST_VERTEX_SET = 8  # controls that H couples; of more, only the corner along −∇H is a candidate
 DESCENT_STEPS = 8
 ROUNDS = 3
+MULTIPLIERS = 10
+PROJECTIONS = 8
+HILDRETH = 12
+DIFFERENCE = 1e-6
+LADDER = tuple(4.0**k for k in range(-6, 9))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,25 +109,43 @@ class Lookahead:
         return end.T, cost[0]
 
     def best(
-        self, later: Later, slopes: Sequence[Array], t: Any, h: Any, x: Array, u: Array, *, slope: Later | None = None
+        self,
+        later: Later,
+        slopes: Sequence[Array],
+        t: Any,
+        h: Any,
+        x: Array,
+        u: Array,
+        *,
+        slope: Later | None = None,
+        within: Within | None = None,
     ) -> tuple[Array, Array]:
         """The least right-hand side found, (q,), and its control; ``u`` is a first candidate, ``slopes`` guesses of ∇V.
 
         Between the first candidate and the best the parabola through a third point is minimised as well: where
         a trajectory should slide, extreme controls overshoot. With ``slope``, the gradient of ``later``, further
-        candidates minimise H at the gradient where the best control leads.
+        candidates minimise H at the gradient where the best control leads. Controls not ``within`` the admissible ones
+        are no candidates; in place of that of the first slope stand those that just are.
         """
 
         def cost(u: Array) -> Array:
             end, running = self.flow(t, h, x, u)
-            return running + later(end)
+            total = running + later(end)
+            return total if within is None else np.where(within.excess(end, t + h) <= within.allowed, total, np.inf)
 
-        value, first = cost(u), u
-        first_value = value
-        if self.finite is not None and len(self.finite) <= MOST_TRIED:
-            tried: Sequence[Array] = [np.tile(row, (len(x), 1)) for row in self.finite]
+        def proposed(p: Array, u: Array) -> list[Array]:
+            candidate = self.extremal(t, x, p, u)
+            return [candidate] if within is None else self._staying(candidate, within, t, h, x, p)
+
+        value = cost(u)
+        if within is not None and np.any(value == np.inf):
+            u = np.where((value == np.inf)[:, None], within.safe, u)
+            value = cost(u)
+        first, first_value = u, value
+        if self.finite is not None and (len(self.finite) <= MOST_TRIED or within is not None):
+            tried: Iterable[Array] = (np.tile(row, (len(x), 1)) for row in self.finite)
         else:
-            tried = [self.extremal(t, x, slope, u) for slope in slopes]
+            tried = [*proposed(slopes[0], u), *(self.extremal(t, x, other, u) for other in slopes[1:])]
         for candidate in tried:
             value, u = _lower(value, u, cost(candidate), candidate)
         if self.finite is not None:
@@ -135,9 +160,104 @@ class Lookahead:
             value, u = _lower(value, u, cost(vertex), vertex)
             if slope is not None:
                 first, first_value = u, value
-                candidate = self.extremal(t, x, slope(self.flow(t, h, x, u)[0]), u)
-                value, u = _lower(value, u, cost(candidate), candidate)
+                for candidate in proposed(slope(self.flow(t, h, x, u)[0]), u):
+                    value, u = _lower(value, u, cost(candidate), candidate)
         return value, u
+
+    def safest(
+        self, excess: Excess, slopes: Sequence[Array], t: Any, h: Any, x: Array, u: Array, floor: Array
+    ) -> tuple[Array, Array]:
+        """min_u W(X(t + h), t + h), (q,), and its control, sought where that of ``u`` is above the ``floor`` (q,)."""
+        end, u = self.flow(t, h, x, u)[0], u.copy()
+        least = excess(end, t + h)
+        rows = np.flatnonzero(~(least <= floor))
+        if rows.size == 0:
+            return least, u
+        t, h = (_rows(depth, rows) for depth in (t, h))
+        if self.finite is not None:
+            for row in self.finite:
+                candidate = np.tile(row, (rows.size, 1))
+                at = excess(self.flow(t, h, x[rows], candidate)[0], t + h)
+                least[rows], u[rows] = _lower(least[rows], u[rows], at, candidate)
+            return least, u
+
+        def later(x: Array) -> Array:
+            return excess(x, t + h)
+
+        normal = excess.slope(end[rows], t + h)
+        if not np.all(np.isfinite(self.problem.control_box)):  # the costs keep the minimisers of H finite
+            for multiplier in LADDER:
+                candidate = self.extremal(t, x[rows], multiplier * normal, u[rows])
+                at = later(self.flow(t, h, x[rows], candidate)[0])
+                least[rows], u[rows] = _lower(least[rows], u[rows], at, candidate)
+            return least, u
+        guesses = [*(slope[rows] for slope in slopes), normal]
+        least[rows], u[rows] = self._costless.best(later, guesses, t, h, x[rows], u[rows])
+        return least, u
+
+    def _staying(self, u: Array, within: Within, t: Any, h: Any, x: Array, p: Array) -> list[Array]:
+        """The minimisers u (q, m) of H at p (q, S·n), and where they lead out of K controls that just stay.
+
+        One bound: the minimisers at p + λ ∂W/∂X with the least multiplier λ ≥ 0 that keeps them in, then the farthest
+        towards those of a smaller one. Several bounds, with a multiplier each: the admissible controls nearest to u.
+        """
+        end = self.flow(t, h, x, u)[0]
+        rows = np.flatnonzero(~(within.excess(end, t + h) <= within.allowed))
+        if rows.size == 0:
+            return [u]
+        t, h = (_rows(depth, rows) for depth in (t, h))
+        x, p, outer, safe, allowed = x[rows], p[rows], u[rows], within.safe[rows], within.allowed[rows]
+
+        def over(u: Array, part: Any = slice(None)) -> Array:
+            now, step = (_rows(depth, part) for depth in (t, h))
+            return within.excess(self.flow(now, step, x[part], u)[0], _rows(t + h, part)) - allowed[part]
+
+        found, inner = [], safe
+        if outer.shape[1] > 1:
+            nearest = self._nearest(outer, within.excess, allowed, t, h, x)
+            found.append(farthest(over, safe, nearest - safe))
+            normal = within.excess.slope(end[rows], t + h)
+            size = np.linalg.norm(p, axis=1) / np.maximum(np.linalg.norm(normal, axis=1), 1e-300)
+            low, high = np.zeros(rows.size), np.ones(rows.size)
+            for _ in range(MULTIPLIERS):
+                share = 0.5 * (low + high)
+                trial = self.extremal(t, x, p + (size * share / (1.0 - share))[:, None] * normal, outer)
+                stays = over(trial) <= 0.0
+                inner, outer = (np.where(stays[:, None], *pair) for pair in ((trial, inner), (outer, trial)))
+                low, high = np.where(stays, low, share), np.where(stays, share, high)
+        found.append(farthest(over, inner, outer - inner))
+        whole = [u.copy() for _ in found]
+        for candidate, part in zip(whole, found, strict=True):
+            candidate[rows] = part
+        return whole
+
+    def _nearest(self, u: Array, excess: Excess, allowed: Array, t: Any, h: Any, x: Array) -> Array:
+        """The controls nearest to u (q, m), scaled by their box, whose step ends within all bounds, to first order.
+
+        Linearised ``PROJECTIONS`` times, each problem solved by coordinate ascent in its multipliers (Hildreth 1957).
+        """
+        low, high = self.problem.control_box
+        scale = np.where(np.isfinite(high - low) & (high > low), 0.5 * (high - low), 1.0)
+        v = u
+        for k in range(PROJECTIONS):
+            end = self.flow(t, h, x, v)[0]
+            shifts = np.diag(np.where(high > low, DIFFERENCE * scale, 0.0))
+            columns = [(self.flow(t, h, x, v + shift)[0] - end) / DIFFERENCE for shift in shifts]
+            value, normal = excess.linear(end, t + h)
+            value[:, -1] -= allowed
+            slope = normal @ np.stack(columns, axis=-1)
+            near = np.flatnonzero(np.any(value > -1.0, axis=0))
+            multiplier, origin, v = np.zeros(value.shape), v, u
+            for j in np.tile(near, HILDRETH):
+                free = (v > low) & (v < high)
+                size = np.sum(np.where(free, slope[:, j] ** 2, 0.0), axis=1)
+                size = np.where(size > 0.0, size, np.sum(slope[:, j] ** 2, axis=1))
+                gap = value[:, j] + np.sum(slope[:, j] * (v - origin) / scale, axis=1)
+                step = gap / np.where(size > 0.0, size, np.inf)
+                multiplier[:, j] = np.maximum(multiplier[:, j] + step, 0.0)
+                v = np.clip(u - scale * np.einsum("qk,qkm->qm", multiplier, slope), low, high)
+            v = 0.5 * (v + origin) if k else v  # undamped it may go to and fro
+        return v
 
     def extremal(self, t: Any, x: Array, p: Array, u: Array) -> Array:
         """Controls (q, m) that minimise H at the gradient p (q, S·n), found from u."""
@@ -201,6 +321,11 @@ class Lookahead:
         t = generator.uniform(0.0, self.problem.span, tried)
         h = 1e-6 * self.problem.span
         return np.asarray(np.abs(self.flow(t, h, x, u)[0] - x).max(axis=0) / h)
+
+    @cached_property
+    def _costless(self) -> Lookahead:
+        """The same dynamics without running cost."""
+        return replace(self, problem=replace(self.problem, running=None, effort=None), minimiser=None)
 
     # -- compiled pieces -----------------------------------------------------------------------------
 
@@ -280,6 +405,11 @@ def _lower(value: Array, u: Array, other: Array, candidate: Array) -> tuple[Arra
     """Per state the lower of two values, with its control; a value that is no number never wins."""
     better = other < value
     return np.where(better, other, value), np.where(better[:, None], candidate, u)
+
+
+def _rows(depth: Any, rows: Any) -> Any:
+    """The entries ``rows`` of a depth for each state, (q,), or the one depth of all."""
+    return depth[rows] if np.ndim(depth) else depth
 
 
 def _blocks(function: Batch, count: int, *arguments: Any) -> list[Array]:

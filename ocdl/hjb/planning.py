@@ -25,6 +25,7 @@ from ocdl.hjb.grid import (
 )
 from ocdl.hjb.lookahead import Lookahead
 from ocdl.hjb.reach import enclosure, simulated
+from ocdl.hjb.state_bounds import BLIND, fitted_axis, hull
 from ocdl.hjb.sweeps import INTERPOLATIONS, numba_available
 from ocdl.hjb.upwind import DERIVATIVES
 from ocdl.problem import ControlProblem
@@ -46,7 +47,8 @@ GENERAL_NODES = {1: 201, 2: 61, 3: 31, 4: 13}
 @dataclass(frozen=True, eq=False, repr=False)
 class Plan:
     """Scheme, grid, number of steps, which of them are stored (indices from depth 0, the last is T), kernels, and the
-    memory of working arrays and stored depths in bytes.
+    memory of working arrays and stored depths in bytes. ``bounds``: the least box that holds the bounded states at all
+    depths, which the grid does not leave.
     """
 
     scheme: str
@@ -56,6 +58,7 @@ class Plan:
     kernels: str
     memory: int
     coarse: bool = False
+    bounds: tuple[Array, Array] | None = None
 
     @property
     def first_order(self) -> bool:
@@ -74,26 +77,32 @@ def planned(method: ValueIteration, problem: ControlProblem, lookahead: Lookahea
     D = problem.samples * problem.n
     shape = _shape(method, scheme, D)
     arrays = _working_arrays(method, problem, scheme, D)
-    _check_memory(method, shape, bytes_needed(shape, 2, arrays))
+    bounds = _hull(problem)
+    kept = 1 if bounds is None else 3  # V; with bounds V continued, W, and V with its infinities
+    _check_memory(method, shape, bytes_needed(shape, 2 * kept, arrays))
     if scheme in GENERAL:
         _ = lookahead.finite
-    reach = _Reach(problem, lookahead, scheme)
-    domain = _domain(method, reach, shape)
-    grid = StateGrid(tuple(covering_axis(low, high, n) for (low, high), n in zip(domain, shape, strict=True)))
+    reach = _Reach(problem, lookahead, scheme, bounds)
+    grid = _grid(method, _domain(method, reach, shape), shape, bounds)
     start = problem.x0.reshape(-1)
     if not grid.covers(start):
         raise InvalidInput(f"ValueIteration(domain={method.domain!r}): the initial state {start} lies outside.")
     steps = _step_count(method, reach, grid, scheme)
-    stored = _stored(method, problem.span, steps, shape, arrays)
-    memory = bytes_needed(shape, len(stored), arrays)
+    stored = _stored(method, problem.span, steps, (kept, *shape), arrays)
+    memory = bytes_needed(shape, kept * len(stored), arrays)
     _check_memory(method, shape, memory)
     kernels = "numpy" if scheme not in SPLIT or method.kernels == "numpy" or not numba_available() else "numba"
-    return Plan(scheme, grid, steps, stored, kernels, memory)
+    return Plan(scheme, grid, steps, stored, kernels, memory, bounds=bounds)
 
 
 def coarsened(plan: Plan) -> Plan:
     """Half the cells along every axis, half the steps, all of them stored."""
-    grid = StateGrid(tuple(coarser_axis(axis) for axis in plan.grid.axes))
+    axes = [coarser_axis(axis) for axis in plan.grid.axes]
+    if plan.bounds is not None:  # a node on every bound
+        for i, (axis, low, high) in enumerate(zip(plan.grid.axes, *plan.bounds, strict=True)):
+            if axis[0] == low or axis[-1] == high:
+                axes[i] = np.linspace(axis[0], axis[-1], axis.size // 2 + 1)
+    grid = StateGrid(tuple(axes))
     steps = max(2, 2 * math.ceil(plan.steps / 4))
     return replace(plan, grid=grid, steps=steps, stored=tuple(range(steps + 1)), coarse=True)
 
@@ -104,9 +113,16 @@ def _scheme(method: ValueIteration, problem: ControlProblem) -> str:
         raise NotSupported(f"ValueIteration: a feedback cannot train parameters; this problem has {problem.P}.")
     if problem.penalty is not None:
         raise NotSupported("ValueIteration: a penalty on parameters has no place in a value function.")
-    closed = (
-        problem.samples == 1 and problem.velocity_box is not None and not problem.has_running_cost and not method.chosen
-    )
+    method.check_constraints(problem)
+    bounded = "x" in problem.bounds.names
+    if bounded and method.feedback == "sign":
+        raise NotSupported(f"ValueIteration(feedback='sign'): {BLIND}.")
+    plain = not problem.has_running_cost and not bounded and not method.chosen
+    closed = problem.samples == 1 and problem.velocity_box is not None and plain
+    if method.scheme in DERIVATIVES and bounded:
+        raise NotSupported(
+            f"ValueIteration(scheme={method.scheme!r}): it takes no bounds on states; scheme='weno' or 'linear' does."
+        )
     if method.scheme in DERIVATIVES and not closed:
         raise NotSupported(
             f"ValueIteration(scheme={method.scheme!r}): the closed form needs one sample of a selection problem with "
@@ -124,7 +140,8 @@ def _working_arrays(method: ValueIteration, problem: ControlProblem, scheme: str
     """Arrays of the grid's size that the march holds besides the stored depths."""
     saved = 0 if method.checkpoint is None else 1
     if scheme in GENERAL:
-        return 2 + problem.m + saved * (1 + problem.m)
+        marched = 2 if "x" in problem.bounds.names else 1
+        return 2 * marched + problem.m + saved * (marched + problem.m)
     return 2 * D + (2 if scheme in SPLIT else 8) + saved
 
 
@@ -135,6 +152,7 @@ class _Reach:
     problem: ControlProblem
     lookahead: Lookahead
     scheme: str
+    bounds: tuple[Array, Array] | None
 
     slack = 3.0  # cells of the usual margin that the widening of simulated states makes up for
 
@@ -145,9 +163,18 @@ class _Reach:
     def box(self) -> tuple[Array, Array]:
         """Bounds (D,) of the states attainable from the initial one."""
         box = self.problem.velocity_box
+        if self._boxed:
+            assert self.bounds is not None
+            return self.bounds
         if self.scheme in GENERAL or box is None:
             return simulated(self.lookahead)
         return enclosure(box, self.problem.x0[0], self.problem.span)
+
+    @property
+    def _boxed(self) -> bool:
+        """The controls cannot be simulated, but the bounds on states say where to look."""
+        simulable = self.lookahead.finite is not None or np.all(np.isfinite(self.problem.control_box))
+        return self.bounds is not None and not simulable and bool(np.all(np.isfinite(self.bounds)))
 
     def speeds(self, grid: StateGrid) -> Array:
         """The largest |Ẋ_i| over the domain, (D,)."""
@@ -166,7 +193,8 @@ def _shape(method: ValueIteration, scheme: str, D: int) -> tuple[int, ...]:
     return tuple(int(n) for n in counts)
 
 
-def _domain(method: ValueIteration, reach: _Reach, shape: tuple[int, ...]) -> list[tuple[float, float]]:
+def _domain(method: ValueIteration, reach: _Reach, shape: tuple[int, ...]) -> Array:
+    """Lower and upper end of every axis, (D, 2), before bounds on states cut it."""
     if method.domain is None:
         low, high = reach.box()
         size = np.maximum(high - low, 1e-3 * (1.0 + np.abs(reach.problem.x0.reshape(-1))))
@@ -174,7 +202,7 @@ def _domain(method: ValueIteration, reach: _Reach, shape: tuple[int, ...]) -> li
         margin = cells * size / (np.array(shape) - 2.0 * cells)
         if len(shape) == 1:  # few, long steps: V between depths also needs it two steps earlier, where the edge is near
             margin = np.maximum(margin, 3.0 * size / (method.steps or ONE_AXIS_STEPS))
-        return [(float(a), float(b)) for a, b in zip(low - margin, high + margin, strict=True)]
+        return np.stack([low - margin, high + margin], axis=1)
     try:
         pairs = np.asarray(method.domain, dtype=float)
         pairs = np.broadcast_to(pairs, (len(shape), 2))
@@ -185,7 +213,42 @@ def _domain(method: ValueIteration, reach: _Reach, shape: tuple[int, ...]) -> li
             f"ValueIteration(domain={method.domain!r}): (lower, upper) with lower < upper, or one such pair for each "
             f"of {len(shape)} states."
         )
-    return [(float(a), float(b)) for a, b in pairs]
+    return pairs
+
+
+def _hull(problem: ControlProblem) -> tuple[Array, Array] | None:
+    """The least box (D,) that holds the bounds on states at all depths, None where there are none."""
+    if "x" not in problem.bounds.names:
+        return None
+    low, high = hull(problem)
+    start = problem.x0.reshape(-1)
+    least, largest = (np.tile(end[0], problem.samples) for end in problem.state_box_at(np.zeros(1)))
+    outside = np.flatnonzero((start < least) | (start > largest))
+    if outside.size:
+        s, i = divmod(int(outside[0]), problem.n)
+        raise InvalidInput(
+            f"initial: state {problem.states[i]} of sample {s} begins at {start[outside[0]]:g}, outside its bounds "  # type: ignore[index]
+            f"[{least[outside[0]]:g}, {largest[outside[0]]:g}] of {problem.bounds!r}."
+        )
+    if np.any(low == high):
+        raise NotSupported(
+            f"ValueIteration: {problem.bounds!r} holds a state at one value, which leaves no grid; use Ipopt."
+        )
+    return low, high
+
+
+def _grid(
+    method: ValueIteration, domain: Array, shape: tuple[int, ...], bounds: tuple[Array, Array] | None
+) -> StateGrid:
+    """Uniform axes over the domain; with bounds on states within them, so that nodes lie on the bounds."""
+    if bounds is None:
+        return StateGrid(tuple(covering_axis(low, high, n) for (low, high), n in zip(domain, shape, strict=True)))
+    inside = np.stack([np.maximum(domain[:, 0], bounds[0]), np.minimum(domain[:, 1], bounds[1])], axis=1)
+    if np.any(inside[:, 0] >= inside[:, 1]):
+        raise InvalidInput(f"ValueIteration(domain={method.domain!r}): it lies outside the bounds on the states.")
+    fixed = inside == np.stack(bounds, axis=1)
+    axes = (fitted_axis(low, high, n, held) for (low, high), n, held in zip(inside, shape, fixed, strict=True))
+    return StateGrid(tuple(axes))
 
 
 def _step_count(method: ValueIteration, reach: _Reach, grid: StateGrid, scheme: str) -> int:

@@ -18,6 +18,7 @@ from ocdl.hjb.feedback import FEEDBACKS, BoxFeedback, SearchFeedback
 from ocdl.hjb.grid import StateGrid
 from ocdl.hjb.interpolation import Weights, cubic_weights, interpolate, linear_weights
 from ocdl.hjb.lookahead import Lookahead, terminal_cost
+from ocdl.hjb.state_bounds import BLIND, KEPT, ROLLOUTS, VIABLE, Excess, StateBounds, hull
 from ocdl.problem import ControlProblem
 
 Array = NDArray[np.float64]
@@ -52,6 +53,9 @@ class ValueFunction:
     nodes, those of several samples one after the other: D = S·n. ``gradient`` is Euclidean, ∂V/∂x_i; ``costate`` is in
     function space, (1/w_i) ∂V/∂x_i, the p of a Solution. ``step`` is that of the scheme; ``coarser``
     computes V on half the cells in half the steps, for the ``error``; ``lookahead`` minimises without a closed form.
+
+    Where states are bounded, ``violation`` (of the shape of ``values``) is W of ``ocdl.hjb.state_bounds``, linear
+    between nodes and depths: V is +∞ and its gradient NaN where W > 0; ``values`` continue V there, to interpolate.
     """
 
     problem: ControlProblem
@@ -62,6 +66,7 @@ class ValueFunction:
     step: float = 0.0
     coarser: Callable[[], ValueFunction] | None = None
     lookahead: Lookahead | None = None
+    violation: Array | None = None
 
     def __repr__(self) -> str:
         ends = (np.array2string(end, precision=3, separator=", ") for end in (self.grid.lower, self.grid.upper))
@@ -73,12 +78,12 @@ class ValueFunction:
     def __call__(self, x: Any, t: Any = 0.0) -> Array:
         """V at states x (..., D) and depths t, broadcast against the leading axes; shape (...)."""
         points, depths, shape = self._points(x, t)
-        return self.at(points, depths).reshape(shape)
+        return self._known(points, depths, self.at(points, depths), np.inf).reshape(shape)
 
     def gradient(self, x: Any, t: Any = 0.0) -> Array:
         """The Euclidean gradient ∂V/∂x, shape (..., D)."""
         points, depths, shape = self._points(x, t)
-        return self.slope(points, depths).reshape(*shape, self.grid.dimension)
+        return self._known(points, depths, self.slope(points, depths), np.nan).reshape(*shape, self.grid.dimension)
 
     def costate(self, x: Any, t: Any = 0.0) -> Array:
         """The gradient in function space, ∂V/∂x_i divided by the width weight w_i, shape (..., D)."""
@@ -88,6 +93,7 @@ class ValueFunction:
         """An estimate of V's error at states x (..., D) and depths t, shape (...): the largest |V − V on half the nodes
         and steps| there and a coarse cell away along every axis, because the difference itself changes its sign.
 
+        Where only one of the two is infinite it is infinite, where both are 0.
         The run at half the resolution is made when first asked for. Raises NotSupported for a table read from a file.
         """
         if self.coarse is None:
@@ -95,8 +101,11 @@ class ValueFunction:
         points, depths, shape = self._points(x, t)
         shifts = [np.zeros(points.shape[1]), *np.diag(self.coarse.grid.spacing), *-np.diag(self.coarse.grid.spacing)]
         near = [np.clip(points + shift, self.grid.lower, self.grid.upper) for shift in shifts]
-        differences = [np.abs(self.at(state, depths) - self.coarse.at(state, depths)) for state in near]
-        return np.asarray(np.max(differences, axis=0).reshape(shape))
+        found = np.array([(self(state, depths), self.coarse(state, depths)) for state in near])
+        finite = np.isfinite(found)
+        fine, coarse = np.where(finite.all(axis=1, keepdims=True), found, 0.0).swapaxes(0, 1)
+        undecided = finite[0, 0] != finite[0, 1]
+        return np.where(undecided, np.inf, np.abs(fine - coarse).max(axis=0)).reshape(shape)
 
     def controls(self, x: Any, t: Any = 0.0, *, feedback: str = "lookahead") -> tuple[Array, ...]:
         """Optimal controls at states x (..., D) and depths t < T, one array for each that the problem names:
@@ -112,32 +121,88 @@ class ValueFunction:
         return tuple(self.problem.unpack(u.reshape(*shape, -1)).values())
 
     def rollout(self, x: Any, t: float = 0.0, *, steps: int = 64, feedback: str = "lookahead") -> Rollout:
-        """Closed-loop trajectories from states x (..., D) at depth t to T in ``steps`` equal steps (Kutta 4)."""
+        """Closed-loop trajectories from states x (..., D) at depth t to T in ``steps`` equal steps (Kutta 4).
+
+        Bounds on states are kept at the ends of the steps, to 1e-6 cells where a few repetitions with a margin suffice.
+        Raises InvalidInput where V is infinite.
+        """
         if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
             raise InvalidInput(f"rollout(steps={steps!r}): steps is a positive whole number.")
         points, depths, shape = self._points(x, float(t))
-        mesh = np.linspace(depths.flat[0], self.t[-1], int(steps) + 1)
-        states, controls, cost = [points], [], np.zeros(len(points))
+        lost = ~self.viable(points, depths)
+        if np.any(lost):
+            raise InvalidInput(
+                f"rollout(x={points[lost][0]}, t={depths[lost][0]:g}): from there no control keeps the states in "
+                f"{self.problem.bounds!r}."
+            )
+        mesh, margin = np.linspace(depths.flat[0], self.t[-1], int(steps) + 1), 0.0
+        for _ in range(ROLLOUTS):
+            states, u, cost = self._trajectories(points, mesh, feedback, margin)
+            if self.bounds is None:
+                break
+            over = max(self.bounds.over(x, now) for x, now in zip(states, mesh, strict=True))
+            if over <= KEPT:
+                break
+            margin = 2.0 * margin + over
+        trajectory, u = (part.reshape(len(part), *shape, -1) for part in (states, u))
+        cost = cost.reshape(shape) + terminal_cost(self.problem, trajectory[-1])
+        return Rollout(mesh, trajectory, u, cost, self.problem.unpack(u))
+
+    def _trajectories(self, x: Array, mesh: Array, feedback: str, margin: float) -> tuple[Array, Array, Array]:
+        """States (N+1, q, D), controls (N, q, m) and running costs (q,) from states x (q, D)."""
+        states, controls, cost = [x], [], np.zeros(len(x))
         for now, then in pairwise(mesh):
             inside = np.clip(states[-1], self.grid.lower, self.grid.upper)
-            controls.append(self.steer(inside, now, then - now, feedback=feedback))
+            controls.append(self.steer(inside, now, then - now, feedback=feedback, margin=margin))
             end, running = self.law.flow(now, then - now, states[-1], controls[-1])
             states.append(end)
             cost += running
-        trajectory, u = (np.array(part).reshape(len(part), *shape, -1) for part in (states, controls))
-        cost = cost.reshape(shape) + terminal_cost(self.problem, trajectory[-1])
-        return Rollout(mesh, trajectory, u, cost, self.problem.unpack(u))
+        return np.array(states), np.array(controls), cost
 
     # -- feedback --------------------------------------------------------------------------------
 
     def steer(
-        self, x: Array, t: Any, step: Any, *, feedback: str = "lookahead", tableau: Tableau = Kutta4.tableau
+        self,
+        x: Array,
+        t: Any,
+        step: Any,
+        *,
+        feedback: str = "lookahead",
+        tableau: Tableau = Kutta4.tableau,
+        margin: float = 0.0,
     ) -> Array:
-        """Controls u (q, m) for states x (q, D), held for ``step`` from depth t."""
+        """Controls u (q, m) for states x (q, D), held for ``step`` from depth t; bounds on states are kept with a
+        ``margin`` in cells, and where no control keeps them they are violated least.
+        """
         if feedback not in FEEDBACKS:
             raise InvalidInput(f"feedback={feedback!r}: the feedback is one of {FEEDBACKS}.")
+        if feedback == "sign" and self.bounds is not None:
+            raise NotSupported(f"feedback='sign': {BLIND}.")
         depths, steps = (np.broadcast_to(np.asarray(given, dtype=float), x.shape[:1]) for given in (t, step))
-        return self._feedback.steer(self, x, depths, steps, feedback, tableau)
+        searching = self._feedback if margin == 0.0 else self._search(margin)
+        return searching.steer(self, x, depths, steps, feedback, tableau)
+
+    @cached_property
+    def bounds(self) -> StateBounds | None:
+        return None if self.violation is None else StateBounds(self.problem, self.grid)
+
+    def viable(self, x: Array, t: Array) -> NDArray[np.bool_]:
+        """Whether from states x (q, D) at depths t (q,) some control keeps the bounds on states."""
+        if self.bounds is None:
+            return np.ones(len(x), dtype=bool)
+        return np.asarray(Excess(self.bounds, self.violated)(x, t) <= VIABLE)
+
+    def violated(self, x: Array, t: Array) -> Array:
+        """W at states x (q, D) and depths t (q,), clamped to the table."""
+        assert self.violation is not None
+        axes = [linear_weights(axis, x[:, i]) for i, axis in enumerate(self.grid.axes)]
+        return interpolate(self.violation, [linear_weights(self.t, np.broadcast_to(t, len(x))), *axes])
+
+    def _known(self, x: Array, t: Array, found: Array, lost: float) -> Array:
+        """``found`` (q, ...) at states x and depths t, and ``lost`` where V is infinite."""
+        if self.bounds is not None:
+            found[~self.viable(x, t)] = lost
+        return found
 
     @cached_property
     def coarse(self) -> ValueFunction | None:
@@ -151,12 +216,15 @@ class ValueFunction:
     @cached_property
     def _feedback(self) -> BoxFeedback | SearchFeedback:
         box = self.problem.velocity_box
-        if box is None or self.problem.has_running_cost or self.law.chosen:
-            return SearchFeedback(self.law)
+        if box is None or self.problem.has_running_cost or self.law.chosen or self.bounds is not None:
+            return self._search(0.0)
         return BoxFeedback(self.problem, box)
 
+    def _search(self, margin: float) -> SearchFeedback:
+        return SearchFeedback(self.law, None if self.bounds is None else Excess(self.bounds, self.violated, margin))
+
     def at(self, x: Array, t: Array) -> Array:
-        """V at states x (q, D) and depths t (q,), unchecked and clamped to the table."""
+        """V, or where it is infinite its continuation, at states x (q, D) and depths t (q,), clamped to the table."""
         return interpolate(self.values, self._weights(x, t))
 
     def slope(self, x: Array, t: Array) -> Array:
@@ -185,10 +253,13 @@ class ValueFunction:
             shape = np.broadcast_shapes(x.shape[:-1], t.shape)
         except ValueError:
             raise InvalidInput(f"t: depths must fit the states' leading axes {x.shape[:-1]}; got {t.shape}.") from None
-        if not np.all(self.grid.covers(x)):
-            outside = x[~self.grid.covers(x)].reshape(-1, M)[0]
+        outside = ~self.grid.covers(np.clip(x, *hull(self.problem)) if self.violation is not None else x)
+        if np.any(outside):
             domain = ", ".join(f"[{a:g}, {b:g}]" for a, b in zip(self.grid.lower, self.grid.upper, strict=True))
-            raise InvalidInput(f"x: V is tabulated on {domain}; got {outside}. Ask ValueIteration for a larger domain.")
+            raise InvalidInput(
+                f"x: V is tabulated on {domain}; got {x[outside].reshape(-1, M)[0]}. "
+                "Ask ValueIteration for a larger domain."
+            )
         if np.any(t < self.t[0] - 1e-12) or np.any(t > self.t[-1] + 1e-12):
             raise InvalidInput(
                 f"t: V is kept at depths {self.t[0]:g} to {self.t[-1]:g}; got {t.min():g} to {t.max():g}."
@@ -199,11 +270,18 @@ class ValueFunction:
     # -- as a labelled array ---------------------------------------------------------------------
 
     def to_array(self, **attrs: Any) -> xr.DataArray:
-        """The table with dimensions (t, f0, f1, ...) and their coordinates; ``from_array`` reads it back."""
+        """The table with dimensions (t, f0, f1, ...) and their coordinates; ``from_array`` reads it back.
+
+        With bounds on states it is +∞ where no control keeps them; ``violation`` and ``continued`` come along.
+        """
         names = [f"f{i}" for i in range(self.grid.dimension)]
-        coords = {"t": self.t, **dict(zip(names, self.grid.axes, strict=True))}
+        coords: dict[str, Any] = {"t": self.t, **dict(zip(names, self.grid.axes, strict=True))}
+        values = self.values
+        if self.violation is not None:
+            coords |= {"violation": (("t", *names), self.violation), "continued": (("t", *names), values)}
+            values = np.where(self.violation <= VIABLE, values, np.inf)
         return xr.DataArray(
-            self.values,
+            values,
             dims=("t", *names),
             coords=coords,
             name="value",
@@ -217,11 +295,13 @@ class ValueFunction:
         if array.dims != ("t", *names):
             raise InvalidInput(f"from_array: dimensions {('t', *names)} are needed for this problem; got {array.dims}.")
         grid = StateGrid(tuple(np.asarray(array[name], dtype=float) for name in names))
+        bounded = "violation" in array.coords
         return cls(
             problem,
             grid,
             np.asarray(array["t"], dtype=float),
-            np.asarray(array, dtype=float),
+            np.asarray(array["continued"] if bounded else array, dtype=float),
             int(array.attrs.get("order", 3)),
             float(array.attrs.get("step", 0.0)),
+            violation=np.asarray(array["violation"], dtype=float) if bounded else None,
         )

@@ -5,7 +5,8 @@
 marched backwards. With a velocity box and no running cost the minimum is Σ_i min { v_i ∂V/∂f_i : v⁻_i ≤ v_i ≤ v⁺_i },
 and the scheme is one of split exact flows: each step sweeps the axes in turn, the order reversed every step (second
 order); along one axis the dynamic programming step is exact up to interpolation, so there is no stability limit on the
-step. Any other small problem takes the general semi-Lagrangian scheme (``Lookahead``).
+step. Any other small problem takes the general semi-Lagrangian scheme (``Lookahead``), also one with bounds on states:
+V is then the constrained viscosity solution, +∞ where no control keeps the bounds (``state_bounds``).
 Source: Liu and Markowich, "Selection dynamics for deep neural networks", section 4.3; Falcone and Ferretti,
 "Semi-Lagrangian approximation schemes for linear and Hamilton–Jacobi equations" (2013).
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
@@ -25,13 +26,14 @@ from ocdl.arrays import is_real, is_whole
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.hjb.checkpoint import Checkpoint, fingerprint
-from ocdl.hjb.closed_loop import closed_loop
+from ocdl.hjb.closed_loop import closed_loop, multipliers
 from ocdl.hjb.feedback import FEEDBACKS
 from ocdl.hjb.general import General
 from ocdl.hjb.lookahead import Lookahead, Minimiser
 from ocdl.hjb.lower_bound import lower_bound
 from ocdl.hjb.planning import GENERAL, SCHEMES, SPLIT, Plan, coarsened, planned
 from ocdl.hjb.split import Scheme, SplitFlow
+from ocdl.hjb.state_bounds import StateBounds
 from ocdl.hjb.sweeps import numba_available
 from ocdl.hjb.terminal import terminal_values
 from ocdl.hjb.upwind import DERIVATIVES, Upwind
@@ -54,23 +56,25 @@ class ValueIteration(Method):
     domain: (lower, upper), or one pair for each state; by default the componentwise enclosure of all states
         reachable from the initial one (comparison equations; in the general scheme by simulating random controls),
         widened by a tenth of the nodes (3 to 24 cells) on each side. Flows that leave a domain are stopped at its
-        edge, so V is wrong near the edge of a domain that does not hold the reachable states.
-    scheme: semi-Lagrangian with ``"weno"`` (four points, high order where V is smooth) or ``"linear"`` interpolation
-        (monotone, first order): split exact flows for one sample with a velocity box and no running cost, else the
-        general scheme, which ``"general"`` and ``"general-linear"`` take for any problem; or, independent of both and
-        for what the split scheme solves, Godunov's ``"upwind"`` scheme (monotone, first order), ``"upwind-weno3"`` or
-        ``"upwind-weno5"``. Only the split scheme has numba kernels.
+        edge, so V is wrong near the edge of a domain that does not hold the reachable states. Bounds on states cut it,
+        so that nodes lie on them.
+    scheme: semi-Lagrangian with ``"weno"`` interpolation (high order where V is smooth, limited at kinks) or
+        ``"linear"`` (monotone, first order): split exact flows for one sample with a velocity box and no running cost,
+        else, and wherever states are bounded, the general scheme, which ``"general"`` and ``"general-linear"`` take for
+        any problem; or, independent of both and for what the split scheme solves, Godunov's ``"upwind"`` scheme
+        (monotone, first order), ``"upwind-weno3"`` or ``"upwind-weno5"``. Only the split scheme has numba kernels.
     courant: cells the fastest flow crosses in one step; by default 2 for two neurons and 1 above; one neuron takes
-        16 steps, because without splitting fewer interpolations are better ones. For the upwind schemes, which are
-        stable below about 1, the cells crossed along all axes together, by default 0.6; in the general scheme
-        1, but at least 16 steps, because controls are held over a step.
+        16 steps, because without splitting fewer interpolations are better ones. The splitting error is second order
+        in the step; at a fixed ``courant`` errors across kinks of V'' fall at observed orders of 1.8 and more. For the
+        upwind schemes, which are stable below about 1, the cells crossed along all axes together, by default 0.6; in
+        the general scheme 1, but at least 16 steps, because controls are held over a step.
     steps: the number of steps, instead of ``courant``.
     controls, minimiser: for the general scheme, a finite set of controls (K, m) to choose from, or the minimiser of
         the Hamiltonian in closed form, a function (t (q,), x (q, S, n), p (q, S, n)) → u (q, m) of the
         Euclidean gradient p. By default the box of controls is searched (vertices, then projected gradients).
     depths: where V is kept for queries, rounded to steps; by default every step, or as many as memory_limit allows.
     kernels: ``"numba"``, ``"numpy"``, or ``"auto"``: numba where it is installed.
-    feedback: ``"lookahead"`` or ``"sign"``, see ``ValueFunction.controls``.
+    feedback: ``"lookahead"`` or, without bounds on states, ``"sign"``, see ``ValueFunction.controls``.
     memory_limit: bytes; a plan beyond it is refused before anything is computed.
     checkpoint: a file to save progress in, every ``checkpoint_seconds`` and on interrupt, and to resume from.
     """
@@ -88,6 +92,7 @@ class ValueIteration(Method):
     memory_limit: float = 2e9
     checkpoint: str | Path | None = None
     checkpoint_seconds: float = 30.0
+    bounded_states: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for name, allowed in (("scheme", SCHEMES), ("kernels", KERNELS), ("feedback", FEEDBACKS)):
@@ -115,6 +120,9 @@ class ValueIteration(Method):
     ) -> Outcome:
         """V on its grid, then its feedback rolled out from the initial state on the user's own layers.
 
+        Where states are bounded the rollout keeps the bounds at the nodes and stages of the layers, to 1e-9, or as well
+        as a few repetitions with a margin can; ∇V gives their multipliers. Where no control keeps them, V(x^0, 0) = +∞:
+        the status is INFEASIBLE and the controls violate them least.
         The claim is V(x^0, 0) as ``cost``, its difference to a run at half the resolution as ``value_error``, a proven
         ``lower_bound`` of all costs where there is one, and the Euclidean gradient of V along the rollout as
         ``costate``; ``extras["value"]`` is the table, which ``ValueFunction.from_array`` reads.
@@ -128,7 +136,14 @@ class ValueIteration(Method):
             return Outcome(start.u, start.p, Status.INTERRUPTED, detail, extras=extras)
         u, x = closed_loop(value, depth, self.feedback)
         inside = np.clip(x, plan.grid.lower, plan.grid.upper)
-        costate = value.gradient(inside, np.clip(depth.mesh(problem.span), t[0], t[-1]))
+        if not np.isfinite(value(inside[0])):
+            worst = float(value.violated(inside[:1], np.zeros(1))[0])
+            detail = (
+                f"V(x0, 0) = inf on {plan}: no control found keeps the states in {problem.bounds!r} to the end; the "
+                f"least violation is about {worst:.2g} cells of this grid, and the controls violate them least."
+            )
+            return Outcome(u, start.p, Status.INFEASIBLE, detail, extras={"value": self._labelled(value, plan)})
+        costate = value.slope(inside, np.clip(depth.mesh(problem.span), t[0], t[-1]))
         figures = {"cost": float(value(inside[0]))}
         detail = f"V(x0, 0) = {figures['cost']:.8g} on {plan}"
         try:
@@ -137,14 +152,21 @@ class ValueIteration(Method):
         except KeyboardInterrupt:
             detail += "; interrupted before its error was estimated."
         try:
-            figures["lower_bound"] = lower_bound(problem, steps=128)
+            bound = lower_bound(problem)
         except NotSupported:
             pass
         else:
-            detail += f" Every cost is at least {figures['lower_bound']:.8g}."
+            figures["lower_bound"] = bound.value
+            detail += f" Every cost is at least {bound.value:.8g} ({bound.argument})."
         claim = {**figures, "costate": costate.reshape(-1, problem.samples, problem.n)}
         return Outcome(
-            u, start.p, Status.ROLLED_OUT, detail, claim=claim, extras={"value": self._labelled(value, plan, **figures)}
+            u,
+            start.p,
+            Status.ROLLED_OUT,
+            detail,
+            claim=claim,
+            multipliers=multipliers(value, depth, u, x, costate),
+            extras={"value": self._labelled(value, plan, **figures)},
         )
 
     def value_function(self, problem: ControlProblem, *, progress: bool | None = None) -> ValueFunction:
@@ -175,7 +197,9 @@ class ValueIteration(Method):
     def _march(self, problem: ControlProblem, plan: Plan, progress: bool | None) -> tuple[Array, Array, bool]:
         """Stored depths t, V there, and whether depth 0 was reached."""
         value = terminal_values(problem, plan.grid)
-        table = np.empty((len(plan.stored), *plan.grid.shape))
+        if plan.bounds is not None:
+            value = np.stack([value, StateBounds(problem, plan.grid).terminal()])
+        table = np.empty((len(plan.stored), *value.shape))
         table[-1] = value
         row = {step: k for k, step in enumerate(plan.stored)}
         saved = self._checkpoint(problem, plan, value)
@@ -205,12 +229,17 @@ class ValueIteration(Method):
         """The file of the run at full resolution; half the resolution is soon computed again."""
         if self.checkpoint is None or plan.coarse:
             return Checkpoint(None, "", self.checkpoint_seconds)
-        mark = fingerprint(problem, terminal, plan.grid.axes, problem.span, plan.steps, plan.stored, plan.scheme)
+        options: list[Any] = [problem.span, plan.steps, plan.stored, plan.scheme]
+        if plan.bounds is not None:
+            depths = np.linspace(0.0, problem.span, plan.steps + 1)
+            options += [end.tolist() for end in problem.state_box_at(depths)]
+        mark = fingerprint(problem, terminal, plan.grid.axes, *options)
         return Checkpoint(self.checkpoint, mark, self.checkpoint_seconds)
 
     def _scheme(self, problem: ControlProblem, plan: Plan, step: float) -> Scheme:
         if plan.scheme in GENERAL:
-            return General(self.lookahead(problem), plan.grid, step, plan.steps, GENERAL[plan.scheme])
+            bounds = None if plan.bounds is None else StateBounds(problem, plan.grid)
+            return General(self.lookahead(problem), plan.grid, step, plan.steps, GENERAL[plan.scheme], bounds)
         assert problem.velocity_box is not None
         if plan.scheme in DERIVATIVES:
             return Upwind(problem.velocity_box, plan.grid, step, plan.scheme)
@@ -221,11 +250,12 @@ class ValueIteration(Method):
             problem,
             plan.grid,
             t,
-            values,
+            values if plan.bounds is None else values[:, 0],
             order=1 if plan.first_order else 3,
             step=problem.span / plan.steps,
             coarser=None if plan.coarse else lambda: self._complete(problem, coarsened(plan), False),
             lookahead=self.lookahead(problem),
+            violation=None if plan.bounds is None else values[:, 1],
         )
 
     def _labelled(self, value: ValueFunction, plan: Plan, **figures: float) -> xr.DataArray:
