@@ -3,7 +3,7 @@
     python benchmarks/nlp/transfer.py [--sequence]
 
 Every problem file with a reference: cold on its own grid, and from its solution on a third of the layers.
-``--sequence`` adds the far target with M = 64, N = 200: directly, and through M = 16, N = 50 (the coarse solve counts).
+``--sequence`` adds the far target with M = 64, N = 200: directly, and through M = 32, N = 100 (the coarse solve counts).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def sequence() -> None:
         target=lambda y: 3 * np.cos(2 * np.pi * y),
         bounds=ocdl.Box(a=(-1, 1), b=(-1, 1)),
     )
-    grids = [ocdl.Grid(ocdl.Midpoint(M), ocdl.Radau(N, 3)) for M, N in ((16, 50), (64, 200))]
+    grids = [ocdl.Grid(ocdl.Midpoint(M), ocdl.Radau(N, 3)) for M, N in ((32, 100), (64, 200))]
     cold = timed(lambda: ocdl.solve(problem, grids[-1], ocdl.Ipopt(), progress=False))
     warm = timed(lambda: ocdl.sequence(problem, grids, ocdl.Ipopt(), progress=False))
     row("far, M = 64, N = 200", cold, warm)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -21,6 +21,7 @@ from ocdl.nlp import rank_one
 from ocdl.nlp.assembly import NonlinearProgram
 from ocdl.nlp.reduced import Reduced, not_in_reduced_space
 from ocdl.nlp.scaling import check_scales, chosen_scales, shown_scales
+from ocdl.nlp.settled import objects, settled
 from ocdl.nlp.transcription import Transcription
 from ocdl.nlp.worst_rows import explanation
 from ocdl.problem import ControlProblem
@@ -128,29 +129,46 @@ class Ipopt(Method):
         self, problem: ControlProblem, depth: DepthScheme, start: Start, progress: bool | None
     ) -> Outcome:
         pair = rank_one.RankOne.of(problem)
-        outcome = self._solve_in_full_space(pair.problem, depth, pair.start(start), progress)
+        outcome = self._solve_in_full_space(pair.problem, depth, pair.start(start), progress, hold=True)
         return replace(outcome, u=pair.lift(outcome.u), detail=outcome.detail + " Solved in rank-one form.")
 
     def _solve_in_full_space(
-        self, problem: ControlProblem, depth: DepthScheme, start: Start, progress: bool | None
+        self,
+        problem: ControlProblem,
+        depth: DepthScheme,
+        start: Start,
+        progress: bool | None,
+        hold: bool = False,
     ) -> Outcome:
+        """``hold``: controls that a carried-over start has settled are no unknowns, unless they object afterwards."""
         transcription = Transcription(problem, depth, chosen_scales(problem, depth, start, self.scales))
         program, unit = transcription.program, transcription.variable_scale
         low, high = transcription.bounds()
-        below, above = transcription.row_bounds()
-        guess = np.clip(transcription.guess(start), low, high) / unit
+        rows = transcription.row_scale
+        below, above = (bound * rows for bound in transcription.row_bounds())
+        begin = np.clip(transcription.guess(start), low, high)
+        held = np.zeros(low.size, dtype=bool)
+        if hold and start.costate is not None:
+            held[transcription.places.u] = settled(transcription, start)
+        reports: list[dict[str, Any]] = []
         with (
             progress_bar(self.name, progress=False if self.verbose else progress) as bar,
-            _Watch(program, guess, bar) as watch,
+            _Watch(program, begin / unit, bar) as watch,
         ):
             scale = self.objective_scale or 1.0 / (np.mean(transcription.h) * np.mean(problem.state_metric))
-            solver = self._solver(program, watch, pivot_order(problem), float(scale), barrier(problem, start))
-            rows = transcription.row_scale
-            found = solver(x0=guess, lbx=low / unit, ubx=high / unit, lbg=below * rows, ubg=above * rows)
-        w, multipliers = found["x"].full().ravel(), found["lam_g"].full().ravel()
-        if not np.all(np.isfinite(w)):
-            w, multipliers = watch.iterate, np.zeros(program.constraints)
-        return _outcome(transcription, w * unit, multipliers * rows, float(found["f"]), solver.stats())
+            solver = self._solver(program, watch, pivot_order(problem), float(scale), barrier(problem, start, held))
+            while True:
+                ends = (np.where(held, begin, end) / unit for end in (low, high))
+                found = solver(**dict(zip(("lbx", "ubx"), ends, strict=True)), x0=begin / unit, lbg=below, ubg=above)
+                reports.append(solver.stats())
+                w, multipliers = found["x"].full().ravel(), found["lam_g"].full().ravel()
+                if not np.all(np.isfinite(w)):
+                    w, multipliers = watch.iterate, np.zeros(program.constraints)
+                w, multipliers = w * unit, multipliers * rows
+                if watch.stopped or not objects(transcription, w, multipliers, held, self.tolerance / scale):
+                    break
+                begin, held = w, np.zeros_like(held)
+        return _outcome(transcription, w, multipliers, float(found["f"]), _together(reports))
 
     def _in_reduced_space(self, problem: ControlProblem, depth: DepthScheme) -> bool:
         why_not = not_in_reduced_space(problem, depth)
@@ -243,23 +261,39 @@ def _reported(u: Array, p: Array, stats: Mapping[str, Any], claim: dict[str, Any
     return Outcome(u, p, STATUS.get(said, Status.FAILED), detail=detail, claim=claim, history=history)
 
 
-def barrier(problem: ControlProblem, start: Start) -> dict[str, float]:
+def barrier(problem: ControlProblem, start: Start, held: NDArray[np.bool_]) -> dict[str, Any]:
     """IPOPT's first barrier and its distance from the bounds: small where the start is a solution of another grid.
 
     Measured from a mesh three times as coarse: 2 to 4 times fewer iterations on the textbook problems. Bang-bang
-    networks of one sample take about as many as from the centre, and more with a small barrier: they keep IPOPT's own.
+    networks of one sample need the whole path of barriers; where controls are ``held``, from well inside.
     """
+    if np.any(held):
+        return {"bound_push": 0.1, "bound_frac": 0.1, "bound_mult_init_method": "mu-based"}
     if start.costate is None or problem.velocity_box is not None:
         return {}
     return {"mu_init": 1e-4, "bound_push": 1e-6, "bound_frac": 1e-6}
 
 
-def pivot_order(problem: ControlProblem) -> int:
-    """MUMPS's ordering: nested dissection (5) where many samples share each layer's controls, else its own choice (7).
+def _together(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The last report, with the iterations of all."""
+    histories = [report.get("iterations", {}) for report in reports]
+    names = histories[-1]
+    iterations = {name: [value for history in histories for value in history.get(name, [])] for name in names}
+    return {
+        **reports[-1],
+        "iterations": iterations,
+        "iter_count": sum(report.get("iter_count", 0) for report in reports),
+    }
 
-    Measured, 16 neurons, 10 layers, 20 samples: 0.9 s an iteration with 5, 1.3 s with 6, 6 s with 7.
+
+def pivot_order(problem: ControlProblem) -> int:
+    """MUMPS's ordering: nested dissection (5) for wide layers and where many samples share their controls, else its own
+    choice (7).
+
+    Measured, seconds an iteration with 5 and 7: 16 neurons, 10 layers, 20 samples 0.9 and 6; the rank-one form of
+    64 neurons, 200 layers 0.40 and 0.58.
     """
-    return 5 if problem.samples > 5 else 7
+    return 5 if problem.samples > 5 or problem.n >= WIDE else 7
 
 
 class _Watch(ca.Callback):

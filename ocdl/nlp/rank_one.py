@@ -27,8 +27,6 @@ from ocdl.velocity_box import VelocityBox
 
 Array = NDArray[np.float64]
 
-INSIDE = 0.9  # starting θ and v keep this far from their bounds ±1, where a barrier method begins badly
-
 
 def applies(problem: ControlProblem, depth: DepthScheme) -> bool:
     """One sample, increasing σ, no cost of the controls, and the same finite interval of b for all pairs of nodes;
@@ -40,6 +38,9 @@ def applies(problem: ControlProblem, depth: DepthScheme) -> bool:
     if not isinstance(depth.controls, PiecewiseConstant):
         return False
     return bool(np.ptp(box.b_lower) == 0.0 and np.ptp(box.b_upper) == 0.0)
+
+
+INSIDE = 0.9  # a cold start keeps θ and v this far from their bounds ±1, where a barrier method begins badly
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +86,8 @@ class RankOne:
         strength = np.sum(theta**2, axis=1, keepdims=True)
         v = -np.einsum("ki,kij->kj", theta, beta) / np.where(strength > 0.0, strength, 1.0)
         v = np.where(strength > 1e-12, v, np.sign(self.original.x0[0]))
-        return Start(np.clip(np.concatenate([theta, v], axis=1), -INSIDE, INSIDE), start.p)
+        end = INSIDE if start.costate is None else 1.0  # what another grid has settled stays at its bounds
+        return Start(np.clip(np.concatenate([theta, v], axis=1), -end, end), start.p, start.x, start.costate)
 
     def lift(self, u: Array) -> Array:
         """Controls (a, b) of the original problem, (N, M + M²), from (θ, v), (N, 2M)."""

@@ -433,7 +433,7 @@ class Transcription:
             return found
         N, S, s = self.h.size, problem.samples, self.tableau.stages
         low, high = self.bounds()
-        pressing = _pressing(-self._stationarity(w, multipliers), low, high)
+        pressing = _pressing(-self.stationarity(w, multipliers), low, high)
         found.nodes[1:] = pressing[self.places.x[1:]]
         found.stages[:, self.own] = pressing[self.places.stages].swapaxes(1, 2)
         rows = _pressing(multipliers, *self.row_bounds())
@@ -444,7 +444,7 @@ class Transcription:
             found.boundary[:] = rows[self._layer_rows :][: self._boundary_rows].reshape(S, -1)
         return found
 
-    def _stationarity(self, w: Array, multipliers: Array) -> Array:
+    def stationarity(self, w: Array, multipliers: Array) -> Array:
         """∇f + ∇gᵀ λ in every variable, in the problem's own units."""
         total = np.zeros(self.places.size)
         for kind in self._kinds:
