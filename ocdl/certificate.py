@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import casadi as ca
 import numpy as np
@@ -140,7 +140,7 @@ def certified(
 
 @dataclass(frozen=True, eq=False)
 class FineMesh:
-    """What a ``Sweeper`` needs of a depth scheme, with the layer that each of its own lies in."""
+    """Layers (``Layers`` in the sense of ``depth``) of a finer mesh, with the layer of the scheme that each lies in."""
 
     tableau: Tableau
     nodes: Array
@@ -158,10 +158,6 @@ class FineMesh:
     @property
     def stage_t(self) -> Array:
         return self.nodes[:-1, None] + np.diff(self.nodes)[:, None] * self.tableau.c
-
-    @property
-    def scheme(self) -> DepthScheme:
-        return cast(DepthScheme, self)
 
 
 def control_at(depth: DepthScheme, mesh: Array, u: Array, layer: NDArray[np.int64], t: Array) -> Array:
@@ -233,7 +229,7 @@ def _refined(
     first: Sweeper | None = None
     for part in parts:
         fine = _fine_mesh(problem, depth, u, tableau, part)
-        sweeper = Sweeper(problem, fine.scheme) if first is None else first.on_mesh(fine.scheme)
+        sweeper = Sweeper(problem, fine) if first is None else first.on_mesh(fine)
         first = sweeper if first is None else first
         found.append(_integral(problem, depth, u, p, fine, sweeper))
     return found
@@ -244,7 +240,7 @@ def _integral(
 ) -> _Integral:
     values, violation, at = _applied(problem, depth, u, fine)
     trajectory = sweeper.state(values, p)
-    constraints = Constraints(problem, fine.scheme, sweeper)
+    constraints = Constraints(problem, fine, sweeper)
     worst = ("", NAN, NAN)
     for family in constraints.families(trajectory, values, p, constraints.no_multipliers()):
         place = np.unravel_index(int(np.argmax(family.violation)), family.violation.shape)

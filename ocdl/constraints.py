@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.batch import Batch
-from ocdl.depth import DepthScheme
+from ocdl.depth import Layers
 from ocdl.method import Multipliers
 from ocdl.problem import ControlProblem
 from ocdl.sweeps import Forces, Sweeper, Trajectory
@@ -53,7 +53,7 @@ class Constrained:
 class Constraints:
     """The constraints of one problem on one depth scheme."""
 
-    def __init__(self, problem: ControlProblem, depth: DepthScheme, sweeper: Sweeper) -> None:
+    def __init__(self, problem: ControlProblem, depth: Layers, sweeper: Sweeper) -> None:
         self.problem, self.depth, self.sweeper = problem, depth, sweeper
 
     def families(self, trajectory: Trajectory, u: Array, p: Array, multipliers: Multipliers) -> Iterator[Constrained]:

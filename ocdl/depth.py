@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache
-from typing import ClassVar, Self
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 
@@ -51,6 +51,24 @@ def explicit_tableau(rows: Sequence[Sequence[float]], b: Sequence[float], order:
     for i, row in enumerate(rows, start=1):
         A[i, : len(row)] = row
     return Tableau(A, np.array(b, dtype=float), A.sum(axis=1), order)
+
+
+class Layers(Protocol):
+    """What sweeps and constraints need of a depth scheme; also of a mesh that is none the user chose."""
+
+    @property
+    def tableau(self) -> Tableau: ...
+
+    @property
+    def controls(self) -> ControlShape: ...
+
+    @property
+    def condensed(self) -> bool: ...
+
+    @property
+    def count(self) -> int: ...
+
+    def mesh(self, horizon: float) -> Array: ...
 
 
 @dataclass(frozen=True, repr=False)

@@ -101,7 +101,7 @@ def _finer(problem: ControlProblem, depth: DepthScheme, mesh: Array, u: Array) -
         t = fine.stage_t.ravel()
         values = control_at(depth, mesh, u, np.repeat(layers, tableau.stages), t)
         values = np.clip(values, *problem.control_box_at(t))
-    return fine, Sweeper(problem, fine.scheme), values
+    return fine, Sweeper(problem, fine), values
 
 
 def _running(problem: ControlProblem, sweeper: Sweeper, trajectory: Trajectory, u: Array, p: Array) -> Array:
@@ -117,7 +117,7 @@ def _violations(
 ) -> Array:
     """The largest violation of state bounds and path constraints inside every layer, (N,)."""
     worst = np.zeros(fine.count)
-    constraints = Constraints(problem, fine.scheme, sweeper)
+    constraints = Constraints(problem, fine, sweeper)
     for family in constraints.families(trajectory, u, p, constraints.no_multipliers()):
         if family.name in ("state at the stages", "path"):
             worst = np.maximum(worst, family.violation.max(axis=(1, 2, 3), initial=0.0))

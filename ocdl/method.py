@@ -24,7 +24,7 @@ from ocdl.control_shapes import PiecewiseConstant
 from ocdl.errors import NotSupported
 
 if TYPE_CHECKING:
-    from ocdl.depth import DepthScheme
+    from ocdl.depth import DepthScheme, Layers
     from ocdl.problem import ControlProblem
 
 Array = NDArray[np.float64]
@@ -91,7 +91,7 @@ class Multipliers:
     boundary: Array
 
     @classmethod
-    def zeros(cls, problem: ControlProblem, depth: DepthScheme) -> Multipliers:
+    def zeros(cls, problem: ControlProblem, depth: Layers) -> Multipliers:
         N, s, S, n = depth.count, depth.tableau.stages, problem.samples, problem.n
         return cls(
             np.zeros((N + 1, S, n)),

@@ -18,7 +18,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ocdl.batch import Batch
-from ocdl.newton import projected_newton
+from ocdl.lockstep import projected_newton
 from ocdl.problem import ControlProblem
 
 Array = NDArray[np.float64]

@@ -26,7 +26,7 @@ from scipy import sparse
 from ocdl import matrix_free
 from ocdl.batch import Batch, Direct
 from ocdl.control_shapes import PiecewiseConstant
-from ocdl.depth import DepthScheme, Tableau
+from ocdl.depth import Layers, Tableau
 from ocdl.errors import OcdlError
 from ocdl.matrix_free import MatrixFreeLayers
 from ocdl.problem import ControlProblem
@@ -89,7 +89,7 @@ class Sweeper:
     It holds functions, never a trajectory.
     """
 
-    def __init__(self, problem: ControlProblem, depth: DepthScheme) -> None:
+    def __init__(self, problem: ControlProblem, depth: Layers) -> None:
         self.problem, self.tableau = problem, depth.tableau
         self.t = depth.mesh(problem.span)
         self.h = np.diff(self.t)
@@ -108,7 +108,7 @@ class Sweeper:
         other.problem, other._data = problem, np.asarray(problem.data)
         return other
 
-    def on_mesh(self, depth: DepthScheme) -> Sweeper:
+    def on_mesh(self, depth: Layers) -> Sweeper:
         """The same compiled layer on another mesh of the same scheme."""
         other = Sweeper(self.problem, depth)
         vars(other).update({name: value for name, value in vars(self).items() if isinstance(value, ca.Function)})

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import ocdl
 from ocdl.hamiltonian import Hamiltonian
-from ocdl.newton import projected_newton
+from ocdl.lockstep import projected_newton
 
 
 def network(regulariser=None):

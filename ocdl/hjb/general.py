@@ -1,7 +1,8 @@
 """The general semi-Lagrangian scheme: ``Lookahead`` at every node of the grid, V read off between the nodes.
 
 Between nodes V is multilinear plus, for the "weno" rule, ½ s (s − 1) times the second difference along each axis, taken
-on the nearest grid line and blended as in the split scheme: third order where V is smooth, from 2^D + 4 D nodes.
+on the nearest grid line, blended from the two nodes of the cell with weights that lean to the smoother side (Carlini,
+Ferretti and Russo 2005, section 3): third order where V is smooth, from 2^D + 4 D nodes.
 Where states are bounded, W of ``state_bounds`` is marched beside V by the same rules.
 """
 
@@ -16,11 +17,13 @@ from numpy.typing import NDArray
 from ocdl.hjb.grid import StateGrid
 from ocdl.hjb.lookahead import BLOCK, Lookahead
 from ocdl.hjb.state_bounds import ADMISSIBLE, Excess, StateBounds, Within
-from ocdl.hjb.sweeps import ABSOLUTE_FLOOR, CURVATURE, INTERPOLATIONS, LINEAR
+from ocdl.hjb.sweeps import INTERPOLATIONS, LINEAR
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
+CURVATURE = 4.0  # smoothness is rise² + CURVATURE · bend²; larger is sharper at kinks
+ABSOLUTE_FLOOR = 1e-100
 ONE_SIDED = 2  # up to this dimension one-sided gradients give candidates too, which serve at kinks
 
 

@@ -41,8 +41,6 @@ INTERPOLATIONS = {"weno": WENO, "linear": LINEAR}
 
 SPIKE = 0.75  # share of one bend in the moduli of four from which on V' has a kink at its node
 KINKED = 0.93  # between √½, what √|p − before| + √|after − q| over √|jump| is at a kink of V'', and √(4/3) elsewhere
-CURVATURE = 4.0  # of the general scheme: smoothness is rise² + CURVATURE · bend²; larger is sharper at kinks
-ABSOLUTE_FLOOR = 1e-100
 CHUNK = 1 << 15
 WORTH_A_THREAD = 1 << 16
 

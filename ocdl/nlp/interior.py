@@ -24,7 +24,7 @@ from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.method import Method, Outcome, Start, Status
 from ocdl.nlp.curvature import Blocks
-from ocdl.nlp.newton_step import Factor, NotPositive, factorised
+from ocdl.nlp.factor import Factor, NotPositive, factorised
 from ocdl.nlp.oracle import Point
 from ocdl.nlp.reduced import Reduced, not_in_reduced_space
 from ocdl.problem import ControlProblem

@@ -60,9 +60,9 @@ class RankOne:
         b_centre, b_radius = _interval(box)
         reduced = ControlProblem(
             dynamics=lambda u, z: box.activation(
-                a_centre + u[:M] * a_radius - b_centre * z[0] + u[:M] * b_radius * z[1]
+                (a_centre + u[:M] * a_radius) + ca.mtimes(ca.horzcat(-b_centre * np.ones(M), u[:M] * b_radius), z)
             ),
-            lift=lambda x, u: ca.vertcat(ca.dot(w, x), ca.dot(w * u[M:], x)),
+            lift=lambda x, u: ca.mtimes(ca.horzcat(w, w * u[M:]).T, x),
             initial=original.x0,
             horizon=original.span,
             terminal=original.terminal,
@@ -73,6 +73,7 @@ class RankOne:
             data=original.data,
             weights=original.weights,
             state_metric=original.state_metric,
+            columnwise=True,
         )
         return cls(original, box, reduced)
 

@@ -12,8 +12,8 @@ from ocdl.pmp.gaps import principle_gaps
 from ocdl.pmp.gradient_descent import GradientDescent
 from ocdl.pmp.lbfgsb import LBFGSB
 from ocdl.pmp.needle_steps import NeedleSteps
-from ocdl.pmp.newton_steps import ProjectedNewton
 from ocdl.pmp.projected_gradient import ProjectedGradient
+from ocdl.pmp.projected_newton import ProjectedNewton
 from ocdl.pmp.proximal import ProximalAlternatingMinimisation
 from ocdl.pmp.shooting import IndirectShooting
 from ocdl.pmp.sqh import SequentialQuadraticHamiltonian

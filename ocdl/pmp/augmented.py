@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from ocdl.batch import Batch
-from ocdl.newton import projected_newton
+from ocdl.lockstep import projected_newton
 from ocdl.pmp.dense import DenseHamiltonian, dense, weighted, weighted_products
 from ocdl.pmp.iterate import Iterate
 from ocdl.problem import ControlProblem

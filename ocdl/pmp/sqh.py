@@ -12,12 +12,12 @@ from ocdl.depth import DepthScheme
 from ocdl.errors import NotSupported
 from ocdl.method import Method, Outcome, Start
 from ocdl.pmp.dense import DenseHamiltonian
-from ocdl.pmp.held import held_minimum, one_column
 from ocdl.pmp.iterate import Ground, Iterate
 from ocdl.pmp.loop import Trial, descend
 from ocdl.pmp.moves import AdaptivePenalty
 from ocdl.pmp.needles import first_order_gap, layer_columns
 from ocdl.pmp.options import check_controls_only, check_count, check_number
+from ocdl.pmp.proximal_column import held_minimum, one_column
 from ocdl.problem import ControlProblem
 
 Array = NDArray[np.float64]

@@ -8,8 +8,8 @@ from interrupts import PressesCtrlC
 from nlp_problems import convex, learning
 
 import ocdl
-from ocdl.nlp import newton_step
-from ocdl.nlp.newton_step import DenseFactor, NotPositive, RiccatiFactor
+from ocdl.nlp import factor
+from ocdl.nlp.factor import DenseFactor, NotPositive, RiccatiFactor
 from ocdl.nlp.oracle import Oracle
 
 every_scheme = pytest.mark.parametrize("scheme", schemes(layers=3, degrees=(1, 3)), ids=name_of)
@@ -18,7 +18,7 @@ every_scheme = pytest.mark.parametrize("scheme", schemes(layers=3, degrees=(1, 3
 @pytest.fixture(params=[True, False], ids=["dense", "riccati"])
 def algebra(request, monkeypatch):
     """Every Newton step by one of the two ways."""
-    monkeypatch.setattr(newton_step, "dense_is_cheaper", lambda blocks: request.param)
+    monkeypatch.setattr(factor, "dense_is_cheaper", lambda blocks: request.param)
 
 
 @every_scheme

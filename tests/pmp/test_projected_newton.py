@@ -10,7 +10,7 @@ import ocdl
 from ocdl.method import Status
 from ocdl.pmp import NeedleSteps, ProjectedNewton
 from ocdl.pmp.iterate import Ground
-from ocdl.pmp.newton_steps import ScaledChart
+from ocdl.pmp.projected_newton import ScaledChart
 from ocdl.pmp.quasi_newton import AllControls
 
 
