@@ -37,6 +37,15 @@ def test_worse_extremal():
     assert sum(worse for *_, worse, _ in rows) > 0
 
 
+def test_optimality_gap():
+    module = example("optimality_gap")
+    assert module.local.cost > module.rollout.cost + 1e-3
+    assert 0.0 <= module.rollout.cost - module.best.cost < 5e-5
+    gaps = list(module.gaps.values())
+    assert all(coarse > 1.5 * fine > 0.0 for coarse, fine in pairwise(gaps))
+    assert gaps[-1] < 1e-3
+
+
 def test_mesh_order():
     shown = example("mesh_order")
     for name, order in shown.orders.items():

@@ -25,7 +25,8 @@ from ocdl.batch import Batch
 from ocdl.depth import Kutta4, Tableau
 from ocdl.errors import InvalidInput
 from ocdl.hjb.grid import StateGrid
-from ocdl.hjb.state_bounds import Excess, Within, farthest
+from ocdl.hjb.state_bounds import Excess, Within
+from ocdl.hjb.staying import rows_of, staying
 from ocdl.problem import ControlProblem
 
 Array = NDArray[np.float64]
@@ -37,10 +38,6 @@ MOST_TRIED = 32  # a finite set of controls up to this size is tried one by one
 LARGEST_VERTEX_SET = 8  # controls that H couples; of more, only the corner along −∇H is a candidate
 DESCENT_STEPS = 8
 ROUNDS = 3
-MULTIPLIERS = 10
-PROJECTIONS = 8
-HILDRETH = 12
-DIFFERENCE = 1e-6
 LADDER = tuple(4.0**k for k in range(-6, 9))
 
 
@@ -135,7 +132,7 @@ class Lookahead:
 
         def proposed(p: Array, u: Array) -> list[Array]:
             candidate = self.extremal(t, x, p, u)
-            return [candidate] if within is None else self._staying(candidate, within, t, h, x, p)
+            return [candidate] if within is None else staying(self, candidate, within, t, h, x, p)
 
         value = cost(u)
         if within is not None and np.any(value == np.inf):
@@ -173,7 +170,7 @@ class Lookahead:
         rows = np.flatnonzero(~(least <= floor))
         if rows.size == 0:
             return least, u
-        t, h = (_rows(depth, rows) for depth in (t, h))
+        t, h = (rows_of(depth, rows) for depth in (t, h))
         if self.finite is not None:
             for row in self.finite:
                 candidate = np.tile(row, (rows.size, 1))
@@ -194,70 +191,6 @@ class Lookahead:
         guesses = [*(slope[rows] for slope in slopes), normal]
         least[rows], u[rows] = self._costless.best(later, guesses, t, h, x[rows], u[rows])
         return least, u
-
-    def _staying(self, u: Array, within: Within, t: Any, h: Any, x: Array, p: Array) -> list[Array]:
-        """The minimisers u (q, m) of H at p (q, S·n), and where they lead out of K controls that just stay.
-
-        One bound: the minimisers at p + λ ∂W/∂X with the least multiplier λ ≥ 0 that keeps them in, then the farthest
-        towards those of a smaller one. Several bounds, with a multiplier each: the admissible controls nearest to u.
-        """
-        end = self.flow(t, h, x, u)[0]
-        rows = np.flatnonzero(~(within.excess(end, t + h) <= within.allowed))
-        if rows.size == 0:
-            return [u]
-        t, h = (_rows(depth, rows) for depth in (t, h))
-        x, p, outer, safe, allowed = x[rows], p[rows], u[rows], within.safe[rows], within.allowed[rows]
-
-        def over(u: Array, part: Any = slice(None)) -> Array:
-            now, step = (_rows(depth, part) for depth in (t, h))
-            return within.excess(self.flow(now, step, x[part], u)[0], _rows(t + h, part)) - allowed[part]
-
-        found, inner = [], safe
-        if outer.shape[1] > 1:
-            nearest = self._nearest(outer, within.excess, allowed, t, h, x)
-            found.append(farthest(over, safe, nearest - safe))
-            normal = within.excess.slope(end[rows], t + h)
-            size = np.linalg.norm(p, axis=1) / np.maximum(np.linalg.norm(normal, axis=1), 1e-300)
-            low, high = np.zeros(rows.size), np.ones(rows.size)
-            for _ in range(MULTIPLIERS):
-                share = 0.5 * (low + high)
-                trial = self.extremal(t, x, p + (size * share / (1.0 - share))[:, None] * normal, outer)
-                stays = over(trial) <= 0.0
-                inner, outer = (np.where(stays[:, None], *pair) for pair in ((trial, inner), (outer, trial)))
-                low, high = np.where(stays, low, share), np.where(stays, share, high)
-        found.append(farthest(over, inner, outer - inner))
-        whole = [u.copy() for _ in found]
-        for candidate, part in zip(whole, found, strict=True):
-            candidate[rows] = part
-        return whole
-
-    def _nearest(self, u: Array, excess: Excess, allowed: Array, t: Any, h: Any, x: Array) -> Array:
-        """The controls nearest to u (q, m), scaled by their box, whose step ends within all bounds, to first order.
-
-        Linearised ``PROJECTIONS`` times, each problem solved by coordinate ascent in its multipliers (Hildreth 1957).
-        """
-        low, high = self.problem.control_box
-        scale = np.where(np.isfinite(high - low) & (high > low), 0.5 * (high - low), 1.0)
-        v = u
-        for k in range(PROJECTIONS):
-            end = self.flow(t, h, x, v)[0]
-            shifts = np.diag(np.where(high > low, DIFFERENCE * scale, 0.0))
-            columns = [(self.flow(t, h, x, v + shift)[0] - end) / DIFFERENCE for shift in shifts]
-            value, normal = excess.linear(end, t + h)
-            value[:, -1] -= allowed
-            slope = normal @ np.stack(columns, axis=-1)
-            near = np.flatnonzero(np.any(value > -1.0, axis=0))
-            multiplier, origin, v = np.zeros(value.shape), v, u
-            for j in np.tile(near, HILDRETH):
-                free = (v > low) & (v < high)
-                size = np.sum(np.where(free, slope[:, j] ** 2, 0.0), axis=1)
-                size = np.where(size > 0.0, size, np.sum(slope[:, j] ** 2, axis=1))
-                gap = value[:, j] + np.sum(slope[:, j] * (v - origin) / scale, axis=1)
-                step = gap / np.where(size > 0.0, size, np.inf)
-                multiplier[:, j] = np.maximum(multiplier[:, j] + step, 0.0)
-                v = np.clip(u - scale * np.einsum("qk,qkm->qm", multiplier, slope), low, high)
-            v = 0.5 * (v + origin) if k else v  # undamped it may go to and fro
-        return v
 
     def extremal(self, t: Any, x: Array, p: Array, u: Array) -> Array:
         """Controls (q, m) that minimise H at the gradient p (q, S·n), found from u."""
@@ -405,11 +338,6 @@ def _lower(value: Array, u: Array, other: Array, candidate: Array) -> tuple[Arra
     """Per state the lower of two values, with its control; a value that is no number never wins."""
     better = other < value
     return np.where(better, other, value), np.where(better[:, None], candidate, u)
-
-
-def _rows(depth: Any, rows: Any) -> Any:
-    """The entries ``rows`` of a depth for each state, (q,), or the one depth of all."""
-    return depth[rows] if np.ndim(depth) else depth
 
 
 def _blocks(function: Batch, count: int, *arguments: Any) -> list[Array]:
