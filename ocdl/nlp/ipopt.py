@@ -140,13 +140,13 @@ class Ipopt(Method):
         progress: bool | None,
         hold: bool = False,
     ) -> Outcome:
-        """``hold``: controls that a carried-over start has settled are no unknowns, unless they object afterwards."""
+        """``hold``: what a carried-over start has settled is no unknown, unless that fails or the controls object."""
         transcription = Transcription(problem, depth, chosen_scales(problem, depth, start, self.scales))
         program, unit = transcription.program, transcription.variable_scale
         low, high = transcription.bounds()
         rows = transcription.row_scale
         below, above = (bound * rows for bound in transcription.row_bounds())
-        begin = np.clip(transcription.guess(start), low, high)
+        begin = guess = np.clip(transcription.guess(start), low, high)
         held = np.zeros(low.size, dtype=bool)
         if hold and start.costate is not None:
             held[transcription.places.u] = settled(transcription, start)
@@ -165,9 +165,12 @@ class Ipopt(Method):
                 if not np.all(np.isfinite(w)):
                     w, multipliers = watch.iterate, np.zeros(program.constraints)
                 w, multipliers = w * unit, multipliers * rows
-                if watch.stopped or not objects(transcription, w, multipliers, held, self.tolerance / scale):
+                if watch.stopped or not np.any(held):
                     break
-                begin, held = w, np.zeros_like(held)
+                solved = reports[-1]["success"]
+                if solved and not objects(transcription, w, multipliers, held, self.tolerance / scale):
+                    break
+                begin, held = w if solved else guess, np.zeros_like(held)
         return _outcome(transcription, w, multipliers, float(found["f"]), _together(reports))
 
     def _in_reduced_space(self, problem: ControlProblem, depth: DepthScheme) -> bool:
