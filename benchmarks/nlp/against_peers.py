@@ -270,7 +270,7 @@ def draw(table: dict[tuple[int, int, int], dict[str, Result]], path: str) -> Non
         axes.set_ylabel(label)
     handles = [Patch(color=f"C{i}", label=side) for i, side in enumerate(sides)]
     handles.append(Patch(facecolor="none", edgecolor="k", hatch="//", label="stopped, build and solve"))
-    figure.axes[0].legend(handles=handles, frameon=False, fontsize="small")
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize="small")
     figure.suptitle(f"First solution, N = {next(iter(table))[2]} layers, Radau 3, one thread")
     figure.savefig(path, dpi=150)
 

@@ -73,16 +73,19 @@ def cpu(function, *arguments) -> float:
     return time.process_time() - clock
 
 
-def solved(M: int, layers: int, degree: int, reduction: str) -> tuple[float, ocdl.Solution]:
-    grid = ocdl.Grid(ocdl.Midpoint(M), ocdl.Radau(layers, degree))
-    clock = time.process_time()
-    solution = ocdl.solve(problem(M), grid, ocdl.Ipopt(tolerance=1e-8, reduction=reduction), on_failure="return")
+def solved(M: int, layers: int, degree: int, reduction: str, through: tuple[int, ...] = ()):
+    """CPU seconds and the solution, ``through`` smaller widths first."""
+    clock, solution = time.process_time(), None
+    method = ocdl.Ipopt(tolerance=1e-8, reduction=reduction)
+    for width in (*through, M):
+        grid = ocdl.Grid(ocdl.Midpoint(width), ocdl.Radau(layers, degree))
+        solution = ocdl.solve(problem(width), grid, method, start=solution, on_failure="return")
     return time.process_time() - clock, solution
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--large", action="store_true", help="also M = 256 and M = 1000, N = 50, Radau 2")
+    parser.add_argument("--large", action="store_true", help="also M = 256, and M = 1000 alone and through M = 250")
     parser.add_argument("--plain", action="store_true", help="also the plain build of the large S = 20 case (minutes)")
     parser.add_argument("--figure", help="draw the growth there")
     given = parser.parse_args()
@@ -105,10 +108,11 @@ def main() -> None:
         print(f"M = {M:3d}, Radau 3, {form:9}   {times[M, form]:9.2f}   {solution.cost:.10f}   {apart:.1e}", flush=True)
     for M in (16, 64):
         print(f"M = {M}: the rank-one form is {times[M, 'none'] / times[M, 'rank-one']:.1f} times faster")
-    for M in (256, 1000) if given.large else ():
-        seconds, solution = solved(M, 50, 2, "rank-one")
+    for M, through in ((256, ()), (1000, (250,)), (1000, ())) if given.large else ():
+        seconds, solution = solved(M, 50, 2, "rank-one", through)
         apart = solution.claim["cost"] - solution.cost
-        print(f"M = {M:4d}, Radau 2, rank-one   {seconds:9.2f}   {solution.cost:.10f}   {apart:.1e}", flush=True)
+        way = "".join(f" through M = {width}" for width in through)
+        print(f"M = {M:4d}, Radau 2, rank-one   {seconds:9.2f}   {solution.cost:.10f}   {apart:.1e}{way}", flush=True)
 
     growth = {
         "N": [(layers, *_per_iteration(32, layers)) for layers in (25, 50, 100, 200)],
@@ -136,6 +140,8 @@ def draw(growth: dict[str, list[tuple[int, float]]], path: str) -> None:
         sizes, seconds = zip(*rows, strict=True)
         axes.loglog(sizes, seconds, "o-", label="measured")
         axes.loglog(sizes, seconds[0] * np.array(sizes) / sizes[0], ":", label="linear")
+        axes.set_xticks(sizes, sizes)
+        axes.minorticks_off()
         axes.set_xlabel(letter)
         axes.set_ylabel("CPU seconds an iteration")
         axes.legend()

@@ -129,7 +129,7 @@ class Ipopt(Method):
         self, problem: ControlProblem, depth: DepthScheme, start: Start, progress: bool | None
     ) -> Outcome:
         pair = rank_one.RankOne.of(problem)
-        outcome = self._solve_in_full_space(pair.problem, depth, pair.start(start), progress, hold=True)
+        outcome = self._solve_in_full_space(pair.problem, depth, pair.start(start), progress, sparse=True)
         return replace(outcome, u=pair.lift(outcome.u), detail=outcome.detail + " Solved in rank-one form.")
 
     def _solve_in_full_space(
@@ -138,9 +138,11 @@ class Ipopt(Method):
         depth: DepthScheme,
         start: Start,
         progress: bool | None,
-        hold: bool = False,
+        sparse: bool = False,
     ) -> Outcome:
-        """``hold``: what a carried-over start has settled is no unknown, unless that fails or the controls object."""
+        """``sparse``: in rank-one form; what a carried-over start has settled is then no unknown, unless that fails or
+        the controls object.
+        """
         transcription = Transcription(problem, depth, chosen_scales(problem, depth, start, self.scales))
         program, unit = transcription.program, transcription.variable_scale
         low, high = transcription.bounds()
@@ -148,7 +150,7 @@ class Ipopt(Method):
         below, above = (bound * rows for bound in transcription.row_bounds())
         begin = guess = np.clip(transcription.guess(start), low, high)
         held = np.zeros(low.size, dtype=bool)
-        if hold and start.costate is not None:
+        if sparse and start.costate is not None:
             held[transcription.places.u] = settled(transcription, start)
         reports: list[dict[str, Any]] = []
         with (
@@ -156,7 +158,8 @@ class Ipopt(Method):
             _Watch(program, begin / unit, bar) as watch,
         ):
             scale = self.objective_scale or 1.0 / (np.mean(transcription.h) * np.mean(problem.state_metric))
-            solver = self._solver(program, watch, pivot_order(problem), float(scale), barrier(problem, start, held))
+            order = pivot_order(problem, sparse)
+            solver = self._solver(program, watch, order, float(scale), barrier(problem, start, held))
             while True:
                 ends = (np.where(held, begin, end) / unit for end in (low, high))
                 found = solver(**dict(zip(("lbx", "ubx"), ends, strict=True)), x0=begin / unit, lbg=below, ubg=above)
@@ -289,14 +292,14 @@ def _together(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def pivot_order(problem: ControlProblem) -> int:
-    """MUMPS's ordering: nested dissection (5) for wide layers and where many samples share their controls, else its own
-    choice (7).
+def pivot_order(problem: ControlProblem, sparse: bool) -> int:
+    """MUMPS's ordering: nested dissection (5) for the rank-one form and where many samples share each layer's controls,
+    else its own choice (7).
 
     Measured, seconds an iteration with 5 and 7: 16 neurons, 10 layers, 20 samples 0.9 and 6; the rank-one form of
-    64 neurons, 200 layers 0.40 and 0.58.
+    64 neurons, 200 layers 0.40 and 0.58; but the full form of 64 neurons, 50 layers takes twice as long with 5.
     """
-    return 5 if problem.samples > 5 or problem.n >= WIDE else 7
+    return 5 if problem.samples > 5 or sparse else 7
 
 
 class _Watch(ca.Callback):
