@@ -141,7 +141,7 @@ def draw(growth: dict[str, list[tuple[int, float]]], path: str) -> None:
         axes.loglog(sizes, seconds, "o-", label="measured")
         axes.loglog(sizes, seconds[0] * np.array(sizes) / sizes[0], ":", label="linear")
         axes.set_xticks(sizes, sizes)
-        axes.minorticks_off()
+        axes.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
         axes.set_xlabel(letter)
         axes.set_ylabel("CPU seconds an iteration")
         axes.legend()

@@ -2,10 +2,10 @@
 
     J(u) ≥ Σ_s ω_s min_v ℓ_s(x_s(T)) + T inf E + Σ_s ω_s T inf L,
 
-where every sample may choose its own controls v: that, and every bound on the states left out, only lowers the minimum.
-The minimum of one sample is bounded by the larger of two: the least ℓ in its reachable box (comparison equations), and
-the monotone scheme corrected by the semiconcavity of V (``subsolution``), which converges to the minimum under
-refinement.
+where every sample may choose its own controls v: that, and every bound on the states on the way left out, only lowers
+the minimum. The minimum of one sample is bounded by the larger of two: the least ℓ in its reachable box (comparison
+equations) within the bounds on states at T, and the monotone scheme corrected by the semiconcavity of V
+(``subsolution``), which converges to the minimum without bounds on states under refinement.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def lower_bound(problem: ControlProblem, nodes: int | None = None) -> LowerBound
     total, arguments = _running(problem, box), set()
     for s, weight in enumerate(np.asarray(problem.weights)):
         loss, x0 = _loss(problem, s), problem.x0[s]
-        value, argument = loss.least(*reachable_box(box, x0, problem.span)), "comparison equations"
+        value, argument = loss.least(*_attainable(problem, box, s)), "comparison equations"
         if nodes is not None:
             finer = value_bound(box, loss, x0, problem.span, nodes)
             value, argument = max((value, argument), (finer, f"semiconcavity of V, {nodes} nodes"))
@@ -86,6 +86,16 @@ def _checked(nodes: int | None, neurons: int) -> int | None:
             f"{readable_bytes(MEMORY)}; take fewer nodes, or none for the comparison equations alone."
         )
     return int(nodes)
+
+
+def _attainable(problem: ControlProblem, box: VelocityBox, sample: int) -> tuple[Array, Array]:
+    """A box (M,) of what the sample can reach at T within the bounds on states; without them where they exclude all."""
+    reached = reachable_box(box, problem.x0[sample], problem.span)
+    low, high = (
+        np.maximum(reached[0], problem.final_box[0][sample]),
+        np.minimum(reached[1], problem.final_box[1][sample]),
+    )
+    return (low, high) if np.all(low <= high) else reached
 
 
 def _loss(problem: ControlProblem, sample: int) -> Quadratic:

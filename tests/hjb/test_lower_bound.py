@@ -413,3 +413,15 @@ def test_what_has_no_proven_bound_is_named():
         lower_bound(base, nodes=3)
     with pytest.raises(InvalidInput, match="fewer nodes"):
         lower_bound(selection(np.zeros(5), 1.0), nodes=41)
+
+
+def test_bounds_on_states_at_the_end_count():
+    """The first neuron is capped at 0.8 on its way to 1.5, the second reaches its target: ½ · ½ · 0.7²."""
+    statement = SelectionProblem(
+        activation=Tanh(), horizon=1.0, initial=[0.2, -0.3], target=[1.5, 0.4],
+        bounds=Box(a=(-1, 1), b=(-1, 1), f=(-0.5, 0.8)),
+    )  # fmt: skip
+    free = statement.replace(bounds=Box(a=(-1, 1), b=(-1, 1)))
+    bounds = [lower_bound(each.discretise(Midpoint(2))).value for each in (statement, free)]
+    assert bounds[0] == pytest.approx(0.1225, abs=1e-9)
+    assert bounds[1] < 0.1
