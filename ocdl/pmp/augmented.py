@@ -9,10 +9,10 @@ Source: Li, Chen, Tai and E, J. Mach. Learn. Res. 18 (2018), (7) and algorithms 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from queue import SimpleQueue
 from typing import Any, Literal, Protocol
 
 import casadi as ca
@@ -51,13 +51,20 @@ class LayerProblems:
         self.problem, self.iterations, self.workers = problem, iterations, workers
         self.minimise: Callable[[Layer], Array] = self._lbfgs if minimiser == "lbfgs" else self._newton
         self._dense = dense(problem)
-        self._local = threading.local()
+        self._sets: list[Columns | DenseHamiltonian] = []
 
     def argmin(self, iterate: Iterate, penalty: float) -> tuple[Array, Array]:
         """The best w found on every layer, (N, m), and H(u) − H(w) there, (N,)."""
+        free: SimpleQueue[Columns | DenseHamiltonian] = SimpleQueue()
+        for compiled in self._compiled(iterate, penalty):
+            free.put(compiled)
 
         def solve(layer: int) -> tuple[Array, float]:
-            return self._solve(self._layer(iterate, layer, penalty))
+            compiled = free.get()
+            try:
+                return self._solve(_layer(compiled, iterate, layer, penalty))
+            finally:
+                free.put(compiled)
 
         layers = range(len(iterate.u))
         if self.workers == 1:
@@ -66,6 +73,17 @@ class LayerProblems:
             with ThreadPoolExecutor(self.workers) as pool:
                 found = list(pool.map(solve, layers))
         return np.array([w for w, _ in found]), np.array([gain for _, gain in found])
+
+    def _compiled(self, iterate: Iterate, penalty: float) -> list[Columns | DenseHamiltonian]:
+        """The compiled functions, once for each worker, all built here by a first use: CasADi builds in one thread at
+        a time only, and its buffers are not for several at once.
+        """
+        while len(self._sets) < self.workers:
+            compiled = Columns(self.problem) if self._dense is None else self._dense.copy()
+            layer = _layer(compiled, iterate, 0, penalty)
+            layer.hamiltonian(self.minimise(layer))
+            self._sets.append(compiled)
+        return self._sets
 
     def _solve(self, layer: Layer) -> tuple[Array, float]:
         w, before = self.minimise(layer), layer(layer.u)[0]  # K = H there
@@ -99,15 +117,11 @@ class LayerProblems:
         low, high = self.problem.control_box
         return projected_newton(derivatives, layer.u[None], low[None], high[None], self.iterations)[1][0]
 
-    def _layer(self, iterate: Iterate, layer: int, penalty: float) -> Layer:
-        """With one copy of the compiled functions a thread: CasADi's buffers are not for several at once."""
-        if self._dense is not None:
-            if not hasattr(self._local, "dense"):
-                self._local.dense = self._dense.copy()
-            return DenseLayer(self._local.dense, iterate, layer, penalty)
-        if not hasattr(self._local, "columns"):
-            self._local.columns = Columns(self.problem)
-        return AnyLayer(self._local.columns, iterate, layer, penalty)
+
+def _layer(compiled: Columns | DenseHamiltonian, iterate: Iterate, layer: int, penalty: float) -> Layer:
+    if isinstance(compiled, Columns):
+        return AnyLayer(compiled, iterate, layer, penalty)
+    return DenseLayer(compiled, iterate, layer, penalty)
 
 
 class AnyLayer:
