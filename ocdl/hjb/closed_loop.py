@@ -21,7 +21,7 @@ from ocdl.sweeps import Forces, Sweeper
 
 Array = NDArray[np.float64]
 
-KEPT = 1e-9  # by how much a layer may leave the bounds on states
+LEFT = 1e-9  # by how much a layer may leave the bounds on states, in their own units
 AGAIN = 8
 ACTIVE = 0.05  # cells from a bound within which it has a multiplier
 
@@ -35,7 +35,7 @@ def closed_loop(value: ValueFunction, depth: DepthScheme, feedback: str) -> tupl
     for _ in range(ROLLOUTS):
         over, u, x = _rolled_out(value, depth, feedback, layers, margin)
         found.append((over, u, x))
-        if over <= KEPT or not value.viable(x[:1], np.zeros(1))[0]:
+        if over <= LEFT or not value.viable(x[:1], np.zeros(1))[0]:
             break
         margin = 2.0 * margin + over / float(np.min(value.grid.spacing))
     return min(found, key=lambda one: one[0])[1:]
@@ -56,7 +56,7 @@ def _rolled_out(
             control = value.steer(inside, now, h, feedback=feedback, tableau=tableau, margin=margin)[0]
             end, stages = layers.advance(states[-1], float(h), [*u, control])
             tried.append((_violation(value, depth, now, h, end, stages), control, end))
-            if tried[-1][0] <= KEPT or (len(tried) > 1 and tried[-1][0] >= tried[-2][0]):
+            if tried[-1][0] <= LEFT or (len(tried) > 1 and tried[-1][0] >= tried[-2][0]):
                 break
             margin = 2.0 * margin + tried[-1][0] / float(np.min(value.grid.spacing))
         over, control, end = min(tried, key=lambda one: one[0])

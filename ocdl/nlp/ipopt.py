@@ -150,7 +150,7 @@ class Ipopt(Method):
         below, above = (bound * rows for bound in transcription.row_bounds())
         begin = guess = np.clip(transcription.guess(start), low, high)
         held = np.zeros(low.size, dtype=bool)
-        if sparse and start.costate is not None:
+        if sparse:
             held[transcription.places.u] = settled(transcription, start)
         reports: list[dict[str, Any]] = []
         with (
@@ -171,7 +171,8 @@ class Ipopt(Method):
                 if watch.stopped or not np.any(held):
                     break
                 solved = reports[-1]["success"]
-                if solved and not objects(transcription, w, multipliers, held, self.tolerance / scale):
+                gradient = transcription.stationarity(w, multipliers)
+                if solved and not objects(held, w, low, high, gradient, self.tolerance / scale):
                     break
                 begin, held = w if solved else guess, np.zeros_like(held)
         return _outcome(transcription, w, multipliers, float(found["f"]), _together(reports))

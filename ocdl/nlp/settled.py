@@ -9,9 +9,9 @@ there. Where none objects the answer satisfies the optimality conditions of the 
 from __future__ import annotations
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.interpolate import make_interp_spline
-from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 from ocdl.hamiltonian import Hamiltonian
 from ocdl.method import Start
@@ -22,20 +22,21 @@ Mask = NDArray[np.bool_]
 
 CLOSE = 1e-4  # to a bound, as a share of the interval
 FIRM = 0.02  # a share of the largest |∂H/∂u|
-NEIGHBOURHOOD = 5  # layers: two on each side
+NEIGHBOURS = 2  # layers on each side
 
 
 def settled(transcription: Transcription, start: Start) -> Mask:
     """Which of the controls (Q, m) are at a bound together with their neighbours in depth, and firmly.
 
     Firmly: ∂H/∂u along the carried states and costates holds them there with more than the share ``FIRM`` of its
-    largest value.
+    largest value. None where the start brings no states and costates.
     """
     problem = transcription.problem
     if start.x is None or start.costate is None:
         return np.zeros(start.u.shape, dtype=bool)
     side = _side(start.u, *problem.control_box_at(transcription.control_depths))
-    same = minimum_filter1d(side, NEIGHBOURHOOD, axis=0) == maximum_filter1d(side, NEIGHBOURHOOD, axis=0)
+    padded = np.pad(side, ((NEIGHBOURS, NEIGHBOURS), (0, 0)), mode="edge")
+    same = np.all(sliding_window_view(padded, 2 * NEIGHBOURS + 1, axis=0) == side[..., None], axis=-1)
     switching = _switching(transcription, start.u, start.p, start.x, start.costate)
     return np.asarray(same & (-side * switching > FIRM * np.abs(switching).max()))
 
@@ -47,13 +48,11 @@ def _switching(transcription: Transcription, u: Array, p: Array, x: Array, costa
     return Hamiltonian(problem).values(t, between[:, 0], between[:, 1], problem.weights, u, p)[1]
 
 
-def objects(transcription: Transcription, w: Array, multipliers: Array, held: Mask, tolerance: float) -> bool:
-    """Whether the cost would fall by moving a variable that is ``held``, a mask over w, off its bound.
-
-    ``tolerance`` is for the gradient ∇f + ∇gᵀλ; w and multipliers in the problem's own units.
+def objects(held: Mask, w: Array, low: Array, high: Array, gradient: Array, tolerance: float) -> bool:
+    """Whether the cost would fall by moving a variable that is ``held`` off its bound: the Lagrangian's ``gradient``
+    ∇f + ∇gᵀλ points there by more than ``tolerance``. All of the shape of w, in the problem's own units.
     """
-    inwards = -_side(w, *transcription.bounds()) * transcription.stationarity(w, multipliers)
-    return bool(np.any(held & (inwards < -tolerance)))
+    return bool(np.any(held & (_side(w, low, high) * gradient > tolerance)))
 
 
 def _side(u: Array, low: Array, high: Array) -> NDArray[np.int8]:
