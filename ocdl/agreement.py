@@ -16,14 +16,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ocdl.method import Status
+from ocdl.method import FEASIBLE, Status
 from ocdl.solution import Solution
 
 if TYPE_CHECKING:
     from ocdl.compare import Comparison, Row
 
 WIDTH = 120
-FEASIBLE = 1e-6
 ROUNDING = 1e-6
 CLOSE = 1e-3
 EXTREMAL = 0.1  # an answer counts as an extremal where its gap is this small a part of its excess

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.agreement import FEASIBLE, comparison_text, findings
-from ocdl.certificate import halved_controls
+from ocdl.agreement import comparison_text, findings
 from ocdl.certify import coefficients
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported, OcdlError
-from ocdl.method import Method, Status
+from ocdl.fine_mesh import halved_controls
+from ocdl.method import FEASIBLE, Method, Status
 from ocdl.problem import ControlProblem
 from ocdl.progress import progress_bar
 from ocdl.selection import Grid

@@ -91,6 +91,8 @@ def _reintegrated_lines(c: Certificate) -> list[str]:
     ]
     if c.warning:
         lines.append(f"  {c.warning}")
+    if c.open_loop:
+        lines.append(f"  {c.open_loop}")
     if c.control_violation > NOTEWORTHY:
         lines.append(
             f"  between nodes a control leaves its box by {c.control_violation:.2g} at t = {c.control_depth:g}"

@@ -303,8 +303,8 @@ class Sweeper:
     def given_costate(
         self, trajectory: Trajectory, u: Array, p: Array, costate: Array, forces: Forces | None = None
     ) -> tuple[Adjoint, Given]:
-        """The adjoint of given nodal costates (N+1, S, n): those of the stages, and the gradient, follow from them layer
-        by layer; and what they miss of the adjoint equation.
+        """The adjoint of given nodal costates (N+1, S, n): those of the stages, and the gradient, follow from them
+        layer by layer; and what they miss of the adjoint equation.
         """
         predicted, K, pulled = (
             np.empty(costate.shape),
