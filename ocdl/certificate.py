@@ -184,7 +184,7 @@ def _reintegrated(
         steady = float(np.abs(local.ends).max(axis=(1, 2)).sum()) + 1e-15 * scale * depth.count
         if not drift <= STEADY * steady:
             found = _restarted(problem, depth, u, p, cost, local), 0.0
-            growth = _growth(problem, depth, trajectory, u, p)
+            growth = _growth(local, p)
     if found is None:
         raise SweepFailed("the controls have no trajectory in continuous depth")
     best, error = found
@@ -254,14 +254,14 @@ def _restarted(
     )
 
 
-def _growth(problem: ControlProblem, depth: DepthScheme, trajectory: Trajectory, u: Array, p: Array) -> float:
+def _growth(local: LocalErrors, p: Array) -> float:
     """The largest ‖∂x_N/∂x_k‖₂ over nodes and samples; NaN where its matrices are too many."""
-    N, s, S, n = trajectory.stages.shape
+    N, s, S, n = local.trajectory.stages.shape
     if N * S * (s * n) ** 2 > MOST_ENTRIES:
         return NAN
     onwards, largest = np.broadcast_to(np.eye(n), (S, n, n)), 1.0
     with np.errstate(over="ignore", invalid="ignore"):
-        for layer in Sweeper(problem, depth).transitions(trajectory, u, p)[::-1]:
+        for layer in local.sweeper.transitions(local.trajectory, local.controls, p)[::-1]:
             onwards = onwards @ layer
             if not np.all(np.isfinite(onwards)):
                 return float("inf")

@@ -102,14 +102,14 @@ def certify(
     violations["controls"] = _violation(u, problem.control_box_at(_depths(sweeper, depth)))
     violations["parameters"] = _violation(p, problem.parameter_box)
     violations["dynamics"] = defects.violation
-    duality_gap = sum(family.duality_gap for family in families)
+    gap = float(np.sum(weights * excess)) + sum(family.duality_gap for family in families) + defects.costate_worth
     return Verdict(
         cost=sweeper.cost(trajectory, u, p),
         trajectory=trajectory,
         adjoint=adjoint,
         hamiltonian=hamiltonian,
         excess=excess,
-        gap=float(np.sum(weights * excess)) + duality_gap + defects.costate_worth,
+        gap=gap if np.all(np.isfinite(adjoint.costate)) else np.nan,
         gap_is_exact=exact,
         feasibility=float(np.max(list(violations.values()))),
         violations=violations,

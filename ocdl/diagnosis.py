@@ -23,7 +23,7 @@ from ocdl.layout import Part
 from ocdl.method import Outcome, Start
 from ocdl.problem import ControlProblem
 from ocdl.selection import SelectionProblem
-from ocdl.sweeps import Sweeper, SweepFailed
+from ocdl.sweeps import Sweeper, SweepFailed, Trajectory
 
 Array = NDArray[np.float64]
 
@@ -376,22 +376,28 @@ def violations(problem: ControlProblem, depth: DepthScheme, outcome: Outcome) ->
     """The constraints that the states of the last controls miss, in the user's terms, but for those that the detail
     names already; of the answer's own states where the controls alone have none, or lose them.
     """
-    sweeper, u, p, told = Sweeper(problem, depth), outcome.u, outcome.p, outcome.detail
-    own = outcome.x is not None and bool(np.all(np.isfinite(outcome.x)))
-    try:
-        trajectory = sweeper.state(u, p)
-        own = own and bool(np.max(np.abs(trajectory.x)) > EXPLODED * (1.0 + np.max(np.abs(outcome.x))))
-        if own:
-            trajectory = trajectory_of(sweeper, u, p, outcome.x, outcome.stages)
-    except SweepFailed:
-        if not own:
-            return ""
-        trajectory = trajectory_of(sweeper, u, p, outcome.x, outcome.stages)
+    sweeper, told = Sweeper(problem, depth), outcome.detail
+    trajectory, whose = _last_trajectory(sweeper, outcome)
+    if trajectory is None:
+        return ""
     constraints = Constraints(problem, depth, sweeper)
-    families = constraints.families(trajectory, u, p, constraints.no_multipliers())
+    families = constraints.families(trajectory, outcome.u, outcome.p, constraints.no_multipliers())
     misses = [miss for family in families for miss in _misses(problem, family) if f" {miss.name}" not in told]
-    whose = "The last iterate misses" if own else "The trajectory of the last controls misses"
     return listed(misses, whose, remedy=not told.count("Unmet"))
+
+
+def _last_trajectory(sweeper: Sweeper, outcome: Outcome) -> tuple[Trajectory | None, str]:
+    """The sweep of the last controls, or the answer's own states where that fails or explodes; and how to say so."""
+    try:
+        swept = sweeper.state(outcome.u, outcome.p)
+    except SweepFailed:
+        swept = None
+    x, said = outcome.x, "The trajectory of the last controls misses"
+    if x is None or not np.all(np.isfinite(x)):
+        return swept, said
+    if swept is not None and np.max(np.abs(swept.x)) <= EXPLODED * (1.0 + np.max(np.abs(x))):
+        return swept, said
+    return trajectory_of(sweeper, outcome.u, outcome.p, x, outcome.stages), "The last iterate misses"
 
 
 def _misses(problem: ControlProblem, family: Constrained) -> list[Miss]:

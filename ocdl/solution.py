@@ -108,6 +108,21 @@ class Solution:
         return self.tree.children["nodes"].dataset["costate"]
 
     @property
+    def state_defect(self) -> xr.DataArray:
+        """What the answer's own states miss of the state equation at the nodes, (t, sample, y); 0 for swept states."""
+        return self._defect("state_defect", self.state)
+
+    @property
+    def costate_defect(self) -> xr.DataArray:
+        """What its own costates miss of the adjoint equation, layer by layer, in function space; 0 where swept."""
+        return self._defect("costate_defect", self.costate)
+
+    def _defect(self, name: str, like: xr.DataArray) -> xr.DataArray:
+        """Files of before have none: their states and costates are sweeps."""
+        nodes = self.tree.children["nodes"].dataset
+        return nodes[name] if name in nodes else xr.zeros_like(like).rename(name)
+
+    @property
     def multipliers(self) -> dict[str, xr.DataArray]:
         """λ ≷ 0 of what presses on an upper or lower bound, where the route has them: of the state at the nodes
         (``multiplier``) and stages, ``path_multiplier`` and ``boundary_multiplier``; rows of the discrete Lagrangian.
