@@ -242,7 +242,7 @@ def _integral(
     trajectory = sweeper.state(values, p)
     constraints = Constraints(problem, fine, sweeper)
     worst = ("", NAN, NAN)
-    for family in constraints.families(trajectory, values, p, constraints.no_multipliers()):
+    for family in constraints.families(trajectory, values, p, constraints.no_multipliers(), everywhere=True):
         place = np.unravel_index(int(np.argmax(family.violation)), family.violation.shape)
         depths = (
             family.depths

@@ -15,6 +15,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ocdl.arrays import real_array
+from ocdl.between import worst_between
 from ocdl.certificate import Certificate, certified
 from ocdl.constraints import Constraints
 from ocdl.depth import DepthScheme
@@ -27,6 +28,7 @@ from ocdl.sweeps import Adjoint, Sweeper, Trajectory
 
 Array = NDArray[np.float64]
 
+NOTEWORTHY, LARGE = 1e-6, 1e-2  # violations between the points, relative: told from the one, named from the other
 VANISHING = 1e-6  # a costate function below this everywhere: the target is reached
 
 
@@ -109,11 +111,9 @@ def stage_excess(
     t, x, omega = sweeper.stage_t.ravel(), trajectory.stages.reshape(-1, S, n), np.asarray(problem.weights)
     value = hamiltonian.ravel()
     if problem.path is not None:
-        weights = (sweeper.h[:, None] * sweeper.tableau.b)[:, :, None, None]
-        path = multipliers.path
-        if sweeper.shape.group != "stages":  # the controls of a layer see the sum of its multipliers only
-            path = path.sum(axis=1, keepdims=True) * sweeper.tableau.b[:, None, None]
-        mu = np.divide(path, weights, out=np.zeros(multipliers.path.shape), where=weights != 0.0)
+        weights, basis = (sweeper.h[:, None] * sweeper.tableau.b).ravel(), sweeper.basis
+        pulls, mass = basis.T @ multipliers.path.reshape(N * s, -1), (basis.T @ weights)[:, None]
+        mu = basis @ np.divide(pulls, mass, out=np.zeros_like(pulls), where=mass != 0.0)  # as the coefficients see them
         costate = np.concatenate([costate, mu.reshape(N * s, S, -1)], axis=-1)
         value = law.values(t, x, costate, omega, controls, p)[0]
     least, _ = law.minimum(t, x, costate, omega, controls, p)
@@ -138,6 +138,7 @@ def stage_hamiltonian(sweeper: Sweeper, trajectory: Trajectory, adjoint: Adjoint
 def judged(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, *, method: str, seconds: float) -> Solution:
     """The labelled ``Solution`` of a route's outcome: the referee's verdict beside the route's own claim."""
     verdict = on_true_depths(problem, certify(problem, depth, outcome.u, outcome.p, outcome.multipliers), outcome.p)
+    outcome = between_points(problem, depth, outcome, verdict.trajectory.x)
     certificate = certified(
         problem,
         depth,
@@ -223,6 +224,20 @@ def _status(problem: ControlProblem, outcome: Outcome, verdict: Verdict) -> Stat
     done = outcome.status in (Status.CONVERGED, Status.ACCEPTABLE, Status.STALLED)
     plain = not problem.has_running_cost and not problem.constraints
     return Status.REACHABLE if done and vanishes and plain else outcome.status
+
+
+def between_points(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, x: Array) -> Outcome:
+    """The outcome with what its constraints do between the points where they are imposed, in its detail.
+
+    A success that violates a row there by more than ``LARGE`` · (1 + max |row|) is named for it. x (N+1, S, n): the
+    states at the nodes.
+    """
+    worst = None if outcome.status.failed else worst_between(problem, depth, outcome.u, outcome.p, x)
+    if worst is None or worst.relative < NOTEWORTHY:
+        return outcome
+    done = outcome.status in (Status.CONVERGED, Status.ACCEPTABLE, Status.STALLED)
+    status = Status.BETWEEN if done and worst.relative > LARGE else outcome.status
+    return replace(outcome, status=status, detail=f"{outcome.detail} Between the points, {worst}.".strip())
 
 
 def _nodes(problem: ControlProblem, verdict: Verdict) -> xr.Dataset:

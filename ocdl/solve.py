@@ -15,6 +15,7 @@ from ocdl.diagnosis import LOST, lost_at, start_notes, target_notes, violations
 from ocdl.errors import InvalidInput, OcdlError, SolveFailed
 from ocdl.method import Method, Outcome, Start, Status
 from ocdl.problem import ControlProblem
+from ocdl.redundancy import dependent_ends
 from ocdl.selection import Grid, SelectionProblem
 from ocdl.solution import Solution
 from ocdl.start import make_start
@@ -59,7 +60,8 @@ def solve(
         seconds = time.perf_counter() - clock
         if outcome.status.failed and control_problem.constraints:
             said = violations(control_problem, depth, outcome.u, outcome.p, outcome.detail)
-            outcome = replace(outcome, detail=f"{outcome.detail} {said}".strip())
+            words = (outcome.detail, said, dependent_ends(control_problem))
+            outcome = replace(outcome, detail=" ".join(filter(None, words)))
         solution = judged(outcome.judge or control_problem, depth, outcome, method=method.name, seconds=seconds)
     except SweepFailed as error:  # no state, so that there is nothing to judge
         raise _without_state(control_problem, depth, method, beginning, outcome, error) from error
