@@ -8,7 +8,7 @@ independent gradients ∂c/∂u: else a combination of them prescribes states al
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import casadi as ca
 import numpy as np
@@ -76,17 +76,18 @@ def _check_case(problem: ControlProblem, rows: NDArray[np.int64], free: NDArray[
         if not _depends(problem, int(row), ("u",)):
             raise InvalidInput(f"path row {row}: {_of_states(problem, int(row))}")
     equations = _equations(problem, rows)
-    count = f"{equations} equation{'s' if equations > 1 else ''} at every depth"
+    shared = f" in {problem.samples} samples that share the controls" if equations > rows.size else ""
+    count = f"{equations} equation{'s' if equations > 1 else ''} at every depth{shared}"
     controls = _listed([problem.controls[i] for i in free]) or "none"  # type: ignore[index]
     if equations > free.size:
-        shared = f" ({problem.samples} samples share the controls)" if equations > rows.size else ""
         raise InvalidInput(
-            f"{named}: equalities, {count}{shared}, and the controls that are free are {free.size}: {controls}. More "
-            "equations than controls cannot hold: leave some out, give them an interval, or add controls."
+            f"{named}: equalities, {count}, and the controls that are free are {free.size}: {controls}. More equations "
+            "than controls cannot hold: leave some out, give them an interval, or add controls."
         )
     if _rank(problem, rows, free) < equations:
         raise InvalidInput(
-            f"{named}: {count}, but not so many independent ones of the controls {controls}: {_dependent(problem, rows)}"
+            f"{named}: equalities, {count}, but not so many independent ones of the controls {controls}: "
+            f"{_dependent(problem, rows)}"
         )
 
 
@@ -95,8 +96,8 @@ def _dependent(problem: ControlProblem, rows: NDArray[np.int64]) -> str:
     if rows.size > 1 and _rank(problem, rows, None) < rows.size:
         return "where the others hold, one of them is redundant or contradicts them. Leave it out."
     return (
-        "a combination of them has no control in it and constrains the states alone. Give path, in place of one of them, "
-        "the derivative of that combination along ẋ = φ, and let the start satisfy the combination."
+        "a combination of them has no control in it and constrains the states alone. Give path, in place of one of "
+        "them, the derivative of that combination along ẋ = φ, and let the start satisfy the combination."
     )
 
 
@@ -110,7 +111,7 @@ def _of_states(problem: ControlProblem, row: int) -> str:
     said = "it is an equality without a control in it, which constrains the states alone. "
     if not order:
         return said + (
-            f"None of its first {problem.n} derivatives along ẋ = φ has a control either: the dynamics keep it or break it "
+            f"None of its first {problem.n} derivatives along ẋ = φ has a control either: the dynamics keep or break it, "
             "whatever the controls. Leave it out."
         )
     which = {1: "first", 2: "second", 3: "third"}.get(order, f"{order}th")
@@ -132,8 +133,8 @@ def _controlled_derivative(problem: ControlProblem, row: int) -> int:
 
 
 def _rank(problem: ControlProblem, rows: NDArray[np.int64], free: NDArray[np.int64] | None) -> int:
-    """The largest rank at some random points: of ∂c/∂u in the ``free`` controls, of all samples together, or, where that
-    is None, of ∂c/∂(t, x, u, p) of one sample. Where nothing is finite nothing is claimed.
+    """The largest rank at some random points: of ∂c/∂u in the ``free`` controls, of all samples together, or, where
+    that is None, of ∂c/∂(t, x, u, p) of one sample. Where nothing is finite nothing is claimed.
     """
     s, data = problem.symbols(), np.asarray(problem.data)
     value = problem.evaluate("path", **s)[rows.tolist()]
@@ -157,10 +158,11 @@ def _points(problem: ControlProblem) -> Iterator[tuple[float, Array, Array, Arra
         t = float(generator.uniform(0.0, problem.span))
         x = problem.x0 + (0.1 + np.abs(problem.x0)) * generator.standard_normal(problem.x0.shape)
         x = np.clip(x, *(end[0] for end in problem.state_box_at(np.array([t]))))
-        u = drawn(generator, *(end[0] for end in problem.control_box_at(np.array([t]))), (problem.m,))
+        low, high = (end[0] for end in problem.control_box_at(np.array([t])))
+        u = drawn(generator, low, high, (problem.m,))
         yield t, x, u, drawn(generator, *problem.parameter_box, (problem.P,))
 
 
-def _listed(names: object) -> str:
-    said = [str(name) for name in names]  # type: ignore[attr-defined]
+def _listed(names: Iterable[object]) -> str:
+    said = [str(name) for name in names]
     return said[0] if len(said) == 1 else ", ".join(said[:-1]) + " and " + said[-1] if said else ""

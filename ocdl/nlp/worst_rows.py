@@ -27,9 +27,8 @@ def explanation(transcription: Transcription, w: Array, status: Status) -> str:
 
 
 def _counted(transcription: Transcription) -> str:
-    equations, free = (
-        int(np.sum(test)) for test in (np.equal(*transcription.row_bounds()), np.less(*transcription.bounds()))
-    )
+    equations = np.count_nonzero(np.equal(*transcription.row_bounds()))
+    free = np.count_nonzero(np.less(*transcription.bounds()))
     return f"{equations} equations in {free} variables that are free."
 
 
