@@ -111,8 +111,8 @@ def _of_states(problem: ControlProblem, row: int) -> str:
     said = "it is an equality without a control in it, which constrains the states alone. "
     if not order:
         return said + (
-            f"None of its first {problem.n} derivatives along ẋ = φ has a control either: the dynamics keep or break it, "
-            "whatever the controls. Leave it out."
+            f"None of its first {problem.n} derivatives along ẋ = φ has a control either: the dynamics keep it or not, "
+            "whatever the controls are. Leave it out."
         )
     which = {1: "first", 2: "second", 3: "third"}.get(order, f"{order}th")
     return said + (
