@@ -45,8 +45,11 @@ def dependent_ends(problem: ControlProblem) -> str:
     if not 0 < count <= MOST_ENDS or problem.samples * problem.n > MOST_STATES:
         return ""
     try:
-        first, second = (_ends(problem, final, rows, seed) for seed in (0, 1))
+        with np.errstate(all="ignore"):
+            first, second = (_ends(problem, final, rows, seed) for seed in (0, 1))
     except SweepFailed:
+        return ""
+    if not all(np.all(np.isfinite(ends.gradients)) for ends in (first, second)):
         return ""
     said = [_told(y, first, second) for y in _combinations(first.gradients)]
     return " ".join(filter(None, said[:NAMED]))

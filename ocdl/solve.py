@@ -59,9 +59,7 @@ def solve(
         outcome = method.solve(control_problem, depth, beginning, progress=progress)
         seconds = time.perf_counter() - clock
         if outcome.status.failed and control_problem.constraints:
-            said = violations(control_problem, depth, outcome.u, outcome.p, outcome.detail)
-            words = (outcome.detail, said, dependent_ends(control_problem))
-            outcome = replace(outcome, detail=" ".join(filter(None, words)))
+            outcome = _explained(control_problem, depth, outcome)
         solution = judged(outcome.judge or control_problem, depth, outcome, method=method.name, seconds=seconds)
     except SweepFailed as error:  # no state, so that there is nothing to judge
         raise _without_state(control_problem, depth, method, beginning, outcome, error) from error
@@ -84,6 +82,14 @@ def solve(
             raise SolveFailed(message, solution)
         warnings.warn(message, stacklevel=2)
     return solution
+
+
+def _explained(problem: ControlProblem, depth: DepthScheme, outcome: Outcome) -> Outcome:
+    """A failed outcome with the constraints that its trajectory misses, and the ends that follow from others."""
+    said = violations(problem, depth, outcome.u, outcome.p, outcome.detail)
+    dependent = dependent_ends(problem)
+    status = Status.OVERDETERMINED if dependent and outcome.status is Status.FAILED else outcome.status
+    return replace(outcome, status=status, detail=" ".join(filter(None, (outcome.detail, said, dependent))))
 
 
 def _without_state(
