@@ -70,8 +70,8 @@ class Status(Enum):
         "Bound the controls and states away from the singularity, or start elsewhere."
     )
     OVERDETERMINED = (
-        "More is prescribed than the controls can meet; the last iterate is kept. Use more layers or controls that vary "
-        "in a layer, prescribe less at the end, or leave out what is redundant."
+        "More is prescribed than the controls can meet; the last iterate is kept. Use more layers or controls that "
+        "vary in a layer, prescribe less at the end, or leave out what is redundant."
     )
     FAILED = "The solver failed; the last iterate is kept. Try another start, a coarser grid or other solver options."
     ROLLED_OUT = "The value function was computed on its grid and its feedback rolled out."
