@@ -22,7 +22,7 @@ from ocdl.layout import Part
 from ocdl.method import Start
 from ocdl.problem import ControlProblem
 from ocdl.selection import SelectionProblem
-from ocdl.sweeps import Sweeper, SweepFailed
+from ocdl.sweeps import Sweeper, SweepFailed, Trajectory
 
 Array = NDArray[np.float64]
 
@@ -330,6 +330,22 @@ def layer_points(problem: ControlProblem, depth: DepthScheme, u: Array, p: Array
         sample=np.tile(np.arange(S), len(t)),
         ends=(states[0], states[-1]) if len(states) == depth.count + 1 else None,
     )
+
+
+def lost_along(sweeper: Sweeper, trajectory: Trajectory, u: Array, p: Array) -> str:
+    """The formula, or derivative of one, that is not finite along a trajectory that is; empty where all are."""
+    (N, s, S, n), t = trajectory.stages.shape, trajectory.stage_t
+    controls = sweeper.stage_controls(u).reshape(N, s, 1, -1)
+    points = Points(
+        t=np.repeat(t.ravel(), S),
+        x=trajectory.stages.reshape(-1, n),
+        u=np.broadcast_to(controls, (N, s, S, controls.shape[-1])).reshape(N * s * S, -1),
+        p=p,
+        layer=np.repeat(np.arange(N), s * S),
+        sample=np.tile(np.arange(S), N * s),
+        ends=(trajectory.x[0], trajectory.x[-1]),
+    )
+    return located(sweeper.problem, points)
 
 
 def lost_at(problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, states: Array) -> str:

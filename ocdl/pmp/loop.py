@@ -92,7 +92,9 @@ def descend(
             ground.watch, ground.passed = lambda: None, lambda iterate, gap: None
     if last is None:
         return Outcome(start.u, start.p, status, detail)
-    claim = {"cost": last.cost, "costate": last.adjoint.costate}
+    claim: dict[str, Any] = {"cost": last.cost}
+    if status is not Status.NOT_A_NUMBER:
+        claim["costate"] = last.adjoint.costate
     return Outcome(last.u, last.p, status, detail, claim, record.columns)
 
 
