@@ -9,19 +9,24 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
+import numpy as np
+
 from ocdl.certify import judged, unjudged
 from ocdl.depth import DepthScheme
 from ocdl.diagnosis import LOST, lost_at, start_notes, target_notes, violations
 from ocdl.errors import InvalidInput, OcdlError, SolveFailed
+from ocdl.flat import flat_needles
 from ocdl.method import Method, Outcome, Start, Status
 from ocdl.problem import ControlProblem
 from ocdl.selection import Grid, SelectionProblem
 from ocdl.solution import Solution
 from ocdl.start import make_start
 from ocdl.sweeps import Sweeper, SweepFailed
+from ocdl.tries import add_note, best_of_sizes, better_start, not_idle, rank, sizes
 
 Problem = SelectionProblem | ControlProblem
 OnFailure = Literal["raise", "warn", "return"]
+FLAT_GAIN = 1e-8  # of needles in flat regions, relative to 1 + |J|
 
 
 def solve(
@@ -51,8 +56,32 @@ def solve(
         raise InvalidInput(f"solve(on_failure={on_failure!r}): one of 'raise', 'warn', 'return' is needed.")
     control_problem, depth = discretised(problem, grid)
     method.check(control_problem, depth)
-    beginning = make_start(control_problem, depth, start, seed)
-    notes = target_notes(problem, control_problem) + start_notes(control_problem, depth, start, beginning)
+    tried = sizes(control_problem, start) if seed is None else [np.full(control_problem.P, np.nan)]
+    begins = [make_start(control_problem, depth, start, seed, size) for size in tried]
+    notes = target_notes(problem, control_problem) + start_notes(control_problem, depth, start, begins[0])
+
+    def attempt(begin: Start) -> Solution:
+        return _attempt(control_problem, depth, method, begin, progress)
+
+    several = len(begins) > 1
+    solution = best_of_sizes(control_problem, begins, tried, attempt) if several else attempt(begins[0])
+    if start is None and seed is None:
+        solution = not_idle(control_problem, depth, begins[0], solution, attempt)
+    for note in notes:
+        add_note(solution, note)
+    if solution.status.failed and on_failure != "return":
+        said = str(solution.tree.attrs.get("notes", "")).splitlines()
+        message = " ".join(filter(None, (f"{method.name}: {solution.status.value}", solution.detail, *said)))
+        if on_failure == "raise":
+            raise SolveFailed(message, solution)
+        warnings.warn(message, stacklevel=2)
+    return solution
+
+
+def _attempt(
+    control_problem: ControlProblem, depth: DepthScheme, method: Method, beginning: Start, progress: bool | None
+) -> Solution:
+    """Solve from one start and have the answer judged."""
     clock, outcome = time.perf_counter(), None
     try:
         outcome = method.solve(control_problem, depth, beginning, progress=progress)
@@ -74,14 +103,34 @@ def solve(
     if not math.isfinite(solution.cost) and LOST not in outcome.detail:
         outcome = _without_cost(control_problem, depth, outcome)
         solution.tree.attrs.update(status=outcome.status.name, detail=outcome.detail)
-    if notes:
-        solution.tree.attrs["notes"] = "\n".join(notes)
-    if outcome.status.failed and on_failure != "return":
-        message = " ".join(filter(None, (f"{method.name}: {outcome.status.value}", outcome.detail, *notes)))
-        if on_failure == "raise":
-            raise SolveFailed(message, solution)
-        warnings.warn(message, stacklevel=2)
-    return solution
+    _unless_flat(control_problem, depth, solution)
+    return _no_worse_than_its_start(outcome.judge or control_problem, depth, beginning, solution)
+
+
+def _unless_flat(problem: ControlProblem, depth: DepthScheme, solution: Solution) -> None:
+    """FLAT instead of success where a vanishing gradient only says that the activation is flat there."""
+    success = solution.status in (Status.CONVERGED, Status.ACCEPTABLE)
+    if not success or not solution.gap > FLAT_GAIN * (1.0 + abs(solution.cost)):
+        return
+    count, gain = flat_needles(problem, depth, solution)
+    if gain > FLAT_GAIN * (1.0 + abs(solution.cost)):
+        said = f"{count} needle(s) where no sample feels the controls would gain {gain:.1e} together."
+        solution.tree.attrs.update(status=Status.FLAT.name, detail=f"{solution.detail} {said}".strip())
+
+
+def _no_worse_than_its_start(
+    problem: ControlProblem, depth: DepthScheme, start: Start, solution: Solution
+) -> Solution:
+    """The start, judged, where the solve did not end well and what it ended with is worse."""
+    if not better_start(problem, depth, start, solution):
+        return solution
+    own = Outcome(start.u, start.p, solution.status, solution.detail)
+    begun = judged(problem, depth, own, method=solution.method, seconds=solution.seconds)
+    if not rank(begun) < rank(solution):
+        return solution
+    said = f"The start is better than the last iterate (J = {begun.cost:.6g} against {solution.cost:.6g}): it is kept."
+    begun.tree.attrs["detail"] = f"{solution.detail} {said}".strip()
+    return begun
 
 
 def _without_state(
