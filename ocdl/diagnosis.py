@@ -33,11 +33,12 @@ SHOWN = 6  # arguments of a formula in a sentence
 
 REMEDIES = {
     "dynamics": "The bounds leave the equations no trajectory near the last iterate: loosen the bounds or ends, "
-    "lengthen the horizon, or give states to begin from, start={'x': ...}.",
-    "state": "Loosen this bound there, widen the controls, or lengthen the horizon.",
+    "{longer}, or give states to begin from, start={'x': ...}.",
+    "state": "Loosen this bound there, widen the controls, or {longer}.",
     "path": "Loosen the interval of path there, or start from controls that keep it.",
     "boundary": "Check that the rows of boundary can hold together; loosen their interval.",
 }
+LONGER = {False: "lengthen the horizon", True: "begin at another horizon, Free(..., guess=...)"}  # where it is free
 ROLES = {"dynamics": "dynamics of {row}", "lift": "lift row {row}", "path": "path row {row}", "running": "running cost"}
 ORDERS = ("", "the first derivatives of ", "the second derivatives of ")
 OPERATIONS = {getattr(ca, name): name[3:].lower() for name in dir(ca) if name.startswith("OP_")}
@@ -367,7 +368,7 @@ class Miss:
     amount: float
 
 
-def listed(misses: list[Miss], heading: str, remedy: bool = True) -> str:
+def listed(problem: ControlProblem, misses: list[Miss], heading: str, remedy: bool = True) -> str:
     """The worst row of every name, worst first, with the remedy for the first; empty where there is none."""
     misses = sorted((m for m in misses if m.amount > NOTEWORTHY), key=lambda miss: -miss.amount)
     if not misses:
@@ -381,7 +382,8 @@ def listed(misses: list[Miss], heading: str, remedy: bool = True) -> str:
         + (f" (and {counts[m.name]} more such rows)" if counts[m.name] else "")
         for m in shown
     ]
-    return f"{heading} {'; '.join(said)}." + (f" {REMEDIES[shown[0].kind]}" if remedy else "")
+    advice = REMEDIES[shown[0].kind].replace("{longer}", LONGER[problem.has_free_horizon])
+    return f"{heading} {'; '.join(said)}." + (f" {advice}" if remedy else "")
 
 
 def violations(problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, told: str = "") -> str:
@@ -396,7 +398,7 @@ def violations(problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, 
     constraints = Constraints(problem, depth, sweeper)
     families = constraints.families(trajectory, u, p, constraints.no_multipliers())
     misses = [miss for family in families for miss in _misses(problem, family) if f" {miss.name}" not in told]
-    return listed(misses, "The trajectory of the last controls misses", remedy=not told.count("Unmet"))
+    return listed(problem, misses, "The trajectory of the last controls misses", remedy=not told.count("Unmet"))
 
 
 def _misses(problem: ControlProblem, family: Constrained) -> list[Miss]:

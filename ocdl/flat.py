@@ -8,6 +8,7 @@ per stage and neuron the controls of least H, say whether other controls are bet
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ocdl.arrays import Array
 from ocdl.batch import Batch
@@ -42,7 +43,9 @@ def flat_needles(problem: ControlProblem, depth: DepthScheme, solution: Solution
     return int(np.count_nonzero(flat)), float(gains[flat].sum())
 
 
-def _decrease(law: Hamiltonian, t: Array, x: Array, costate: Array, u: Array, p: Array) -> tuple[Array, Array]:
+def _decrease(
+    law: Hamiltonian, t: Array, x: Array, costate: Array, u: Array, p: Array
+) -> tuple[Array, NDArray[np.intp]]:
     """H(u) − min H of every group of controls that meet, (K, G), and the group of every control, (m,)."""
     problem, omega = law.problem, np.asarray(law.problem.weights)
     if law.closed_form:

@@ -22,7 +22,7 @@ from ocdl.selection import Grid, SelectionProblem
 from ocdl.solution import Solution
 from ocdl.start import make_start
 from ocdl.sweeps import Sweeper, SweepFailed
-from ocdl.tries import add_note, best_of_sizes, better_start, not_idle, rank, sizes
+from ocdl.tries import FEASIBLE, add_note, best_of_sizes, better_start, not_idle, rank, sizes
 
 Problem = SelectionProblem | ControlProblem
 OnFailure = Literal["raise", "warn", "return"]
@@ -118,15 +118,13 @@ def _unless_flat(problem: ControlProblem, depth: DepthScheme, solution: Solution
         solution.tree.attrs.update(status=Status.FLAT.name, detail=f"{solution.detail} {said}".strip())
 
 
-def _no_worse_than_its_start(
-    problem: ControlProblem, depth: DepthScheme, start: Start, solution: Solution
-) -> Solution:
+def _no_worse_than_its_start(problem: ControlProblem, depth: DepthScheme, start: Start, solution: Solution) -> Solution:
     """The start, judged, where the solve did not end well and what it ended with is worse."""
     if not better_start(problem, depth, start, solution):
         return solution
     own = Outcome(start.u, start.p, solution.status, solution.detail)
     begun = judged(problem, depth, own, method=solution.method, seconds=solution.seconds)
-    if not rank(begun) < rank(solution):
+    if begun.feasibility > FEASIBLE or not rank(begun) < rank(solution):
         return solution
     said = f"The start is better than the last iterate (J = {begun.cost:.6g} against {solution.cost:.6g}): it is kept."
     begun.tree.attrs["detail"] = f"{solution.detail} {said}".strip()

@@ -7,7 +7,6 @@ use is disturbed; a solve that fails returns nothing worse than its start.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -42,7 +41,7 @@ def sizes(problem: ControlProblem, given: Any) -> list[Array]:
     free = [*(problem.initial[place] for place in problem.free_initial), problem.horizon]
     known = np.array([getattr(value, "guess", 0.0) is not None for value in free[: problem.P - problem.own_parameters]])
     known = np.concatenate([np.zeros(problem.own_parameters, dtype=bool), known]).astype(bool)
-    places = layout.unpack(layout.parameters, np.arange(problem.P))
+    places = layout.unpack(layout.parameters, np.arange(float(problem.P)))
     for name, at in places.items():
         known[at.astype(int)] |= isinstance(given, Solution) or (isinstance(given, Mapping) and name in given)
     unknown = ~known & (low > 0.0) & (high >= UNKNOWN * low)
@@ -76,28 +75,30 @@ def best_of_sizes(problem: ControlProblem, starts: list[Start], tried: list[Arra
     if not found:
         assert error is not None
         raise error
-    size, best = min(found, key=lambda pair: rank(pair[1]))
+    chosen, best = min(found, key=lambda pair: rank(pair[1]))
     said = ", ".join(f"J = {s.cost:.6g} from {at} ({s.status.name.lower().replace('_', ' ')})" for at, s in found)
     lost = len(starts) - len(found)
-    note = f"No guess was given: {said}{f'; {lost} more gave nothing' if lost else ''}. The one from {size} is kept."
+    note = f"No guess was given: {said}{f'; {lost} more gave nothing' if lost else ''}. The one from {chosen} is kept."
     add_note(best, note)
     if stopped and best.status is not Status.INTERRUPTED:
         best.tree.attrs.update(status=Status.INTERRUPTED.name, detail=f"{best.detail} Other guesses were left out.")
     return best
 
 
-def rank(solution: Solution) -> tuple[bool, bool, float]:
-    """Orders answers: those that are feasible first, then those that ended well, then by their cost."""
-    cost = solution.cost if np.isfinite(solution.cost) else np.inf
-    return not solution.feasibility <= FEASIBLE, solution.status.failed, cost
+def rank(solution: Solution) -> tuple[float, bool, float]:
+    """Orders answers: by their violation as far as it counts, then those that ended well, then by their cost."""
+    violation, cost = (v if np.isfinite(v) else np.inf for v in (solution.feasibility, solution.cost))
+    return max(violation, FEASIBLE), solution.status.failed, cost
 
 
 def _shown(problem: ControlProblem, size: Array) -> str:
     layout = problem.layout
     assert layout is not None
-    named = layout.unpack(layout.parameters, size)
-    known = {name: np.ravel(value)[~np.isnan(np.ravel(value))] for name, value in named.items()}
-    return ", ".join(f"{name} = {', '.join(f'{v:.3g}' for v in values)}" for name, values in known.items() if values.size)
+    said = []
+    for name, value in layout.unpack(layout.parameters, size).items():
+        unknown = np.ravel(value)[~np.isnan(np.ravel(value))]
+        said += [f"{name} = {', '.join(f'{v:.3g}' for v in unknown)}"] if unknown.size else []
+    return ", ".join(said)
 
 
 # -- a start that is stationary ------------------------------------------------------------------------------
