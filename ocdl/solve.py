@@ -100,6 +100,8 @@ def _attempt(
             raise
         said = f"it broke off, {type(error).__name__}: {error}. {LOST} at the start: {cause}"
         raise SolveFailed(f"{method.name}: {said}") from error
+    if outcome.judge is not None:
+        solution.tree.attrs["control_set"] = repr(outcome.judge.control_set)
     if not math.isfinite(solution.cost) and LOST not in outcome.detail:
         outcome = _without_cost(control_problem, depth, outcome)
         solution.tree.attrs.update(status=outcome.status.name, detail=outcome.detail)
