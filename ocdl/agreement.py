@@ -49,8 +49,8 @@ def value_error(solution: Solution) -> float | None:
 
 
 def verdict(solution: Solution, best: Solution) -> str:
-    """One of ``infeasible``, ``another set`` (of controls), ``agrees``, ``unfinished``, ``worse`` (another extremal) and
-    ``no extremal``.
+    """One of ``infeasible``, ``another set`` (of controls), ``agrees``, ``unfinished``, ``worse`` (another extremal)
+    and ``no extremal``.
     """
     if solution.feasibility > FEASIBLE:
         return "infeasible"
