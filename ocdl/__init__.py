@@ -10,6 +10,7 @@ from ocdl.campaign import Campaign, Task, multi_start, parameter_sweep, solve_ma
 from ocdl.certificate import Certificate
 from ocdl.certify import certify
 from ocdl.compare import Comparison, compare
+from ocdl.control_set import ControlSet, Disc, Finite, Polygon
 from ocdl.control_shapes import PerStage, PiecewiseConstant, PiecewiseLinear
 from ocdl.data import Samples, digits
 from ocdl.depth import (
@@ -33,16 +34,13 @@ from ocdl.plot import plot_comparison, plot_solution
 from ocdl.pmp import (
     LBFGSB,
     ConditionalGradient,
-    ControlSet,
     ControlSetNeedleSteps,
-    Disc,
     DiscreteNeedleSteps,
     ExtendedSuccessiveApproximations,
     GradientDescent,
     IndirectShooting,
     NeedleSteps,
     PolishedSolution,
-    Polygon,
     ProjectedGradient,
     ProjectedNewton,
     ProximalAlternatingMinimisation,

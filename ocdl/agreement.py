@@ -49,9 +49,13 @@ def value_error(solution: Solution) -> float | None:
 
 
 def verdict(solution: Solution, best: Solution) -> str:
-    """One of ``infeasible``, ``agrees``, ``unfinished``, ``worse`` (another extremal) and ``no extremal``."""
+    """One of ``infeasible``, ``another set`` (of controls), ``agrees``, ``unfinished``, ``worse`` (another extremal)
+    and ``no extremal``.
+    """
     if solution.feasibility > FEASIBLE:
         return "infeasible"
+    if solution.control_set not in ("", best.control_set):
+        return "another set"
     excess = solution.cost - best.cost
     within = bool(excess <= tolerance(solution, best))
     if within and _close(solution, best):
@@ -92,6 +96,7 @@ def findings(comparison: Comparison) -> list[str]:
         said.append(_worse(alike, name, best, comparison.solutions))
     said += [_no_extremal(n, s, best) for n, s in groups.get("no extremal", {}).items()]
     said += [_unfinished(n, s, best) for n, s in groups.get("unfinished", {}).items()]
+    said += [_another_set(n, s, name, best) for n, s in groups.get("another set", {}).items()]
     said += [_infeasible(n, s) for n, s in groups.get("infeasible", {}).items()]
     said += [_value(n, s, name, best) for n, s in comparison.solutions.items() if value_error(s) is not None]
     said += _optimality_gap(name, best, comparison.solutions)
@@ -160,6 +165,16 @@ def _unfinished(name: str, solution: Solution, best: Solution) -> str:
     return (
         f"{name} did not finish ({solution.status.name.lower().replace('_', ' ')}): its cost {solution.cost:.6g} is "
         f"{_percent(solution.cost - best.cost, best.cost)} above the best."
+    )
+
+
+def _another_set(name: str, solution: Solution, best_name: str, best: Solution) -> str:
+    """Costs over different control sets prove nothing against each other."""
+    whose = f"over {best.control_set}" if best.control_set else "over all controls of the problem"
+    return (
+        f"{name} solves over {solution.control_set}, {best_name} {whose}: its cost {solution.cost:.6g}, "
+        f"{_percent(solution.cost - best.cost, best.cost)} above, is that of another problem and is not compared. "
+        f"SelectionProblem(bounds={solution.control_set}) compares all over that set."
     )
 
 

@@ -102,6 +102,9 @@ def certify(
     weights = sweeper.h[:, None] * sweeper.tableau.b
     violations = {family.name: float(np.max(family.violation, initial=0.0)) for family in families}
     violations["controls"] = _violation(u, problem.control_box_at(_depths(sweeper, depth)))
+    if problem.control_set is not None:
+        outside = problem.control_set.violation(problem.unpack(sweeper.stage_controls(u)))
+        violations["controls"] = max(violations["controls"], outside)
     violations["parameters"] = _violation(p, problem.parameter_box)
     violations["dynamics"] = defects.violation
     gap = float(np.sum(weights * excess)) + sum(family.duality_gap for family in families) + defects.costate_worth

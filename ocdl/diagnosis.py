@@ -35,11 +35,12 @@ SHOWN = 6  # arguments of a formula in a sentence
 
 REMEDIES = {
     "dynamics": "The bounds leave the equations no trajectory near the last iterate: loosen the bounds or ends, "
-    "lengthen the horizon, or give states to begin from, start={'x': ...}.",
-    "state": "Loosen this bound there, widen the controls, or lengthen the horizon.",
+    "{longer}, or give states to begin from, start={'x': ...}.",
+    "state": "Loosen this bound there, widen the controls, or {longer}.",
     "path": "Loosen the interval of path there, or start from controls that keep it.",
     "boundary": "Check that the rows of boundary can hold together; loosen their interval.",
 }
+LONGER = {False: "lengthen the horizon", True: "begin at another horizon, Free(..., guess=...)"}  # where it is free
 ROLES = {"dynamics": "dynamics of {row}", "lift": "lift row {row}", "path": "path row {row}", "running": "running cost"}
 ORDERS = ("", "the first derivatives of ", "the second derivatives of ")
 OPERATIONS = {getattr(ca, name): name[3:].lower() for name in dir(ca) if name.startswith("OP_")}
@@ -322,11 +323,25 @@ def layer_points(problem: ControlProblem, depth: DepthScheme, u: Array, p: Array
     )
 
 
-def lost_at(
-    problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, states: Array, derivatives: bool = False
-) -> str:
+def lost_along(sweeper: Sweeper, trajectory: Trajectory, u: Array, p: Array) -> str:
+    """The formula, or derivative of one, that is not finite along a trajectory that is; empty where all are."""
+    (N, s, S, n), t = trajectory.stages.shape, trajectory.stage_t
+    controls = sweeper.stage_controls(u).reshape(N, s, 1, -1)
+    points = Points(
+        t=np.repeat(t.ravel(), S),
+        x=trajectory.stages.reshape(-1, n),
+        u=np.broadcast_to(controls, (N, s, S, controls.shape[-1])).reshape(N * s * S, -1),
+        p=p,
+        layer=np.repeat(np.arange(N), s * S),
+        sample=np.tile(np.arange(S), N * s),
+        ends=(trajectory.x[0], trajectory.x[-1]),
+    )
+    return located(sweeper.problem, points)
+
+
+def lost_at(problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, states: Array) -> str:
     """Where a sweep with these controls lost its numbers, in words; empty where no formula explains it."""
-    return located(problem, layer_points(problem, depth, u, p, states), derivatives)
+    return located(problem, layer_points(problem, depth, u, p, states), derivatives=False)
 
 
 # -- constraints ---------------------------------------------------------------------------------------------
@@ -343,7 +358,7 @@ class Miss:
     amount: float
 
 
-def listed(misses: list[Miss], heading: str, remedy: bool = True) -> str:
+def listed(problem: ControlProblem, misses: list[Miss], heading: str, remedy: bool = True) -> str:
     """The worst row of every name, worst first, with the remedy for the first; empty where there is none."""
     misses = sorted((m for m in misses if m.amount > NOTEWORTHY), key=lambda miss: -miss.amount)
     if not misses:
@@ -357,7 +372,8 @@ def listed(misses: list[Miss], heading: str, remedy: bool = True) -> str:
         + (f" (and {counts[m.name]} more such rows)" if counts[m.name] else "")
         for m in shown
     ]
-    return f"{heading} {'; '.join(said)}." + (f" {REMEDIES[shown[0].kind]}" if remedy else "")
+    advice = REMEDIES[shown[0].kind].replace("{longer}", LONGER[problem.has_free_horizon])
+    return f"{heading} {'; '.join(said)}." + (f" {advice}" if remedy else "")
 
 
 def violations(problem: ControlProblem, depth: DepthScheme, outcome: Outcome) -> str:
@@ -371,7 +387,7 @@ def violations(problem: ControlProblem, depth: DepthScheme, outcome: Outcome) ->
     constraints = Constraints(problem, depth, sweeper)
     families = constraints.families(trajectory, outcome.u, outcome.p, constraints.no_multipliers())
     misses = [miss for family in families for miss in _misses(problem, family) if f" {miss.name}" not in told]
-    return listed(misses, whose, remedy=not told.count("Unmet"))
+    return listed(problem, misses, whose, remedy=not told.count("Unmet"))
 
 
 def _last_trajectory(sweeper: Sweeper, outcome: Outcome) -> tuple[Trajectory | None, str]:

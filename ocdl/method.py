@@ -20,6 +20,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from ocdl.control_set import ControlSet
 from ocdl.control_shapes import PiecewiseConstant
 from ocdl.equalities import check_equalities
 from ocdl.errors import NotSupported
@@ -170,12 +171,14 @@ class Method:
     """Base of every route's options; subclasses are frozen dataclasses with ``solve``.
 
     ``constrained``: the route takes constraints on states, paths and ends, and bounds that depend on depth;
-    ``bounded_states``: of these it takes bounds on states; ``any_controls``: it takes controls that vary in a layer.
+    ``bounded_states``: of these it takes bounds on states; ``any_controls``: it takes controls that vary in a layer;
+    ``control_sets``: the kinds of control sets beyond boxes that it takes.
     """
 
     constrained: ClassVar[bool] = False
     bounded_states: ClassVar[bool] = False
     any_controls: ClassVar[bool] = False
+    control_sets: ClassVar[tuple[type[ControlSet], ...]] = ()
 
     def check(self, problem: ControlProblem, depth: DepthScheme) -> None:
         """Raise NotSupported where the route cannot take this problem or this shape of controls, InvalidInput where
@@ -189,7 +192,12 @@ class Method:
         check_equalities(problem, depth)
 
     def check_constraints(self, problem: ControlProblem) -> None:
-        """Raise NotSupported where the route cannot take the constraints of this problem."""
+        """Raise NotSupported where the route cannot take the constraints or the control set of this problem."""
+        if problem.control_set is not None and not isinstance(problem.control_set, self.control_sets):
+            raise NotSupported(
+                f"{self.name}: it does not take the control set {problem.control_set!r} of this problem; Ipopt and "
+                "ControlSetNeedleSteps take a Disc or a Polygon, DiscreteNeedleSteps takes a Finite set."
+            )
         taken = ("Box(x=...)",) if self.bounded_states else ()
         refused = [written for written in problem.constraints if written not in taken]
         if refused and not self.constrained:

@@ -27,6 +27,7 @@ import numpy as np
 from ocdl.arrays import Array, finite_array, is_real, is_whole
 from ocdl.batch import Batch
 from ocdl.bounds import Box, Free
+from ocdl.control_set import ControlSet
 from ocdl.errors import InvalidInput, NotSupported, OcdlError
 from ocdl.layout import Layout, Part
 from ocdl.velocity_box import VelocityBox
@@ -66,6 +67,7 @@ class ControlProblem:
         discretised function space; every reported gradient is divided by them.
     velocity_box: closed-form structure of one sample, where the builder knows it.
     sample_box: the same for every one of many samples by itself.
+    control_set: where the controls are in less than their box, which then is the smallest one around it.
     columnwise: dynamics and lift take only x, u, p, z, and x of many columns at once (matrix products, entrywise
         functions); wide problems are then swept without Jacobians.
 
@@ -95,6 +97,7 @@ class ControlProblem:
     parameter_metric: Any = None
     velocity_box: VelocityBox | None = None
     sample_box: VelocityBox | None = None
+    control_set: ControlSet | None = None
     columnwise: bool = False
 
     def __post_init__(self) -> None:

@@ -83,6 +83,11 @@ class Solution:
         return float(self.tree.attrs.get("defect_worth", 0.0))
 
     @property
+    def control_set(self) -> str:
+        """The method's own control set, where it is less than the problem's; else empty."""
+        return str(self.tree.attrs.get("control_set", ""))
+
+    @property
     def certificate(self) -> Certificate | None:
         """What the referee found beyond the gap, e.g. the re-integrated cost; None in files saved without."""
         return Certificate.of(self.tree.attrs)

@@ -26,16 +26,23 @@ from ocdl.solution import Solution
 
 
 def make_start(
-    problem: ControlProblem, depth: DepthScheme, start: Solution | Mapping[str, Any] | None, seed: int | None
+    problem: ControlProblem,
+    depth: DepthScheme,
+    start: Solution | Mapping[str, Any] | None,
+    seed: int | None,
+    size: Array | None = None,
 ) -> Start:
-    """A Start inside the box from what the user gave; ``seed`` draws uniformly from it (N(0,1) where unbounded)."""
+    """A Start inside the box from what the user gave; ``seed`` draws uniformly from it (N(0,1) where unbounded).
+
+    size: parameters (P,) to begin from where the user gave none; NaN where the guess or the centre serves.
+    """
     if start is not None and seed is not None:
         raise InvalidInput("solve(start=..., seed=...): give a start or a seed for a random one, not both.")
     if seed is not None:
         if not is_whole(seed) or seed < 0:
             raise InvalidInput(f"solve(seed={seed!r}): a seed is a whole number, at least 0.")
         return _random(problem, depth, seed)
-    centre = Start(_centre(*_control_box(problem, depth)), _parameters(problem))
+    centre = Start(_centre(*_control_box(problem, depth)), _parameters(problem, size))
     if start is None:
         return centre
     if isinstance(start, Solution):
@@ -53,9 +60,10 @@ def _control_box(problem: ControlProblem, depth: DepthScheme) -> tuple[Array, Ar
     return problem.control_box_at(depth.controls.depths(depth.mesh(problem.span), depth.tableau.c))
 
 
-def _parameters(problem: ControlProblem) -> Array:
-    """The guesses of free ends and horizon; the user's own parameters in the middle of their box."""
+def _parameters(problem: ControlProblem, size: Array | None) -> Array:
+    """``size``, the guesses of free ends and horizon; the user's own parameters in the middle of their box."""
     guess = problem.parameter_guess
+    guess = guess if size is None else np.where(np.isnan(size), guess, size)
     return np.clip(np.where(np.isnan(guess), _centre(*problem.parameter_box), guess), *problem.parameter_box)
 
 
@@ -83,6 +91,8 @@ def _given(problem: ControlProblem, depth: DepthScheme, start: Mapping[str, Any]
         raise InvalidInput(f"solve(start=...): unknown {sorted(unknown)}; this problem has {sorted(known)}{inner}.")
     mesh, rows = depth.mesh(problem.span), depth.control_rows
     T = problem.depth_scale(centre.p)
+    if problem.has_free_horizon and "horizon" in start:
+        T = float(finite_array("start['horizon']", start["horizon"]).ravel()[0])
     places = T * depth.controls.depths(mesh, depth.tableau.c)
     values = {name: _values(name, value, layout, places, T * mesh) for name, value in start.items()}
     u = layout.unpack(layout.controls, centre.u) | _constants(layout.controls, values, (rows,))

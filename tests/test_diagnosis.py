@@ -238,3 +238,9 @@ def test_ctrl_c_on_a_constrained_problem_returns_the_iterate_with_its_multiplier
     assert np.isfinite(solution.cost) and np.isfinite(solution.feasibility) and solution.certificate is not None
     again = ocdl.solve(problem, RADAU, ocdl.Ipopt(), start=solution) if not monkeypatch.undo() else None
     assert again.status is ocdl.Status.CONVERGED
+
+
+def test_a_free_horizon_is_not_told_to_be_lengthened():
+    free = cart(final=[3.0, None], horizon=ocdl.Free(0.5, 0.6), bounds=ocdl.Box(u=(-1, 1)))
+    message, _ = failure(free)
+    assert "lengthen" not in message and "begin at another horizon" in message, message

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.arrays import is_real
+from ocdl.control_set import ControlSet, PairSet, path_rows
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.method import FEASIBLE, Method, Outcome, Start, Status
@@ -78,6 +79,7 @@ class Ipopt(Method):
     """
 
     constrained: ClassVar[bool] = True
+    control_sets: ClassVar[tuple[type[ControlSet], ...]] = (PairSet,)
     any_controls: ClassVar[bool] = True
 
     tolerance: float = 1e-9
@@ -110,6 +112,8 @@ class Ipopt(Method):
     def solve(
         self, problem: ControlProblem, depth: DepthScheme, start: Start, *, progress: bool | None = None
     ) -> Outcome:
+        if isinstance(problem.control_set, PairSet) and problem.path is None:
+            return self._solve_in_control_set(problem, problem.control_set, depth, start, progress)
         if self._reduces(problem, depth):
             return self._solve_rank_one(problem, depth, start, progress)
         if self._in_reduced_space(problem, depth):
@@ -129,6 +133,18 @@ class Ipopt(Method):
             )
         wide = problem.n >= WIDE or self.reduction == "rank-one"
         return self.reduction != "none" and applicable and wide
+
+    def _solve_in_control_set(
+        self, problem: ControlProblem, set_: PairSet, depth: DepthScheme, start: Start, progress: bool | None
+    ) -> Outcome:
+        """The control set as a path constraint, whose multipliers no costate needs."""
+
+        def path(u: Any) -> Any:
+            return path_rows(set_, u, problem.n)
+
+        constrained = replace(problem, path=path, velocity_box=None)
+        outcome = self._solve_in_full_space(constrained, depth, start, progress)
+        return replace(outcome, multipliers=None)
 
     def _solve_rank_one(
         self, problem: ControlProblem, depth: DepthScheme, start: Start, progress: bool | None

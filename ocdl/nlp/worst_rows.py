@@ -41,7 +41,7 @@ def worst_rows(transcription: Transcription, w: Array, remedy: bool = True) -> s
     worst = [int(row) for row in np.argsort(-missing)[:NAMED] if missing[row] > NOTEWORTHY]
     names = _Names(transcription)
     misses = [names.miss(row, values[row], low[row], high[row], missing[row]) for row in worst]
-    return listed(misses, "Unmet at the last iterate:", remedy)
+    return listed(transcription.problem, misses, "Unmet at the last iterate:", remedy)
 
 
 class _Names:
