@@ -91,8 +91,6 @@ def _given(problem: ControlProblem, depth: DepthScheme, start: Mapping[str, Any]
         raise InvalidInput(f"solve(start=...): unknown {sorted(unknown)}; this problem has {sorted(known)}{inner}.")
     mesh, rows = depth.mesh(problem.span), depth.control_rows
     T = problem.depth_scale(centre.p)
-    if problem.has_free_horizon and "horizon" in start:
-        T = float(finite_array("start['horizon']", start["horizon"]).ravel()[0])
     places = T * depth.controls.depths(mesh, depth.tableau.c)
     values = {name: _values(name, value, layout, places, T * mesh) for name, value in start.items()}
     u = layout.unpack(layout.controls, centre.u) | _constants(layout.controls, values, (rows,))

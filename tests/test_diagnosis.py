@@ -244,3 +244,25 @@ def test_a_free_horizon_is_not_told_to_be_lengthened():
     free = cart(final=[3.0, None], horizon=ocdl.Free(0.5, 0.6), bounds=ocdl.Box(u=(-1, 1)))
     message, _ = failure(free)
     assert "lengthen" not in message and "begin at another horizon" in message, message
+
+
+@pytest.mark.parametrize(
+    "method",
+    [ocdl.LBFGSB(), ocdl.NeedleSteps(), ocdl.ProjectedGradient(), ocdl.ProjectedNewton(), ocdl.InteriorPoint()],
+    ids=lambda m: m.name,
+)
+def test_a_costate_that_is_not_finite_is_named_by_every_route(method):
+    """A vehicle with drag −½ ‖v‖ v at rest: the derivative of ‖v‖ is 0/0, the cost is finite."""
+    vehicle = ocdl.ControlProblem(
+        states=["x", "v", "w"],
+        dynamics=lambda x, u: [x[1], u[0] - 0.5 * ca.norm_2(x[1:]) * x[1], u[1] - 0.5 * ca.norm_2(x[1:]) * x[2]],
+        initial=[0, 0, 0],
+        horizon=1.0,
+        controls=2,
+        terminal=lambda x: (x[0] - 1) ** 2,
+        running=lambda u: 0.1 * ca.sumsqr(u),
+        bounds=ocdl.Box(u=(-3, 3)),
+    )
+    message, solution = failure(vehicle, ocdl.Kutta4(4), method)
+    assert solution.status is ocdl.Status.NOT_A_NUMBER
+    assert "the first derivatives of dynamics at t = 0 (layer 0): 0 / 0 is NaN, from v = 0, w = 0" in message, message
