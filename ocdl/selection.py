@@ -17,7 +17,7 @@ import casadi as ca
 import numpy as np
 
 from ocdl.activations import Activation
-from ocdl.arrays import Array, finite_array
+from ocdl.arrays import Array, finite_array, fits_memory
 from ocdl.bounds import Box
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput
@@ -27,6 +27,8 @@ from ocdl.problem import ControlProblem, check_horizon
 from ocdl.regularisers import Regulariser
 from ocdl.velocity_box import VelocityBox
 from ocdl.width import Nodes, Width, intervals
+
+PER_VALUE = 450.0  # bytes of one entry of b: its symbol, bounds, metric and formulas
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class SelectionProblem:
         for name, kind, hint in kinds:
             if not isinstance(getattr(self, name), kind):
                 raise InvalidInput(f"{name}={getattr(self, name)!r}: give an instance such as {hint}.")
+        self.activation.check()
         check_horizon(self.horizon)
         intervals(self.domain)
         unknown = set(self.bounds.names) - {"a", "b", "f"}
@@ -104,6 +107,9 @@ class SelectionProblem:
         """The method of lines: state f(y_i), controls [a(y_i), b(y_i, z_j) row by row], ∫ g dy ≈ Σ w_i g(y_i)."""
         if not isinstance(width, Width):
             raise InvalidInput(f"discretise({width!r}): give a quadrature such as Midpoint(8).")
+        fits_memory(
+            f"{width!r}", f"a kernel b of {width.size}² values, its bounds and symbols", width.size**2, PER_VALUE
+        )
         nodes = width.on(self.domain)
         w, M = nodes.weights, nodes.weights.size
         x0 = self._initial(nodes)
