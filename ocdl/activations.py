@@ -186,6 +186,7 @@ def _checked_limits(activation: Activation) -> tuple[float, float]:
     pair = isinstance(limits, (tuple, list)) and len(limits) == 2 and all(is_real(limit) for limit in limits)
     if not pair or not limits[0] < limits[1]:
         raise InvalidInput(
-            f"{type(activation).__name__}({activation.limits_said}={limits!r}): give the pair of numbers (inf σ, sup σ)."
+            f"{type(activation).__name__}({activation.limits_said}={limits!r}): "
+            "give the pair of numbers (inf σ, sup σ)."
         )
     return float(limits[0]), float(limits[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -31,5 +32,6 @@ def complaint(error: Exception) -> str:
     """The kind of an error and, of its text, the last line that says what; with a remedy where one is known."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     told = [line for line in lines if "Notify the CasADi developers" not in line] or ["no reason given"]
+    told = [re.sub(r"\.{3}/casadi/core/\S+ ", "", line) for line in told]
     hints = [hint for part, hint in HINTS.items() if part in str(error)]
-    return f"{type(error).__name__}: {told[-1].rstrip('.')}{f'; {hints[0]}' if hints else ''}"
+    return f"{type(error).__name__}: {told[-1].rstrip('.:')}{f'; {hints[0]}' if hints else ''}"

@@ -42,8 +42,8 @@ def same_on_arrays_and_expressions(said: str, sigma: Callable[[Any], Any]) -> ca
         values = called(f"{said}: the function", "an array", lambda: np.asarray(sigma(s), dtype=float))
     if values.shape != s.shape or not np.all(np.isfinite(values)):
         raise InvalidInput(
-            f"{said}: the function must map an array to finite values of the same shape; on linspace(-50, 50, {s.size}) "
-            f"it gave shape {values.shape}, {int(np.sum(~np.isfinite(values)))} values not finite."
+            f"{said}: the function must map an array to finite values of the same shape; on linspace(-50, 50, "
+            f"{s.size}) it gave shape {values.shape}, {int(np.sum(~np.isfinite(values)))} values not finite."
         )
     symbol = ca.SX.sym("s")
     try:

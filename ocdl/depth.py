@@ -54,7 +54,8 @@ class Tableau:
         i = int(np.argmax(np.abs(rows - self.c)))
         if abs(rows[i] - self.c[i]) > EXACT:
             raise InvalidInput(
-                f"Tableau(c=...): c is the sum of the rows of A; row {i} sums to {rows[i]:.12g}, c[{i}] = {self.c[i]:.12g}."
+                f"Tableau(c=...): c holds the sums of the rows of A; row {i} sums to {rows[i]:.12g}, c[{i}] is "
+                f"{self.c[i]:.12g}."
             )
         for order, said, value, right in _conditions(self.A, self.b, self.c):
             if order <= self.order and abs(value - right) > EXACT:

@@ -542,7 +542,8 @@ def _expression(role: str, value: Any, kind: Any) -> Any:
     for part in parts:
         if not isinstance(part, (kind, ca.DM, float)):
             raise InvalidInput(
-                f"{role}: it must return an expression in its arguments or a list of them; got {type(part).__name__}"
+                f"{role}: it must return an expression in its arguments or a list of them; got "
+                f"{shown(part) if is_whole(part) else type(part).__name__}"
                 f"{', as of a function without return' if part is None else ''}."
             )
     column = parts[0] if len(parts) == 1 and not isinstance(parts[0], float) else ca.vertcat(*parts)

@@ -19,8 +19,10 @@ import numpy as np
 from ocdl.activations import Activation
 from ocdl.arrays import Array, finite_array, fits_memory
 from ocdl.bounds import Box
+from ocdl.callables import called
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput
+from ocdl.labelled import by_labels
 from ocdl.layout import Layout, Part
 from ocdl.losses import HalfSquare, IdentityLink, Link, Loss, Readout
 from ocdl.problem import ControlProblem, check_horizon
@@ -197,7 +199,7 @@ class SelectionProblem:
                 f"target={self.target!r}: behind Readout(outputs={self.readout.outputs}) the target holds one label an "
                 "output; a function of y has no place there."
             )
-        labels = finite_array("target", self.target)
+        labels = finite_array("target", by_labels("target", self.target, ("sample", "output"), {}))
         outputs = readout.weights.size
         if labels.ndim < 2:
             labels = (
@@ -251,7 +253,8 @@ class _Output:
 def _rows(name: str, given: Any, nodes: Nodes, samples: int | None) -> Array:
     """Values of a data function at the nodes, shape (S, M)."""
     M = nodes.weights.size
-    values = finite_array(name, _called(name, given, nodes) if callable(given) else given)
+    given = _called(name, given, nodes) if callable(given) else given
+    values = finite_array(name, by_labels(name, given, ("sample", "y"), _coords(nodes)))
     if values.ndim == 0:
         values = np.full(M, values)
     rows = np.atleast_2d(values)
@@ -268,27 +271,23 @@ def _rows(name: str, given: Any, nodes: Nodes, samples: int | None) -> Array:
 
 def _called(name: str, function: Callable[[Array], Any], nodes: Nodes) -> Any:
     """A data function at a copy of the nodes."""
-    try:
-        return function(nodes.points.copy())
-    except Exception as error:  # the user's own function may raise what it likes
-        raise InvalidInput(
-            f"{name}: called with the width nodes y, shape {nodes.points.shape}, the function raised "
-            f"{type(error).__name__}: {error}."
-        ) from error
+    return called(f"{name}=...", f"the width nodes y, shape {nodes.points.shape},", function, nodes.points.copy())
+
+
+def _coords(nodes: Nodes) -> dict[str, Any]:
+    """The coordinates of y and z, or of their components."""
+    points = nodes.points
+    if points.ndim == 1:
+        return {axis: ((axis,), points) for axis in ("y", "z")}
+    return {f"{axis}{i}": ((axis,), points[:, i]) for axis in ("y", "z") for i in range(points.shape[1])}
 
 
 def _layout(nodes: Nodes, readout: _Output) -> Layout:
-    M, points = nodes.weights.size, nodes.points
-    coords: dict[str, Any] = {}
-    for axis in ("y", "z"):
-        if points.ndim == 1:
-            coords[axis] = ((axis,), points)
-        else:
-            coords |= {f"{axis}{i}": ((axis,), points[:, i]) for i in range(points.shape[1])}
+    M = nodes.weights.size
     K = readout.weights.size
     return Layout(
         state=Part("f", ("y",), (M,)),
         controls=(Part("a", ("y",), (M,)), Part("b", ("y", "z"), (M, M))),
         parameters=(Part("W", ("output", "z"), (K, M)), Part("mu", ("output",), (K,))) if readout.size else (),
-        coords=coords,
+        coords=_coords(nodes),
     )

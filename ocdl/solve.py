@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
+from ocdl.arrays import fits_memory, real_array
 from ocdl.certify import judged, unjudged
 from ocdl.depth import DepthScheme
 from ocdl.diagnosis import LOST, lost_at, start_notes, target_notes, violations
@@ -55,7 +56,9 @@ def solve(
     notes = target_notes(problem, control_problem) + start_notes(control_problem, depth, start, beginning)
     clock, outcome = time.perf_counter(), None
     try:
-        outcome = method.solve(control_problem, depth, beginning, progress=progress)
+        outcome = _checked_outcome(
+            method, control_problem, depth, method.solve(control_problem, depth, beginning, progress=progress)
+        )
         seconds = time.perf_counter() - clock
         if outcome.status.failed and control_problem.constraints:
             said = violations(control_problem, depth, outcome.u, outcome.p, outcome.detail)
@@ -82,6 +85,21 @@ def solve(
             raise SolveFailed(message, solution)
         warnings.warn(message, stacklevel=2)
     return solution
+
+
+def _checked_outcome(method: Method, problem: ControlProblem, depth: DepthScheme, outcome: Any) -> Outcome:
+    """What a method handed back, with arrays of the right shapes; InvalidInput where it is no such thing."""
+    if not isinstance(outcome, Outcome) or not isinstance(outcome.status, Status):
+        what = type(outcome).__name__ if not isinstance(outcome, Outcome) else f"the status {outcome.status!r}"
+        raise InvalidInput(f"{method.name}.solve must return an ocdl.Outcome with an ocdl.Status; it returned {what}.")
+    found = {}
+    for name, shape in (("u", (depth.control_rows, problem.m)), ("p", (problem.P,))):
+        found[name] = real_array(f"{method.name}: Outcome({name}=...)", getattr(outcome, name))
+        if found[name].shape != shape:
+            raise InvalidInput(
+                f"{method.name}: Outcome({name}=...) has here the shape {shape}; got {found[name].shape}."
+            )
+    return replace(outcome, **found)
 
 
 def _without_state(
@@ -136,11 +154,18 @@ def discretised(problem: Problem, grid: Grid | DepthScheme) -> tuple[ControlProb
                 f"grid={grid!r}: a SelectionProblem is solved on a Grid(width=..., depth=...), "
                 "e.g. Grid(width=Midpoint(8), depth=Radau(layers=50, degree=3))."
             )
-        return problem.discretise(grid.width), grid.depth
+        return _affordable(problem.discretise(grid.width), grid.depth)
     if isinstance(problem, ControlProblem):
         if not isinstance(grid, DepthScheme):
             raise InvalidInput(
                 f"grid={grid!r}: a ControlProblem is solved on a depth scheme, e.g. Radau(layers=50, degree=3)."
             )
-        return problem, grid
+        return _affordable(problem, grid)
     raise InvalidInput(f"problem={problem!r}: give a SelectionProblem or a ControlProblem.")
+
+
+def _affordable(problem: ControlProblem, depth: DepthScheme) -> tuple[ControlProblem, DepthScheme]:
+    """Both, once it is sure that the memory holds states, costates, controls and gradients."""
+    states = depth.count * (depth.tableau.stages + 1) * problem.samples * problem.n
+    fits_memory(repr(depth), "states, costates, controls and gradients", states + depth.control_rows * problem.m, 16.0)
+    return problem, depth
