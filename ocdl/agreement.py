@@ -205,9 +205,10 @@ def _optimality_gap(comparison: Comparison) -> list[str]:
     proven = _proven(comparison.solutions)
     if proven is None or comparison.best.feasibility > FEASIBLE:
         return []
+    (prover, bound), name = proven, str(comparison.best_name)
     return alarms(comparison) or [
-        f"{_whose(proven[0])} proof, whatever the grid, bounds every cost from below by {proven[1]:.8g}; "
-        f"optimality gap of {_whose(str(comparison.best_name))} cost: at most {max(0.0, comparison.best.cost - proven[1]):.2g}."
+        f"{_whose(prover)} proof, whatever the grid, bounds every cost from below by {bound:.8g}; "
+        f"optimality gap of {_whose(name)} cost: at most {max(0.0, comparison.best.cost - bound):.2g}."
     ]
 
 
