@@ -89,14 +89,14 @@ def bend(sigma: ca.Function) -> tuple[str, float] | None:
     s = sample()
     values = derivatives(s)
     for order, name in enumerate(NAMES):
-        found = _jump(lambda at, order=order: derivatives(at)[order], s, values[order])
+        found = _jump(derivatives, order, s, values[order])
         if found is not None:
             return name, found
     return None
 
 
-def _jump(function: Callable[[Array], Array], s: Array, values: Array) -> float | None:
-    """Where the function changes over intervals that vanish, relative to its size about them."""
+def _jump(derivatives: Callable[[Array], Array], order: int, s: Array, values: Array) -> float | None:
+    """Where the derivative changes over intervals that vanish, relative to its size about them."""
     left, right, at_left, at_right = s[:-1], s[1:], values[:-1], values[1:]
     size = 1.0 + np.maximum(np.abs(at_left), np.abs(at_right))
     for _ in range(HALVINGS):
@@ -106,7 +106,7 @@ def _jump(function: Callable[[Array], Array], s: Array, values: Array) -> float 
             return None
         left, right, at_left, at_right, size = (part[kept] for part in (left, right, at_left, at_right, size))
         middle = left + UNEVEN * (right - left)
-        at = function(middle)
+        at = derivatives(middle)[order]
         first = np.abs(at - at_left) >= np.abs(at_right - at)
         left, right = np.where(first, left, middle), np.where(first, middle, right)
         at_left, at_right = np.where(first, at_left, at), np.where(first, at, at_right)

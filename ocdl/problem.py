@@ -25,6 +25,7 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
+import xarray as xr
 
 from ocdl.arrays import (
     LARGEST,
@@ -445,7 +446,10 @@ class ControlProblem:
         return np.repeat(final, self.samples, axis=0) if final.shape[0] != self.samples else final
 
     def _checked_data(self) -> Array:
-        data = np.zeros((self.samples, 0)) if self.data is None else finite_array("data", self.data)
+        given: Any = np.zeros((self.samples, 0)) if self.data is None else self.data
+        if isinstance(given, xr.DataArray) and "sample" in given.dims:
+            given = given.transpose("sample", ...)
+        data = finite_array("data", given)
         data = data[None, :] if data.ndim == 1 else data
         if data.ndim != 2 or data.shape[0] != self.samples:
             raise InvalidInput(f"data: one row a sample, shape ({self.samples}, k), is needed; got {data.shape}.")

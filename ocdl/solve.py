@@ -92,7 +92,7 @@ def _checked_outcome(method: Method, problem: ControlProblem, depth: DepthScheme
     if not isinstance(outcome, Outcome) or not isinstance(outcome.status, Status):
         what = type(outcome).__name__ if not isinstance(outcome, Outcome) else f"the status {outcome.status!r}"
         raise InvalidInput(f"{method.name}.solve must return an ocdl.Outcome with an ocdl.Status; it returned {what}.")
-    found = {}
+    found: dict[str, Any] = {}
     for name, shape in (("u", (depth.control_rows, problem.m)), ("p", (problem.P,))):
         found[name] = real_array(f"{method.name}: Outcome({name}=...)", getattr(outcome, name))
         if found[name].shape != shape:
