@@ -13,7 +13,7 @@ from typing import Any
 import xarray as xr
 
 from ocdl.certificate import Certificate
-from ocdl.errors import InvalidInput
+from ocdl.errors import InvalidInput, NotWritten
 from ocdl.method import Status
 
 FORMAT = "ocdl solution 1"
@@ -191,7 +191,7 @@ class Solution:
         It is written beside ``path`` and renamed: the name always stands for a whole file, the old one or the new,
         whenever the program or the machine is stopped.
 
-        Raises InvalidInput where no file of that name can be written; what was there before is then kept.
+        Raises InvalidInput where this is no name of a file, NotWritten where the system refuses.
         """
         said = f"save({str(path)!r})"
         whole = _file_name(said, path)
@@ -200,14 +200,14 @@ class Solution:
         try:
             part.touch()
         except OSError as error:
-            raise InvalidInput(f"{said}: the file cannot be written ({error.strerror}).") from None
+            raise NotWritten(f"{said}: the file cannot be written ({error.strerror}).") from None
         try:
             self.tree.to_netcdf(part, engine="netcdf4")
             with open(part, "rb") as written:
                 os.fsync(written.fileno())
             os.replace(part, whole)
         except (OSError, RuntimeError) as error:  # netCDF's own are RuntimeErrors
-            raise InvalidInput(f"{said}: the file cannot be written ({error}).") from error
+            raise NotWritten(f"{said}: the file cannot be written ({error}).") from error
         finally:
             part.unlink(missing_ok=True)
 
