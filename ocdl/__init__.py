@@ -25,7 +25,7 @@ from ocdl.depth import (
     Radau,
     Tableau,
 )
-from ocdl.errors import InvalidInput, NotSupported, OcdlError, SolveFailed
+from ocdl.errors import InvalidInput, NotSupported, NotWritten, OcdlError, SolveFailed
 from ocdl.hjb import LowerBound, ValueFunction, ValueIteration, lower_bound
 from ocdl.losses import CrossEntropy, HalfSquare, IdentityLink, Link, Logistic, Loss, Readout
 from ocdl.method import Method, Outcome, Start, Status

@@ -99,7 +99,7 @@ def findings(comparison: Comparison) -> list[str]:
     said += [_another_set(n, s, name, best) for n, s in groups.get("another set", {}).items()]
     said += [_infeasible(n, s) for n, s in groups.get("infeasible", {}).items()]
     said += [_value(n, s, name, best) for n, s in comparison.solutions.items() if value_error(s) is not None]
-    said += _optimality_gap(name, best, comparison.solutions)
+    said += _optimality_gap(comparison)
     said += [_claimed(n, s) for n, s in comparison.solutions.items() if _overclaims(s)]
     said += [f"{name}: {warning}" for warning in _exploits(best)]
     said += [_between(n, s) for n, s in comparison.solutions.items() if s.status is Status.BETWEEN]
@@ -201,15 +201,37 @@ def _value(name: str, solution: Solution, best_name: str, best: Solution) -> str
     )
 
 
-def _optimality_gap(name: str, best: Solution, solutions: dict[str, Solution]) -> list[str]:
-    """Best cost found minus the best proven lower bound of all costs, where a route has one."""
+def _proven(solutions: dict[str, Solution]) -> tuple[str, float] | None:
+    """Who proves the largest lower bound of all costs, and the bound; None where no route has one."""
     bounds = {n: s.claim["lower_bound"] for n, s in solutions.items() if s.claim.get("lower_bound") is not None}
-    if not bounds or best.feasibility > FEASIBLE:
+    return max(bounds.items(), key=lambda pair: pair[1], default=None)
+
+
+def alarms(comparison: Comparison) -> list[str]:
+    """Where a cost is attained below a proven lower bound: on the grid and, beyond its error, re-integrated."""
+    proven = _proven(comparison.solutions)
+    if proven is None or comparison.best.feasibility > FEASIBLE:
         return []
-    prover, bound = max(bounds.items(), key=lambda pair: pair[1])
+    (prover, bound), name, best = proven, comparison.best_name, comparison.best
+    continuous = best.certificate
+    attained = best.cost if continuous is None else np.fmax(best.cost, continuous.cost + continuous.error)
+    if not bound - attained > ROUNDING * max(abs(bound), abs(attained)):
+        return []
     return [
+        f"ALARM: {_whose(prover)} proof bounds every cost from below by {bound:.8g}, yet {name} attains "
+        f"{attained:.8g}. One of the two is wrong: trust neither until it is known which."
+    ]
+
+
+def _optimality_gap(comparison: Comparison) -> list[str]:
+    """Best cost found minus the best proven lower bound of all costs, where a route has one."""
+    proven = _proven(comparison.solutions)
+    if proven is None or comparison.best.feasibility > FEASIBLE:
+        return []
+    (prover, bound), name = proven, str(comparison.best_name)
+    return alarms(comparison) or [
         f"{_whose(prover)} proof, whatever the grid, bounds every cost from below by {bound:.8g}; "
-        f"optimality gap of {_whose(name)} cost: at most {max(0.0, best.cost - bound):.2g}."
+        f"optimality gap of {_whose(name)} cost: at most {max(0.0, comparison.best.cost - bound):.2g}."
     ]
 
 

@@ -22,6 +22,11 @@ Array = NDArray[np.float64]
 
 SAMPLES = np.linspace(0.0, 1.0, 13)  # relative depths of a layer at which its constraints are looked at
 
+# Euler's steps from the start of the layer to every sample: only their places are used
+EVERYWHERE = Tableau(
+    np.outer(SAMPLES, np.arange(SAMPLES.size) == 0), np.full(SAMPLES.size, 1.0 / SAMPLES.size), SAMPLES, 1
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Anew:
@@ -44,8 +49,7 @@ class Anew:
 
     def sampled(self, problem: ControlProblem, depth: DepthScheme, u: Array, x: Array) -> Anew:
         """The same at the relative depths ``SAMPLES``, by the polynomial of every layer; u (Q, m) of the scheme."""
-        nothing = np.zeros(SAMPLES.size)
-        fine = _mesh(problem, depth, Tableau(np.zeros((SAMPLES.size, SAMPLES.size)), nothing, SAMPLES, 0))
+        fine = _mesh(problem, depth, EVERYWHERE)
         sweeper = Sweeper(problem, fine)
         known = np.concatenate([x[:-1, None], self.trajectory.stages], axis=1)
         weights = lagrange(np.append(0.0, self.fine.tableau.c), SAMPLES)

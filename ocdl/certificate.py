@@ -359,7 +359,7 @@ def _kinks(problem: ControlProblem, depth: DepthScheme, u: Array) -> Array:
     low, high = problem.control_box
     with np.errstate(invalid="ignore"):
         slack = np.concatenate([values - low, high - values], axis=1)
-    far = slack.min(axis=0) < -1e-6 * np.maximum(1.0, np.abs(values).max())
+    far = slack.min(axis=0) < -1e-6 * np.maximum(1.0, np.abs(values).max(initial=0.0))
     slack = slack[:, far & np.isfinite(slack).all(axis=0)]
     i, j = np.nonzero(slack[:-1] * slack[1:] < 0.0)
     cuts = c[i] + (c[1] - c[0]) * slack[i, j] / (slack[i, j] - slack[i + 1, j])
@@ -399,7 +399,7 @@ def agreement(
     with g > 0, at the upper one with g < 0, or between them with g = 0. An interior-point method stops at the distance
     d = μ/|g| from a bound, far from it where |g| is small: the product g d = μ is the same everywhere, so that it, not
     the distance, is what tells. Where there is no bound d is max(1, |u|).
-    NaN where the costate vanishes, where nothing can be said.
+    NaN where the costate vanishes, where nothing can be said, or without controls.
     """
     shape, (N, _) = depth.controls, trajectory.stage_t.shape
     weights = shape.basis(N, depth.tableau.c).T @ (trajectory.h[:, None] * depth.tableau.b).ravel()
@@ -411,6 +411,8 @@ def agreement(
     reach = np.where(np.isfinite(reach), np.maximum(reach, 0.0), max(1.0, float(np.max(np.abs(u), initial=0.0))))
     span = float(np.sum(trajectory.h))
     mean = float(np.sum(trajectory.h[:, None] * np.abs(depth.tableau.b) * np.abs(hamiltonian))) / span
+    if problem.m == 0:
+        return NAN
     typical = (mean + abs(cost) / span) / float(np.sum(problem.control_metric))
     vanishes = not problem.has_running_cost and np.max(np.abs(adjoint.costate / problem.state_metric)) < VANISHING
     if vanishes or not measure.sum() > 0.0 or not typical > 0.0:

@@ -380,8 +380,8 @@ def _controls(problem: ControlProblem, depth: DepthScheme, u: Array, verdict: Ve
     assert layout is not None
     N, s = trajectory.stage_t.shape
     weights = shape.basis(N, depth.tableau.c).T @ (trajectory.h[:, None] * depth.tableau.b).ravel()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gradient = verdict.adjoint.gradient_u / (weights[:, None] * np.asarray(problem.control_metric))
+    measure = weights[:, None] * np.asarray(problem.control_metric)  # 0 for a coefficient that no stage sees
+    gradient = np.divide(verdict.adjoint.gradient_u, measure, out=np.zeros(u.shape), where=measure != 0.0)
     leading: dict[str, Any] = {"t": trajectory.t if shape.group == "nodes" else trajectory.t[:-1]}
     if shape.group == "stages":
         leading["stage"] = np.arange(s)

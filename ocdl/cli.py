@@ -11,6 +11,7 @@ import inspect
 import re
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ from ocdl.solution import Solution, load
 from ocdl.solve import solve
 
 FAILED, REFUSED, INTERRUPTED = 1, 2, 130
+
+MOST_SOLVES = 100_000  # of one campaign
 
 DEFAULT_METHODS = ("Ipopt", "NeedleSteps", "ValueIteration")
 
@@ -163,10 +166,12 @@ def sweep_command(
     """Solve the problem in FILE many times, for random starts and combinations of its parameters."""
     fixed, varied = parse_settings(settings), parsed_choices(vary)
     stated = read_problem_file(file, fixed | {name: values[0] for name, values in varied.items()})
+    seeded = parsed_seeds(seeds)
+    check_count("--seeds, --vary", prod(map(len, varied.values())) * len(seeded or [None]))
     tasks = [
         task
         for method in chosen_methods(names, stated)
-        for task in parameter_sweep(file, None, method, varied, seeds=parsed_seeds(seeds), settings=fixed)
+        for task in parameter_sweep(file, None, method, varied, seeds=seeded, settings=fixed)
     ]
     directory = made_directory(out)
     _say_grid(stated)
@@ -264,13 +269,21 @@ def parsed_seeds(text: str | None) -> list[int] | None:
     """``0:20`` are the seeds from 0 to 19; ``1,5,9`` these."""
     if text is None:
         return None
-    parts = [re.fullmatch(r"\s*(\d+)(?::(\d+))?\s*", part) for part in text.split(",")]
-    seeds = [
-        seed for part in parts if part for seed in range(int(part[1]), int(part[2]) if part[2] else int(part[1]) + 1)
-    ]
-    if not seeds or not all(parts):
-        raise InvalidInput(f"--seeds {text}: write FIRST:END, e.g. 0:20 for 0 to 19, or whole numbers such as 1,5,9.")
-    return seeds
+    parts = [re.fullmatch(r"\s*(\d{1,18})(?::(\d{1,18}))?\s*", part, re.ASCII) for part in text.split(",")]
+    ends = [(int(part[1]), int(part[2]) if part[2] else int(part[1]) + 1) for part in parts if part]
+    count = sum(max(0, end - first) for first, end in ends)
+    if not count or not all(parts):
+        raise InvalidInput(
+            f"--seeds {text[:80]}: write FIRST:END, e.g. 0:20 for 0 to 19, or whole numbers such as 1,5,9."
+        )
+    check_count(f"--seeds {text[:80]}", count)
+    return [seed for first, end in ends for seed in range(first, end)]
+
+
+def check_count(said: str, solves: int) -> None:
+    """Raise InvalidInput where more solves are asked for than a campaign keeps track of."""
+    if solves > MOST_SOLVES:
+        raise InvalidInput(f"{said}: these are {solves} solves; at most {MOST_SOLVES} at a time.")
 
 
 # -- how a command ends ------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.agreement import comparison_text, findings
+from ocdl.agreement import alarms, comparison_text, findings
 from ocdl.certify import coefficients
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported, OcdlError
@@ -131,6 +131,7 @@ class Comparison:
                 "rows": [dataclasses.asdict(row) for row in self.table()],
                 "differences": [dataclasses.asdict(pair) for pair in self.differences()],
                 "findings": self.findings(),
+                "alarms": alarms(self) if self.solutions else [],
             }
         )
         return plain

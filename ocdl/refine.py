@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ocdl.arrays import is_real, is_whole
+from ocdl.callables import called
 from ocdl.certify import coefficients
 from ocdl.control_shapes import PerStage, PiecewiseConstant
 from ocdl.depth import DepthScheme
@@ -320,7 +321,8 @@ def continuation(
         for value in values:
             begin = solutions[-1] if solutions else start
             try:
-                solutions.append(solve(statement(value), grid, method, start=begin, progress=False))
+                stated = called("continuation(statement=...)", repr(value), statement, value)
+                solutions.append(solve(stated, grid, method, start=begin, progress=False))
             except SolveFailed as error:
                 raise SolveFailed(f"continuation at {value!r}: {error}", error.solution) from error
             bar.update()

@@ -17,17 +17,21 @@ import casadi as ca
 import numpy as np
 
 from ocdl.activations import Activation
-from ocdl.arrays import Array, finite_array
+from ocdl.arrays import Array, finite_array, fits_memory
 from ocdl.bounds import Box
+from ocdl.callables import called
 from ocdl.control_set import ControlSet, PairSet, SetVelocities, path_rows
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput
+from ocdl.labelled import by_labels
 from ocdl.layout import Layout, Part
 from ocdl.losses import HalfSquare, IdentityLink, Link, Loss, Readout
 from ocdl.problem import ControlProblem, check_horizon
 from ocdl.regularisers import Regulariser
 from ocdl.velocity_box import VelocityBox
 from ocdl.width import Nodes, Width, intervals
+
+PER_VALUE = 450.0  # bytes of one entry of b: its symbol, bounds, metric and formulas
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,7 @@ class SelectionProblem:
         for name, kind, hint in kinds:
             if not isinstance(getattr(self, name), kind):
                 raise InvalidInput(f"{name}={getattr(self, name)!r}: give an instance such as {hint}.")
+        self.activation.check()
         check_horizon(self.horizon)
         intervals(self.domain)
         unknown = set(self._box.names) - {"a", "b", "f"}
@@ -115,6 +120,9 @@ class SelectionProblem:
         """The method of lines: state f(y_i), controls [a(y_i), b(y_i, z_j) row by row], ∫ g dy ≈ Σ w_i g(y_i)."""
         if not isinstance(width, Width):
             raise InvalidInput(f"discretise({width!r}): give a quadrature such as Midpoint(8).")
+        fits_memory(
+            f"{width!r}", f"a kernel b of {width.size}² values, its bounds and symbols", width.size**2, PER_VALUE
+        )
         nodes = width.on(self.domain)
         w, M = nodes.weights, nodes.weights.size
         x0 = self._initial(nodes)
@@ -207,7 +215,7 @@ class SelectionProblem:
                 f"target={self.target!r}: behind Readout(outputs={self.readout.outputs}) the target holds one label an "
                 "output; a function of y has no place there."
             )
-        labels = finite_array("target", self.target)
+        labels = finite_array("target", by_labels("target", self.target, ("sample", "output"), {}))
         outputs = readout.weights.size
         if labels.ndim < 2:
             labels = (
@@ -261,7 +269,8 @@ class _Output:
 def _rows(name: str, given: Any, nodes: Nodes, samples: int | None) -> Array:
     """Values of a data function at the nodes, shape (S, M)."""
     M = nodes.weights.size
-    values = finite_array(name, _called(name, given, nodes) if callable(given) else given)
+    given = _called(name, given, nodes) if callable(given) else given
+    values = finite_array(name, by_labels(name, given, ("sample", "y"), _coords(nodes)))
     if values.ndim == 0:
         values = np.full(M, values)
     rows = np.atleast_2d(values)
@@ -278,27 +287,23 @@ def _rows(name: str, given: Any, nodes: Nodes, samples: int | None) -> Array:
 
 def _called(name: str, function: Callable[[Array], Any], nodes: Nodes) -> Any:
     """A data function at a copy of the nodes."""
-    try:
-        return function(nodes.points.copy())
-    except Exception as error:  # the user's own function may raise what it likes
-        raise InvalidInput(
-            f"{name}: called with the width nodes y, shape {nodes.points.shape}, the function raised "
-            f"{type(error).__name__}: {error}."
-        ) from error
+    return called(f"{name}=...", f"the width nodes y, shape {nodes.points.shape},", function, nodes.points.copy())
+
+
+def _coords(nodes: Nodes) -> dict[str, Any]:
+    """The coordinates of y and z, or of their components."""
+    points = nodes.points
+    if points.ndim == 1:
+        return {axis: ((axis,), points) for axis in ("y", "z")}
+    return {f"{axis}{i}": ((axis,), points[:, i]) for axis in ("y", "z") for i in range(points.shape[1])}
 
 
 def _layout(nodes: Nodes, readout: _Output) -> Layout:
-    M, points = nodes.weights.size, nodes.points
-    coords: dict[str, Any] = {}
-    for axis in ("y", "z"):
-        if points.ndim == 1:
-            coords[axis] = ((axis,), points)
-        else:
-            coords |= {f"{axis}{i}": ((axis,), points[:, i]) for i in range(points.shape[1])}
+    M = nodes.weights.size
     K = readout.weights.size
     return Layout(
         state=Part("f", ("y",), (M,)),
         controls=(Part("a", ("y",), (M,)), Part("b", ("y", "z"), (M, M))),
         parameters=(Part("W", ("output", "z"), (K, M)), Part("mu", ("output",), (K,))) if readout.size else (),
-        coords=coords,
+        coords=_coords(nodes),
     )

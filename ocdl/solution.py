@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import secrets
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import xarray as xr
 
 from ocdl.certificate import Certificate
-from ocdl.errors import InvalidInput
+from ocdl.errors import InvalidInput, NotWritten
 from ocdl.method import Status
 
 FORMAT = "ocdl solution 1"
@@ -216,21 +217,45 @@ class Solution:
         It is written beside ``path`` and renamed: the name always stands for a whole file, the old one or the new,
         whenever the program or the machine is stopped.
 
-        Raises InvalidInput where the directory of ``path`` does not exist or ``path`` is one.
+        Raises InvalidInput where this is no name of a file, NotWritten where the system refuses.
         """
-        if Path(path).is_dir():
-            raise InvalidInput(f"save({str(path)!r}): this is a directory; the name of a file is needed.")
-        if not Path(path).parent.is_dir():
-            raise InvalidInput(f"save({str(path)!r}): there is no directory {str(Path(path).parent)!r}.")
-        whole = Path(path).resolve()
-        part = whole.with_name(f".{whole.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+        said = f"save({str(path)!r})"
+        whole = _file_name(said, path)
+        begun = os.fsencode(whole.name)[:200].decode(errors="ignore")  # leaves room for what makes it unique
+        part = whole.with_name(f".{begun}.{os.getpid()}-{secrets.token_hex(4)}.part")
+        try:
+            part.touch()
+        except OSError as error:
+            raise NotWritten(f"{said}: the file cannot be written ({error.strerror}).") from None
         try:
             self.tree.to_netcdf(part, engine="netcdf4")
             with open(part, "rb") as written:
                 os.fsync(written.fileno())
             os.replace(part, whole)
+        except (OSError, RuntimeError) as error:  # netCDF's own are RuntimeErrors
+            raise NotWritten(f"{said}: the file cannot be written ({error}).") from error
         finally:
             part.unlink(missing_ok=True)
+
+
+def _file_name(said: str, path: Any) -> Path:
+    """The name of a regular file, there or not yet, in a directory that is there."""
+    if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
+        raise InvalidInput(f"{said}: the name of a file is needed; got {type(path).__name__}.")
+    if "\0" in os.fspath(path):
+        raise InvalidInput(f"{said}: the name of a file cannot hold the character NUL.")
+    try:
+        whole = Path(path).resolve()
+        kind = whole.stat().st_mode if whole.exists() else stat.S_IFREG
+        if stat.S_ISDIR(kind):
+            raise InvalidInput(f"{said}: this is a directory; the name of a file is needed.")
+        if not stat.S_ISREG(kind):
+            raise InvalidInput(f"{said}: this is a device, pipe or socket; the name of a file is needed.")
+        if not whole.parent.is_dir():
+            raise InvalidInput(f"{said}: there is no directory {str(Path(path).parent)!r}.")
+    except (OSError, RuntimeError) as error:  # too long a name, links in a circle
+        raise InvalidInput(f"{said}: this cannot be the name of a file ({error}).") from None
+    return whole
 
 
 class _Group(Mapping[str, Any]):

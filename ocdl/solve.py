@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ocdl.arrays import fits_memory, real_array
 from ocdl.certify import judged, unjudged
 from ocdl.depth import DepthScheme
 from ocdl.diagnosis import LOST, lost_along, lost_at, start_notes, target_notes, violations
@@ -85,7 +86,9 @@ def _attempt(
     """Solve from one start and have the answer judged."""
     clock, outcome = time.perf_counter(), None
     try:
-        outcome = method.solve(control_problem, depth, beginning, progress=progress)
+        outcome = _checked_outcome(
+            method, control_problem, depth, method.solve(control_problem, depth, beginning, progress=progress)
+        )
         seconds = time.perf_counter() - clock
         if outcome.status.failed and control_problem.constraints:
             outcome = _explained(control_problem, depth, outcome)
@@ -142,6 +145,26 @@ def _explained(problem: ControlProblem, depth: DepthScheme, outcome: Outcome) ->
     return replace(outcome, status=status, detail=" ".join(filter(None, (outcome.detail, said, dependent))))
 
 
+def _checked_outcome(method: Method, problem: ControlProblem, depth: DepthScheme, outcome: Any) -> Outcome:
+    """What a method handed back, with arrays of the right shapes; InvalidInput where it is no such thing."""
+    if not isinstance(outcome, Outcome) or not isinstance(outcome.status, Status):
+        what = type(outcome).__name__ if not isinstance(outcome, Outcome) else f"the status {outcome.status!r}"
+        raise InvalidInput(f"{method.name}.solve must return an ocdl.Outcome with an ocdl.Status; it returned {what}.")
+    nodes = (depth.count + 1, problem.samples, problem.n)
+    stages = (depth.count, depth.tableau.stages, *nodes[1:])
+    shapes = {"u": (depth.control_rows, problem.m), "p": (problem.P,), "x": nodes, "stages": stages, "costate": nodes}
+    found: dict[str, Any] = {}
+    for name, shape in shapes.items():
+        if name in ("x", "stages", "costate") and getattr(outcome, name) is None:
+            continue
+        found[name] = real_array(f"{method.name}: Outcome({name}=...)", getattr(outcome, name))
+        if found[name].shape != shape:
+            raise InvalidInput(
+                f"{method.name}: Outcome({name}=...) has here the shape {shape}; got {found[name].shape}."
+            )
+    return replace(outcome, **found)
+
+
 def _without_state(
     problem: ControlProblem,
     depth: DepthScheme,
@@ -195,11 +218,18 @@ def discretised(problem: Problem, grid: Grid | DepthScheme) -> tuple[ControlProb
                 f"grid={grid!r}: a SelectionProblem is solved on a Grid(width=..., depth=...), "
                 "e.g. Grid(width=Midpoint(8), depth=Radau(layers=50, degree=3))."
             )
-        return problem.discretise(grid.width), grid.depth
+        return _affordable(problem.discretise(grid.width), grid.depth)
     if isinstance(problem, ControlProblem):
         if not isinstance(grid, DepthScheme):
             raise InvalidInput(
                 f"grid={grid!r}: a ControlProblem is solved on a depth scheme, e.g. Radau(layers=50, degree=3)."
             )
-        return problem, grid
+        return _affordable(problem, grid)
     raise InvalidInput(f"problem={problem!r}: give a SelectionProblem or a ControlProblem.")
+
+
+def _affordable(problem: ControlProblem, depth: DepthScheme) -> tuple[ControlProblem, DepthScheme]:
+    """Both, once it is sure that the memory holds states, costates, controls and gradients."""
+    states = depth.count * (depth.tableau.stages + 1) * problem.samples * problem.n
+    fits_memory(repr(depth), "states, costates, controls and gradients", states + depth.control_rows * problem.m, 16.0)
+    return problem, depth

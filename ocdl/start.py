@@ -14,10 +14,12 @@ import numpy as np
 import xarray as xr
 from scipy.interpolate import make_interp_spline
 
-from ocdl.arrays import Array, finite_array, is_whole
+from ocdl.arrays import Array, finite_array, is_whole, real_array
+from ocdl.callables import called
 from ocdl.control_shapes import PerStage, PiecewiseConstant
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput
+from ocdl.labelled import by_labels, on_nodes, same
 from ocdl.lattice import drawn
 from ocdl.layout import Layout, Part
 from ocdl.method import Start
@@ -101,13 +103,38 @@ def _given(problem: ControlProblem, depth: DepthScheme, start: Mapping[str, Any]
 
 
 def _values(name: str, value: Any, layout: Layout, places: Array, mesh: Array) -> Array:
-    """An array from what was given: numbers, or a function of the depth t for states and controls."""
+    """An array from what was given: numbers, by their labels if labelled, or a function of the depth t."""
+    said = f"start[{name!r}]"
     if not callable(value):
-        return finite_array(f"start[{name!r}]", value)
+        return finite_array(said, _in_order(said, name, value, layout, places, mesh))
     if name in {part.name for part in layout.parameters}:
         raise InvalidInput(f"solve(start={{{name!r}: {value!r}}}): {name} does not depend on depth; give numbers.")
     at = mesh if name == layout.state.name else places
-    return finite_array(f"start[{name!r}]", [np.atleast_1d(np.asarray(value(float(t)), dtype=float)) for t in at])
+    values = [called(said, f"t = {t:g}", value, float(t)) for t in at]
+    return finite_array(
+        said, [np.atleast_1d(real_array(f"{said} at t = {t:g}", v)) for t, v in zip(at, values, strict=True)]
+    )
+
+
+def _in_order(said: str, name: str, value: Any, layout: Layout, places: Array, mesh: Array) -> Any:
+    """A labelled array as the flat controls or states of this mesh have it; anything else as it is."""
+    if not isinstance(value, xr.DataArray):
+        return value
+    part = next(part for part in (layout.state, *layout.controls, *layout.parameters) if part.name == name)
+    if part in layout.parameters:
+        return by_labels(said, value, part.dims, layout.coords)
+    state = part is layout.state
+    leading = ("t", "sample") if state else ("t", "stage")
+    array = by_labels(said, value, (*leading, *part.dims), layout.coords)
+    if not state and {"t", "stage"} <= set(value.dims):
+        array = array.reshape(-1, *array.shape[2:])
+    t = value["t"].to_numpy() if "t" in value.coords and value["t"].dims == ("t",) else None
+    if t is not None and "stage" not in value.dims and not same(t, mesh if state else places):
+        raise InvalidInput(
+            f"{said}: it is given at {t.size} depths from t = {t[0]:g} to {t[-1]:g}, and this mesh has others; "
+            "give the whole solution as start, which is carried over."
+        )
+    return array
 
 
 def _given_states(problem: ControlProblem, nodes: int, x: Array | None) -> Array | None:
@@ -226,9 +253,7 @@ def _on_width(array: xr.DataArray, part: Part, coords: Mapping[str, Any]) -> Arr
                 f"solve(start=...): {part.name} lives on {array.sizes[dim]} nodes of a width of several dimensions; "
                 "a start can be carried over between different grids only on an interval."
             )
-        nodes, wanted = array[dim].values, np.asarray(coords[dim][1])
-        inside = np.clip(wanted, nodes.min(), nodes.max())
-        values = values.interp({dim: inside}) if nodes.size > 1 else values.isel({dim: np.zeros(wanted.size, int)})
+        values = on_nodes(values, dim, np.asarray(coords[dim][1]))
     if values.shape[-len(part.shape) :] != part.shape:
         raise InvalidInput(f"solve(start=...): {part.name} has shape {shape}; this problem needs {part.shape}.")
     return np.asarray(values.values)

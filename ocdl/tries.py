@@ -155,12 +155,8 @@ def not_idle(
 
 def better_start(problem: ControlProblem, depth: DepthScheme, start: Start, solution: Solution) -> bool:
     """The start's own sweep costs less than a solve that failed, stalled or was interrupted; constraints aside."""
-    ended_well = not solution.status.failed and solution.status not in (
-        Status.INTERRUPTED,
-        Status.STALLED,
-        Status.CYCLE,
-    )
-    if ended_well:
+    unfinished = solution.status in (Status.INTERRUPTED, Status.STALLED, Status.CYCLE)
+    if solution.status is Status.REFUTED or not (solution.status.failed or unfinished):
         return False
     sweeper = Sweeper(problem, depth)
     try:

@@ -18,6 +18,7 @@ from ocdl.campaign import Campaign
 from ocdl.campaign.archive import Entry
 from ocdl.cli import campaign_exit_code, known_methods, main, parsed_choices, parsed_seeds
 from ocdl.method import Method, Outcome, Status
+from ocdl.problem_file import parse_settings, read_problem_file
 from ocdl.report import file_name, kebab
 
 STATEMENT = """
@@ -492,3 +493,63 @@ def strict(path):
         raise AssertionError(f"{literal} is not JSON")
 
     return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+
+
+VALUES = """
+import ocdl
+def problem():
+    return ocdl.ControlProblem(dynamics=lambda u: [u[0]], initial=[0.0], horizon=1.0,
+                               terminal=lambda x: (x[0] - 2.0) ** 2, bounds=ocdl.Box(u=(-1, 1)))
+"""
+
+
+def test_grid_methods_and_start_may_be_values(problem_file):
+    path = problem_file(VALUES + "grid = ocdl.Kutta4(3)\nmethods = [ocdl.LBFGSB()]\nstart = {'u': 0.5}\n")
+    stated = read_problem_file(path, {})
+    assert stated.grid == ocdl.Kutta4(3) and stated.methods == [ocdl.LBFGSB()] and stated.start == {"u": 0.5}
+    assert not stated.default_grid
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (VALUES + "grid = 5", ["grid=5", "depth scheme"]),
+        (VALUES + "methods = ocdl.LBFGSB()", ["methods() must return a list"]),
+        (VALUES + "start = 5", ["start=5", "a Solution or a mapping"]),
+        (VALUES + "def grid(q): return 1", ["grid() needs q"]),
+        (VALUES + "grid = max", ["grid=", "does not tell its arguments"]),
+        ("import ocdl\nproblem = ocdl.Radau(3)", ["in this one problem is a Radau"]),
+    ],
+)
+def test_values_that_do_not_fit_are_named(problem_file, text, words):
+    with pytest.raises(ocdl.InvalidInput) as caught:
+        read_problem_file(problem_file(text), {})
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize("source", [bytes(range(256)), b"\x7fELF\0", VALUES.encode("utf-16")])
+def test_a_binary_problem_file_is_refused(tmp_path, source):
+    (tmp_path / "problem.py").write_bytes(source)
+    with pytest.raises(ocdl.InvalidInput, match="a problem file is a Python script; this is binary"):
+        read_problem_file(tmp_path / "problem.py", {})
+
+
+def test_names_that_no_file_has():
+    for name in ("a\0b", "a" * 5000):
+        with pytest.raises(ocdl.InvalidInput):
+            read_problem_file(name, {})
+
+
+def test_endless_options_are_refused():
+    for text, said in (
+        ("0:1000000000000", "1000000000000 solves; at most"),
+        ("9" * 5000, "FIRST:END"),
+        ("0:" + "9" * 5000, "FIRST:END"),
+    ):
+        with pytest.raises(ocdl.InvalidInput, match=said):
+            parsed_seeds(text)
+    for settings, said in ((["k=" + "x" * 10**6], "at most 100000 characters"), (["k=1", "k=2"], "k is set twice")):
+        with pytest.raises(ocdl.InvalidInput, match=said) as caught:
+            parse_settings(settings)
+        assert len(str(caught.value)) < 300
+    assert parse_settings(["k=" + "-" * 5000 + "1"])["k"].startswith("-")  # too deep to be read: text

@@ -228,3 +228,23 @@ def test_a_refusal_names_the_method_once_and_the_constraint_as_written():
     line = next(line for line in str(comparison).splitlines() if line.startswith("NeedleSteps: "))
     assert line.count("NeedleSteps") == 1
     assert "constrained by final=..." in comparison.failures["NeedleSteps"].message
+
+
+@dataclass(frozen=True)
+class Proves(Constant):
+    """Claims a lower bound of every cost."""
+
+    bound: float = 0.0
+
+    def solve(self, problem, depth, start, *, progress=None):
+        return dataclasses.replace(super().solve(problem, depth, start), claim={"lower_bound": self.bound})
+
+
+@pytest.mark.parametrize(("bound", "rings"), [(-1.0, True), (-1.1 + 1e-4, True), (-1.1, False), (-2.0, False)])
+def test_a_proven_bound_above_an_attained_cost_raises_the_alarm(bound, rings):
+    comparison = compare(two_extremals(), GRID, [Constant(1.0, "Up"), Proves(-1.0, "Prover", bound=bound)])
+    alarms = comparison.summary()["alarms"]
+    assert len(alarms) == rings and ("ALARM: Prover's proof" in said(comparison)) == rings
+    assert ("optimality gap of Up's cost" in said(comparison)) != rings
+    if rings:
+        assert alarms[0] in comparison.findings() and "yet Up attains -1.1" in alarms[0]

@@ -1,5 +1,6 @@
 """Solution: what is saved is what is loaded, and nothing but ours is loaded."""
 
+import os
 import pickle
 
 import netCDF4
@@ -170,3 +171,48 @@ def test_claims_are_in_function_space():
     np.testing.assert_allclose(solution.claim["costate"], raw.normal(size=(4, 1, 3)) / problem.state_metric)
     assert solution.claim["cost"] == 1.25 and isinstance(solution.claim["cost"], float)
     assert solution.claim["costate"].dims == ("t", "sample", "y")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a\0b.nc", "NUL"),
+        ("x" * 300 + ".nc", "cannot be the name of a file"),
+        ("file/run.nc", "no directory"),
+        ("pipe", "device, pipe or socket"),
+        ("loop/run.nc", ""),
+    ],
+)
+def test_impossible_names_are_refused_in_words(name, said, tmp_path):
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(ocdl.InvalidInput, match="save\\(") as caught:
+        made(problems()["one sample"]).save(f"{tmp_path}/{name}")
+    assert said in str(caught.value), str(caught.value)
+    assert sorted(os.listdir(tmp_path)) == ["file", "loop", "pipe"]
+
+
+@pytest.mark.parametrize("name", [5, None, b"run.nc"])
+def test_what_is_no_name_is_refused(name):
+    with pytest.raises(ocdl.InvalidInput, match="the name of a file is needed; got"):
+        made(problems()["one sample"]).save(name)
+
+
+def test_a_disk_that_refuses_keeps_the_old_file(tmp_path, monkeypatch):
+    solution = made(problems()["one sample"])
+    solution.save(tmp_path / "run.nc")
+    old = (tmp_path / "run.nc").read_bytes()
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(xr.DataTree, "to_netcdf", full)
+    with pytest.raises(ocdl.NotWritten, match=r"cannot be written .*No space left"):
+        solution.save(tmp_path / "run.nc")
+    assert os.listdir(tmp_path) == ["run.nc"] and (tmp_path / "run.nc").read_bytes() == old
+
+
+def test_the_longest_name_that_a_file_may_have(tmp_path):
+    made(problems()["one sample"]).save(tmp_path / ("x" * 252 + ".nc"))
+    assert len(os.listdir(tmp_path)) == 1

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ocdl.arrays import finite_array
 from ocdl.batch import Batch
+from ocdl.callables import called
 from ocdl.depth import Kutta4, Tableau
 from ocdl.errors import InvalidInput
 from ocdl.hjb.grid import StateGrid
@@ -199,7 +200,9 @@ class Lookahead:
             shape = (len(x), self.problem.samples, self.problem.n)
             times = np.broadcast_to(np.asarray(t, dtype=float), len(x))
             said = "ValueIteration(minimiser=...)"
-            found = finite_array(said, self.minimiser(times, x.reshape(shape), p.reshape(shape)))
+            given = times, x.reshape(shape), p.reshape(shape)
+            with_ = "t, x and p of shapes " + ", ".join(str(part.shape) for part in given)
+            found = finite_array(said, called(said, with_, self.minimiser, *given))
             if found.shape != u.shape:
                 raise InvalidInput(f"{said}: {len(x)} states need controls of shape {u.shape}; got {found.shape}.")
             return np.clip(found, low, high)

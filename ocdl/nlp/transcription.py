@@ -66,7 +66,7 @@ class Places:
         final = (last + np.arange(S * n)).reshape(1, S, n)
         x = np.concatenate([block(0, N, S, n), final])
         last += S * n
-        beyond = last + np.arange((control_rows - N * each) * m).reshape(-1, m)
+        beyond = last + np.arange((control_rows - N * each) * m).reshape(control_rows - N * each, m)
         u = np.concatenate([block(1, N * each, m), beyond])
         p = last + beyond.size + np.arange(problem.P)
         size = last + beyond.size + problem.P

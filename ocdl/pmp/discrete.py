@@ -76,6 +76,8 @@ class DiscreteNeedleSteps(Method):
     ) -> Outcome:
         if problem.has_running_cost:
             raise NotSupported(f"{self.name}: running costs and regularisers are not supported.")
+        if problem.m == 0:
+            raise NotSupported(f"{self.name}: it chooses values of controls, and this problem has none; use LBFGSB.")
         ground = Ground(problem, depth)
         allowed = _allowed(self.name, problem, self.values)
         set_ = _finite(problem, allowed)
