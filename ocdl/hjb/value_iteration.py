@@ -31,10 +31,11 @@ from ocdl.hjb.feedback import FEEDBACKS
 from ocdl.hjb.general import General
 from ocdl.hjb.lookahead import Lookahead, Minimiser
 from ocdl.hjb.lower_bound import lower_bound
-from ocdl.hjb.planning import GENERAL, SCHEMES, SPLIT, Plan, coarsened, planned
+from ocdl.hjb.planning import GENERAL, SCHEMES, SPLIT, Plan, coarsened, in_steps, planned
 from ocdl.hjb.split import Scheme, SplitFlow
 from ocdl.hjb.state_bounds import StateBounds
 from ocdl.hjb.sweeps import numba_available
+from ocdl.hjb.time_steps import settled_steps
 from ocdl.hjb.terminal import terminal_values
 from ocdl.hjb.upwind import DERIVATIVES, Upwind
 from ocdl.hjb.value_function import ValueFunction
@@ -175,7 +176,10 @@ class ValueIteration(Method):
 
     def plan(self, problem: ControlProblem) -> Plan:
         """Grid, steps, stored depths, kernels and memory, before anything is computed; raises as ``solve`` would."""
-        return planned(self, problem, self.lookahead(problem))
+        plan = planned(self, problem, self.lookahead(problem))
+        if plan.scheme not in GENERAL or self.steps is not None or self.courant is not None:
+            return plan
+        return in_steps(self, problem, plan, settled_steps(plan, lambda outline: self._first(problem, outline)))
 
     def lookahead(self, problem: ControlProblem) -> Lookahead:
         """One step of dynamic programming, with the user's choice of controls."""
@@ -193,6 +197,13 @@ class ValueIteration(Method):
         if not complete:
             raise KeyboardInterrupt(f"value iteration stopped at depth {t[0]:g}")
         return self._value_function(problem, plan, t, values)
+
+    def _first(self, problem: ControlProblem, plan: Plan) -> Array:
+        """V at depth 0 on the grid of a plan."""
+        _, values, complete = self._march(problem, plan, False)
+        if not complete:
+            raise KeyboardInterrupt("value iteration stopped while its steps were chosen")
+        return values[0] if plan.bounds is None else values[0, 0]
 
     def _march(self, problem: ControlProblem, plan: Plan, progress: bool | None) -> tuple[Array, Array, bool]:
         """Stored depths t, V there, and whether depth 0 was reached."""
@@ -239,7 +250,7 @@ class ValueIteration(Method):
     def _scheme(self, problem: ControlProblem, plan: Plan, step: float) -> Scheme:
         if plan.scheme in GENERAL:
             bounds = None if plan.bounds is None else StateBounds(problem, plan.grid)
-            return General(self.lookahead(problem), plan.grid, step, plan.steps, GENERAL[plan.scheme], bounds)
+            return General(plan.lookahead, plan.grid, step, plan.steps, GENERAL[plan.scheme], bounds)
         assert problem.velocity_box is not None
         if plan.scheme in DERIVATIVES:
             return Upwind(problem.velocity_box, plan.grid, step, plan.scheme)
@@ -254,7 +265,7 @@ class ValueIteration(Method):
             order=1 if plan.first_order else 3,
             step=problem.span / plan.steps,
             coarser=None if plan.coarse else lambda: self._complete(problem, coarsened(plan), False),
-            lookahead=self.lookahead(problem),
+            lookahead=plan.lookahead,
             violation=None if plan.bounds is None else values[:, 1],
         )
 
