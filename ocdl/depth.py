@@ -44,13 +44,6 @@ class Tableau:
         """The last stage is the end of the layer."""
         return bool(np.array_equal(self.A[-1], self.b))
 
-    def repeated(self, times: int) -> Tableau:
-        """So many equal steps as one."""
-        s = self.stages
-        A = np.kron(np.tril(np.ones((times, times)), -1), np.tile(self.b, (s, 1))) + np.kron(np.eye(times), self.A)
-        c = np.concatenate([k + self.c for k in range(times)])
-        return Tableau(A / times, np.tile(self.b, times) / times, c / times, self.order)
-
 
 def explicit_tableau(rows: Sequence[Sequence[float]], b: Sequence[float], order: int) -> Tableau:
     """A tableau from the rows below the diagonal; c_i = Σ_j a_ij."""

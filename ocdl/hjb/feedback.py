@@ -40,9 +40,9 @@ class BoxFeedback:
     def __init__(self, problem: ControlProblem, box: VelocityBox) -> None:
         self._problem, self._box = problem, box
 
-    def steer(self, table: Table, x: Array, t: Array, step: Array, feedback: str, tableau: Tableau) -> Array:
+    def steer(self, table: Table, x: Array, t: Array, step: Array, feedback: str, law: Lookahead) -> Array:
         """Controls u (q, m) for states x (q, M), held for ``step`` (q,) from depths t (q,)."""
-        theta, side = -np.sign(table.slope(x, t)), np.sign(x)
+        theta, side, tableau = -np.sign(table.slope(x, t)), np.sign(x), law.tableau
         if feedback == "lookahead":
 
             def ahead(candidates: Array) -> Array:
@@ -98,12 +98,12 @@ class BoxFeedback:
 class SearchFeedback:
     """For any problem, by the search of ``Lookahead``; with ``excess``, among controls that keep bounds on states."""
 
-    def __init__(self, lookahead: Lookahead, excess: Excess | None = None) -> None:
-        self._lookahead, self._excess = lookahead, excess
+    def __init__(self, excess: Excess | None = None) -> None:
+        self._excess = excess
 
-    def steer(self, table: Table, x: Array, t: Array, step: Array, feedback: str, tableau: Tableau) -> Array:
+    def steer(self, table: Table, x: Array, t: Array, step: Array, feedback: str, law: Lookahead) -> Array:
         """Controls u (q, m) for states x (q, D), held for ``step`` (q,) from depths t (q,)."""
-        law, slope = self._lookahead.by(tableau), table.slope(x, t)
+        slope = table.slope(x, t)
         u = law.extremal(t, x, slope, np.tile(law.centre, (len(x), 1)))
         if feedback == "sign":
             return u
@@ -134,7 +134,7 @@ class SearchFeedback:
 
         if len(law.lattice):
             u = _best(ahead, np.concatenate([u[None], np.repeat(law.lattice[:, None], len(u), axis=1)]))
-        low, high = self._lookahead.problem.control_box
+        low, high = law.problem.control_box
         if law.finite is not None or u.shape[1] > POLISHED or not np.all(np.isfinite([low, high])):
             return u
         radius, middle = np.where(high > low, 0.5 * (high - low), 1.0), 0.5 * (low + high)

@@ -59,16 +59,17 @@ class Lookahead:
     controls: Any = None
     minimiser: Minimiser | None = None
     tableau: Tableau = Kutta4.tableau
+    substeps: int = 1
 
-    def by(self, tableau: Tableau) -> Lookahead:
-        """The same with another Runge–Kutta step, kept once built."""
-        if tableau is self.tableau:
+    def by(self, tableau: Tableau, substeps: int = 1) -> Lookahead:
+        """The same with so many steps of another Runge–Kutta scheme in a step, kept once built."""
+        if tableau is self.tableau and substeps == self.substeps:
             return self
-        key = tableau.A.tobytes() + tableau.b.tobytes()
-        return self._others.setdefault(key, replace(self, tableau=tableau))
+        key = tableau.A.tobytes() + tableau.b.tobytes(), substeps
+        return self._others.setdefault(key, replace(self, tableau=tableau, substeps=substeps))
 
     @cached_property
-    def _others(self) -> dict[bytes, Lookahead]:
+    def _others(self) -> dict[tuple[bytes, int], Lookahead]:
         return {}
 
     def accurate(self, grid: StateGrid, step: float) -> Lookahead:
@@ -77,16 +78,15 @@ class Lookahead:
         """
         x, u, t = self._scattered(grid, SCATTERED)
         t = np.minimum(t, max(0.0, self.problem.span - step))
-        law, count = self, 1
-        ends = law.flow(t, step, x, u)[0]
-        while count < MOST_SUBSTEPS:
-            finer = self.by(self.tableau.repeated(2 * count))
+        law, ends = self, self.flow(t, step, x, u)[0]
+        while law.substeps < MOST_SUBSTEPS:
+            finer = self.by(self.tableau, 2 * law.substeps)
             closer = finer.flow(t, step, x, u)[0]
             with np.errstate(invalid="ignore"):
                 off = np.abs(np.clip(ends, grid.lower, grid.upper) - np.clip(closer, grid.lower, grid.upper))
             if np.all(off <= FLOWS * grid.spacing):
                 break
-            law, ends, count = finer, closer, 2 * count
+            law, ends = finer, closer
         return law
 
     @property
@@ -144,8 +144,8 @@ class Lookahead:
         """The least right-hand side found, (q,), and its control; ``u`` is a first candidate, ``slopes`` guesses of ∇V.
         With a ``turn`` only that part of the lattice over the box is tried.
 
-        Between the first candidate and the best the parabola through a third point is minimised as well: where
-        a trajectory should slide, extreme controls overshoot. With ``slope``, the gradient of ``later``, further
+        Between the first candidate and the best other the parabola through a third point is minimised as well: where
+        a trajectory should slide, or in a long step, extreme controls overshoot. With ``slope``, the gradient of ``later``, further
         candidates minimise H at the gradient where the best control leads. Controls not ``within`` the admissible ones
         are no candidates; in place of that of the first slope stand those that just are.
         """
@@ -159,33 +159,36 @@ class Lookahead:
             candidate = self.extremal(t, x, p, u, turn)
             return [candidate] if within is None else staying(self, candidate, within, t, h, x, p)
 
-        value = cost(u)
+        def rival(candidates: Iterable[Array]) -> tuple[Array, Array]:
+            """The least right-hand side of candidates other than the first; that itself where none has a value."""
+            other, at = np.full(len(x), np.inf), first
+            for candidate in candidates:
+                other, at = _lower(other, at, cost(candidate), candidate)
+            return np.where(other < np.inf, other, value), at
+
+        value, first = cost(u), u
         if within is not None and np.any(value == np.inf):
-            u = np.where((value == np.inf)[:, None], within.safe, u)
-            value = cost(u)
-        first, first_value = u, value
+            first = np.where((value == np.inf)[:, None], within.safe, u)
+            value = cost(first)
         if self.finite is not None and (len(self.finite) <= MOST_TRIED or within is not None):
             tried: Iterable[Array] = (np.tile(row, (len(x), 1)) for row in self.finite)
         else:
-            tried = [*proposed(slopes[0], u), *(self.extremal(t, x, other, u, turn) for other in slopes[1:])]
+            tried = [*proposed(slopes[0], first), *(self.extremal(t, x, other, first, turn) for other in slopes[1:])]
             tried += [np.tile(point, (len(x), 1)) for point in self._landmarks]
-        for candidate in tried:
-            value, u = _lower(value, u, cost(candidate), candidate)
+        other, at = rival(tried)
         if self.finite is not None:
-            return value, u
+            return _lower(value, first, other, at)
         for _ in range(1 if slope is None else ROUNDS):
-            middle = 0.5 * (first + u)
+            middle = 0.5 * (first + at)
             at_middle = cost(middle)
-            bend = first_value - 2.0 * at_middle + value
-            shift = 0.25 * (first_value - value) / np.where(bend > 0.0, bend, np.inf)
-            vertex = middle + np.clip(shift, -0.5, 0.5)[:, None] * (u - first)
-            value, u = _lower(value, u, at_middle, middle)
-            value, u = _lower(value, u, cost(vertex), vertex)
+            bend = value - 2.0 * at_middle + other
+            shift = 0.25 * (value - other) / np.where(bend > 0.0, bend, np.inf)
+            vertex = middle + np.clip(shift, -0.5, 0.5)[:, None] * (at - first)
+            for height, point in ((other, at), (at_middle, middle), (cost(vertex), vertex)):
+                value, first = _lower(value, first, height, point)
             if slope is not None:
-                first, first_value = u, value
-                for candidate in proposed(slope(self.flow(t, h, x, u)[0]), u):
-                    value, u = _lower(value, u, cost(candidate), candidate)
-        return value, u
+                other, at = rival(proposed(slope(self.flow(t, h, x, first)[0]), first))
+        return _lower(value, first, other, at) if slope is not None else (value, first)
 
     def safest(
         self, excess: Excess, slopes: Sequence[Array], t: Any, h: Any, x: Array, u: Array, floor: Array
@@ -325,9 +328,16 @@ class Lookahead:
 
     @cached_property
     def _step(self) -> Batch:
-        """(t, h, X, u) → X and the running cost after one explicit Runge–Kutta step."""
+        """(t, h, X, u) → X and the running cost after ``substeps`` explicit Runge–Kutta steps."""
         t, x, u = self._symbols()
         h = ca.SX.sym("h")
+        end, total, part = x, ca.SX(0), h / self.substeps
+        for step in range(self.substeps):
+            end, cost = self._one_step(t + step * part, part, end, u)
+            total = total + cost
+        return Batch(ca.Function("lookahead", [t, h, x, u], [ca.densify(end), ca.densify(total)]))
+
+    def _one_step(self, t: Any, h: Any, x: Any, u: Any) -> tuple[Any, Any]:
         slopes: list[Any] = []
         costs: list[Any] = []
         for row, c in zip(self.tableau.A, self.tableau.c, strict=True):
@@ -336,8 +346,7 @@ class Lookahead:
             slopes.append(rate)
             costs.append(cost)
         end = x + h * sum((b * k for b, k in zip(self.tableau.b, slopes, strict=True)), ca.SX(0))
-        total = h * sum((b * k for b, k in zip(self.tableau.b, costs, strict=True)), ca.SX(0))
-        return Batch(ca.Function("lookahead", [t, h, x, u], [ca.densify(end), ca.densify(total)]))
+        return end, h * sum((b * k for b, k in zip(self.tableau.b, costs, strict=True)), ca.SX(0))
 
     @cached_property
     def expression(self) -> tuple[list[Any], Any]:

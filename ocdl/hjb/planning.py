@@ -42,6 +42,7 @@ SCHEMES = (*SPLIT, *GENERAL, *DERIVATIVES)
 FIRST_ORDER = ("linear", "general-linear", "upwind")
 ONE_AXIS_STEPS = 16  # nothing is split on one axis, so long steps cost no accuracy
 FEWEST_GENERAL_STEPS, MOST_UNTRIED_STEPS = 16, 256  # of the general scheme, before its error in time is known
+LEFT = 1e-9  # of the domain, by which a rollout may leave it
 GENERAL_NODES = {1: 201, 2: 61, 3: 31, 4: 13}
 
 
@@ -69,6 +70,17 @@ class Plan:
         """Sides (2, D) of the grid that are no bound on a state: there a flow that goes on is stopped."""
         ends = np.stack([self.grid.lower, self.grid.upper])
         return np.ones(ends.shape, dtype=bool) if self.bounds is None else ends != np.stack(self.bounds)
+
+    def left(self, x: Array) -> str:
+        """Where states x (N+1, D) leave the grid by a side that is no bound on a state, in words; else empty."""
+        slack = LEFT * (self.grid.upper - self.grid.lower)
+        over = np.stack([self.grid.lower - slack - x, x - self.grid.upper - slack], axis=1)
+        out = np.argwhere((over > 0.0) & self.open_sides)
+        if not out.size:
+            return ""
+        k, side, i = out[0]
+        end = (self.grid.lower, self.grid.upper)[side][i]
+        return f"its rollout leaves the domain in layer {max(k, 1)}, where state {i} passes {end:.6g}"
 
     @property
     def first_order(self) -> bool:
@@ -100,7 +112,9 @@ def planned(method: ValueIteration, problem: ControlProblem, lookahead: Lookahea
         raise InvalidInput(f"ValueIteration(domain={method.domain!r}): the initial state {start} lies outside.")
     steps = _step_count(method, reach, grid, scheme)
     kernels = "numpy" if scheme not in SPLIT or method.kernels == "numpy" or not numba_available() else "numba"
-    return in_steps(method, problem, Plan(lookahead, scheme, grid, steps, (), kernels, 0, bounds=bounds, cut=cut), steps)
+    return in_steps(
+        method, problem, Plan(lookahead, scheme, grid, steps, (), kernels, 0, bounds=bounds, cut=cut), steps
+    )
 
 
 def in_steps(method: ValueIteration, problem: ControlProblem, plan: Plan, steps: int) -> Plan:
