@@ -1,4 +1,4 @@
-"""How a Hamiltonian depends on the controls, read off its formula: which of them meet, and whether it is affine or convex.
+"""How a Hamiltonian depends on the controls, read off its formula: which of them meet, and if it is affine or convex.
 
 A sum or a multiple of terms does not join the controls of its terms; any other operation joins those it acts on. So
 what is said holds for kinks and jumps as well, of which a Hessian knows nothing.

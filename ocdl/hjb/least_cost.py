@@ -1,6 +1,6 @@
-"""What no cost can fall below: V(x, t) ≥ min ℓ + (T − t) min (L + E), by the ranges of the formulas over the domain.
+"""What no cost can fall below: V(x, t) ≥ min ℓ + (T − t) min (L + E), by the ranges of the formulas on a domain.
 
-Interpolation between nodes may undershoot it, a proven bound may not be undercut. It is −∞ where a formula has no range.
+Interpolation between nodes may undershoot it. It is −∞ where a formula has no known range.
 """
 
 from __future__ import annotations

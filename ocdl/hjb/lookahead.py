@@ -73,8 +73,8 @@ class Lookahead:
         return {}
 
     def accurate(self, grid: StateGrid, step: float) -> Lookahead:
-        """The same with as many Runge–Kutta steps in one of ``step`` as it takes for flows good to ``FLOWS`` cells, seen
-        at random states of the domain, under random vertices of the box of controls.
+        """The same with as many Runge–Kutta steps in one of ``step`` as flows good to ``FLOWS`` cells take, seen at
+        random states of the domain, under random vertices of the box of controls.
         """
         x, u, t = self._scattered(grid, SCATTERED)
         t = np.minimum(t, max(0.0, self.problem.span - step))
@@ -145,9 +145,9 @@ class Lookahead:
         With a ``turn`` only that part of the lattice over the box is tried.
 
         Between the first candidate and the best other the parabola through a third point is minimised as well: where
-        a trajectory should slide, or in a long step, extreme controls overshoot. With ``slope``, the gradient of ``later``, further
-        candidates minimise H at the gradient where the best control leads. Controls not ``within`` the admissible ones
-        are no candidates; in place of that of the first slope stand those that just are.
+        a trajectory should slide, or in a long step, extreme controls overshoot. With ``slope``, the gradient of
+        ``later``, further candidates minimise H at the gradient where the best control leads. Controls not ``within``
+        the admissible ones are no candidates; in place of that of the first slope stand those that just are.
         """
 
         def cost(u: Array) -> Array:
@@ -160,8 +160,10 @@ class Lookahead:
             return [candidate] if within is None else staying(self, candidate, within, t, h, x, p)
 
         def rival(candidates: Iterable[Array]) -> tuple[Array, Array]:
-            """The least right-hand side of candidates other than the first; that itself where none has a value."""
-            other, at = np.full(len(x), np.inf), first
+            """The least right-hand side of candidates other than the first; that itself where none has a value, and
+            among bounds on states, whose kinks between the nodes make minima of their own, where none is lower.
+            """
+            other, at = np.full(len(x), np.inf) if within is None else value, first
             for candidate in candidates:
                 other, at = _lower(other, at, cost(candidate), candidate)
             return np.where(other < np.inf, other, value), at
@@ -374,8 +376,11 @@ class Lookahead:
 
     @property
     def proven(self) -> bool:
-        """The minimum of H is over the set asked for, or known to be global: H is affine or convex in u."""
-        return self.chosen or self.structure.convex
+        """The minimum of H is over the set asked for, or known to be global: H is affine or convex in u, or that of a
+        velocity box, which has it at a vertex.
+        """
+        boxed = self.problem.velocity_box is not None and not self.problem.has_running_cost
+        return self.chosen or boxed or self.structure.convex
 
     @cached_property
     def _trials(self) -> list[tuple[list[int], Array, Array]]:

@@ -1,8 +1,8 @@
-"""Where the states of any small problem may go: simulations of controls that lead far, with the step chosen by its error.
+"""Where the states of any small problem may go: controls that lead far, simulated with error control.
 
-Constant and switching controls drawn at random, and extremal ones: with the costate ṗ = −∂⟨p, φ⟩/∂x from random directions
-p(0), the minimisers of ⟨p, φ⟩ lead to the boundary of the reachable set (of a linear plant exactly; Pontryagin 1962),
-which finds resonances that random switching misses.
+Constant and switching controls drawn at random, and extremal ones: with ṗ = −∂⟨p, φ⟩/∂x from random directions p(0) the
+minimisers of ⟨p, φ⟩ lead to the boundary of the reachable set (of a linear plant exactly), which finds resonances that
+random switching misses. Source: Pontryagin et al., "The mathematical theory of optimal processes" (1962).
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class _Flight:
 
     def lost(self, t: float) -> InvalidInput:
         return InvalidInput(
-            f"ValueIteration(domain=None): simulated with the controls of the problem, states leave every bound at depth "
+            f"ValueIteration(domain=None): under some controls states leave every bound at depth "
             f"{t:.3g} or change too fast to follow, so that no domain can be estimated; give domain=(lower, upper)."
         )
 

@@ -81,7 +81,8 @@ class ValueFunction:
     def __call__(self, x: Any, t: Any = 0.0) -> Array:
         """V at states x (..., D) and depths t, broadcast against the leading axes; shape (...)."""
         points, depths, shape = self._points(x, t)
-        return self._known(points, depths, self.at(points, depths), np.inf).reshape(shape)
+        found = np.maximum(self.at(points, depths), self._least(depths))
+        return self._known(points, depths, found, np.inf).reshape(shape)
 
     def gradient(self, x: Any, t: Any = 0.0) -> Array:
         """The Euclidean gradient ∂V/∂x, shape (..., D)."""
@@ -244,7 +245,7 @@ class ValueFunction:
 
     def at(self, x: Array, t: Array) -> Array:
         """V, or where it is infinite its continuation, at states x (q, D) and depths t (q,), clamped to the table."""
-        return np.maximum(interpolate(self.values, self._weights(x, t)), self._least(t))
+        return interpolate(self.values, self._weights(x, t))
 
     def slope(self, x: Array, t: Array) -> Array:
         """∂V/∂x (q, D), likewise."""

@@ -36,8 +36,8 @@ from ocdl.hjb.planning import GENERAL, SCHEMES, SPLIT, Plan, coarsened, in_steps
 from ocdl.hjb.split import Scheme, SplitFlow
 from ocdl.hjb.state_bounds import StateBounds
 from ocdl.hjb.sweeps import numba_available
-from ocdl.hjb.time_steps import settled_steps
 from ocdl.hjb.terminal import terminal_values
+from ocdl.hjb.time_steps import settled_steps
 from ocdl.hjb.upwind import DERIVATIVES, Upwind
 from ocdl.hjb.value_function import ValueFunction
 from ocdl.method import Method, Outcome, Start, Status
@@ -56,10 +56,10 @@ class ValueIteration(Method):
     nodes: per axis, a number or one for each state; by default 641, 161, 61, 21, 11 for 1 to 5 neurons, and
         201, 61, 31, 13 for 1 to 4 states in the general scheme.
     domain: (lower, upper), or one pair for each state; by default the componentwise enclosure of all states
-        reachable from the initial one (comparison equations; in the general scheme by simulating random controls),
-        widened by a tenth of the nodes (3 to 24 cells) on each side. Flows that leave a domain are stopped at its
-        edge, so V is wrong near the edge of a domain that does not hold the reachable states. Bounds on states cut it,
-        so that nodes lie on them.
+        reachable from the initial one (comparison equations; in the general scheme by simulating random and extremal
+        controls), widened by a tenth of the nodes (3 to 24 cells) on each side. Flows that leave a domain are stopped
+        at its edge: where that may matter, ``solve`` compares V with that on a wider domain and says so
+        (``Status.EDGE``). Bounds on states cut it, so that nodes lie on them.
     scheme: semi-Lagrangian with ``"weno"`` interpolation (high order where V is smooth, limited at kinks) or
         ``"linear"`` (monotone, first order): split exact flows for one sample with a velocity box and no running cost,
         else, and wherever states are bounded, the general scheme, which ``"general"`` and ``"general-linear"`` take for
@@ -69,11 +69,13 @@ class ValueIteration(Method):
         16 steps, because without splitting fewer interpolations are better ones. The splitting error is second order
         in the step; at a fixed ``courant`` errors across kinks of V'' fall at observed orders of 1.8 and more. For the
         upwind schemes, which are stable below about 1, the cells crossed along all axes together, by default 0.6; in
-        the general scheme 1, but at least 16 steps, because controls are held over a step.
+        the general scheme 1, but at least 16 steps, because controls are held over a step, and without bounds on
+        states at most 256, then as many as the error in time asks for, seen on half the nodes (up to eight times more).
     steps: the number of steps, instead of ``courant``.
     controls, minimiser: for the general scheme, a finite set of controls (K, m) to choose from, or the minimiser of
         the Hamiltonian in closed form, a function (t (q,), x (q, S, n), p (q, S, n)) → u (q, m) of the
-        Euclidean gradient p. By default the box of controls is searched (vertices, then projected gradients).
+        Euclidean gradient p. By default the box of controls is searched: vertices, then projected gradients; where H is
+        neither affine nor convex in u, points that cover the box as well, and the outcome says "by search".
     depths: where V is kept for queries, rounded to steps; by default every step, or as many as memory_limit allows.
     kernels: ``"numba"``, ``"numpy"``, or ``"auto"``: numba where it is installed.
     feedback: ``"lookahead"`` or, without bounds on states, ``"sign"``, see ``ValueFunction.controls``.
@@ -179,8 +181,8 @@ class ValueIteration(Method):
     def _figures(
         self, problem: ControlProblem, plan: Plan, value: ValueFunction, x: Array
     ) -> tuple[dict[str, float], str, Status]:
-        """V at the start and, as far as anything can be said, its error; in words; and whether the domain holds the flow
-        of the rollout x (N+1, S·n).
+        """V at the start and, as far as anything can be said, its error; in words; and whether the domain holds
+        the rollout x (N+1, S·n).
         """
         figures = {"cost": float(value(problem.x0.reshape(-1)))}
         searched = "" if plan.scheme not in GENERAL or plan.lookahead.proven else "; minimum of H by search, not proven"
@@ -216,7 +218,9 @@ class ValueIteration(Method):
         """Grid, steps, stored depths, kernels and memory, before anything is computed; raises as ``solve`` would."""
         plan = planned(self, problem, self.lookahead(problem))
         chosen = self.steps is not None or self.courant is not None
-        if plan.scheme not in GENERAL or chosen or plan.bounds is not None:  # bounds on states: order ½ to 1 in any case
+        if (
+            plan.scheme not in GENERAL or chosen or plan.bounds is not None
+        ):  # bounds on states: order ½ to 1 in any case
             return plan
         return in_steps(self, problem, plan, settled_steps(plan, lambda outline: self._first(problem, outline)))
 
