@@ -35,7 +35,7 @@ SMALL_COSTATE = 1e-2  # below it a target counts as reached up to a grid error
 
 def tolerance(solution: Solution, best: Solution) -> float:
     """How far above the best cost an answer may lie and still be the same: twice its gap, what the defects of either's
-    states are worth, ``ROUNDING`` of the cost, and for a value function its own |V(f_I, 0) − J of its feedback|.
+    states are worth, ``ROUNDING`` of the cost, and for a value function the distance |V(f_I, 0) − J of its feedback|.
     """
     rounding = ROUNDING * max(abs(best.cost), abs(solution.cost))
     worth = abs(solution.defect_worth) + abs(best.defect_worth)
@@ -43,7 +43,9 @@ def tolerance(solution: Solution, best: Solution) -> float:
 
 
 def value_error(solution: Solution) -> float | None:
-    """|V(f_I, 0) − J of its feedback| for a route that has a value function, else None."""
+    """|V(f_I, 0) − J of its feedback| for a route that has a value function, else None: not V's error, which both share
+    where the grid, the domain or the search for the least H misleads them alike.
+    """
     claimed = solution.claim.get("cost")
     return abs(claimed - solution.cost) if "value" in solution.extras and claimed is not None else None
 
@@ -62,6 +64,8 @@ def verdict(solution: Solution, best: Solution) -> str:
         return "agrees"
     if solution.status.failed or solution.status is Status.INTERRUPTED or not np.isfinite(excess):
         return "unfinished"
+    if solution.status is Status.EDGE:
+        return "no extremal"
     return "worse" if solution.gap <= EXTREMAL * excess and not within else "no extremal"
 
 
@@ -142,17 +146,20 @@ def _witness(cost: float, solutions: dict[str, Solution]) -> str:
     said = ""
     for name, solution in solutions.items():
         error = value_error(solution)
-        if error is None:
+        if error is None or solution.status is Status.EDGE:
             continue
-        V = solution.claim["cost"]
-        verb = "says so" if V + error < cost else "is too coarse to tell"
-        said += f"; {_whose(name)} value at the start, V = {V:.6g} (good to about {error:.1g}), {verb}"
+        V, estimate = solution.claim["cost"], solution.claim.get("value_error")
+        good = f"V − J = {V - solution.cost:+.1g}" if estimate is None else f"estimated error {estimate:.1g}"
+        verb = "says so" if V + max(error, estimate or 0.0) < cost else "is too coarse to tell"
+        said += f"; {_whose(name)} value at the start, V = {V:.6g} ({good}), {verb}"
     return said
 
 
 def _no_extremal(name: str, solution: Solution, best: Solution) -> str:
     excess, error = solution.cost - best.cost, value_error(solution)
-    if error is not None:
+    if solution.status is Status.EDGE:
+        why = "and the edge of its domain cut the flow, so that V is not valid at the start; give it a larger domain"
+    elif error is not None:
         why = f"which its grid explains (gap {solution.gap:.2g}, |V − J| = {error:.2g}); give it more nodes"
     elif excess <= tolerance(solution, best):
         why = f"which its maximum-principle gap {solution.gap:.2g} explains: it is not at an extremal yet"
@@ -190,15 +197,20 @@ def _between(name: str, solution: Solution) -> str:
 
 
 def _value(name: str, solution: Solution, best_name: str, best: Solution) -> str:
-    V = solution.claim["cost"]
-    error = max(value_error(solution) or 0.0, V - best.cost)
+    V, estimate = solution.claim["cost"], solution.claim.get("value_error")
+    if solution.status is Status.EDGE:
+        return f"{name}: the edge of its domain cut the flow, so that V(f_I, 0) = {V:.8g} says nothing of the optimum."
+    said = f"its feedback costs {solution.cost:.8g} (V − J = {V - solution.cost:+.1g})"
+    if estimate is None:
+        return f"{name}: V(f_I, 0) = {V:.8g}, of unknown error; {said}."
     whose = "that cost" if best is solution else f"{_whose(best_name)} cost {best.cost:.6g}"
-    coarse = solution.claim.get("value_error")
-    half = "" if coarse is None else f" (half its resolution is {coarse:.1g} off)"
-    return (
-        f"{name}: V(f_I, 0) = {V:.8g}{half} and its feedback costs {solution.cost:.8g}, "
-        f"so V is good to about {error:.1g}; to that accuracy {whose} is the global optimum."
+    below = best.cost - V + estimate
+    end = (
+        f"V lies above {whose} by more than that: give it more nodes"
+        if below < 0.0
+        else f"as far as the estimate holds, the global optimum is at most {below:.1g} below {whose}"
     )
+    return f"{name}: V(f_I, 0) = {V:.8g} (error by half its resolution: about {estimate:.1g}) and {said}; {end}."
 
 
 def _proven(solutions: dict[str, Solution]) -> tuple[str, float] | None:

@@ -81,6 +81,10 @@ class Status(Enum):
         "vary in a layer, prescribe less at the end, or leave out what is redundant."
     )
     FAILED = "The solver failed; the last iterate is kept. Try another start, a coarser grid or other solver options."
+    EDGE = (
+        "The edge of the value function's domain cut the flow: V is not valid at the start and may lie far from the "
+        "optimum; the controls are admissible, but not known to be good. Give ValueIteration a larger domain=."
+    )
     ROLLED_OUT = "The value function was computed on its grid and its feedback rolled out."
 
     @property

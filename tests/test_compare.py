@@ -87,13 +87,13 @@ def test_a_worse_extremal_is_named_with_its_excess_and_the_value_function_as_wit
     assert "Down and Also stop in a worse extremal: their cost -0.9 is 18 % above what Feedback's feedback attains" in (
         sentences
     )
-    assert "value at the start, V = -1.12 (good to about 0.02), says so" in sentences
+    assert "value at the start, V = -1.12 (V − J = -0.02), says so" in sentences
 
 
 def test_a_coarse_value_function_is_no_witness():
     routes = [Constant(-1.0, "Down"), Constant(1.0, "Feedback", value=True, claimed=-0.8)]
     sentences = said(compare(two_extremals(), GRID, routes))
-    assert "V = -0.8 (good to about 0.3), is too coarse to tell" in sentences and "says so" not in sentences
+    assert "V = -0.8 (V − J = +0.3), is too coarse to tell" in sentences and "says so" not in sentences
 
 
 def test_routes_within_their_gaps_agree_and_are_not_called_worse():

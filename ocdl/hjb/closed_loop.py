@@ -26,15 +26,17 @@ AGAIN = 8
 ACTIVE = 0.05  # cells from a bound within which it has a multiplier
 
 
-def closed_loop(value: ValueFunction, depth: DepthScheme, feedback: str) -> tuple[Array, Array]:
-    """Controls u (N, m) of the feedback on the user's layers, and the states x (N+1, S·n) of the user's scheme."""
+def closed_loop(value: ValueFunction, depth: DepthScheme, feedback: str) -> tuple[Array, Array, Array]:
+    """Controls u (N, m) of the feedback on the user's layers, and the states of the user's scheme: x (N+1, S·n) at the
+    nodes and (N, s, S·n) at the stages.
+    """
     problem = value.problem
     layers = _AnyLayers(problem, depth) if value.law.time_dependent else _Layers(problem, depth)
-    found: list[tuple[float, Array, Array]] = []
+    found: list[tuple[float, Array, Array, Array]] = []
     margin = 0.0
     for _ in range(ROLLOUTS):
-        over, u, x = _rolled_out(value, depth, feedback, layers, margin)
-        found.append((over, u, x))
+        over, u, x, stages = _rolled_out(value, depth, feedback, layers, margin)
+        found.append((over, u, x, stages))
         if over <= LEFT or not value.viable(x[:1], np.zeros(1))[0]:
             break
         margin = 2.0 * margin + over / float(np.min(value.grid.spacing))
@@ -43,27 +45,33 @@ def closed_loop(value: ValueFunction, depth: DepthScheme, feedback: str) -> tupl
 
 def _rolled_out(
     value: ValueFunction, depth: DepthScheme, feedback: str, layers: _Layers | _AnyLayers, least: float
-) -> tuple[float, Array, Array]:
-    """By how much a rollout with a margin of ``least`` cells or more leaves the bounds, its controls and its states."""
-    tableau = depth.tableau if depth.tableau.explicit else Kutta4.tableau
+) -> tuple[float, Array, Array, Array]:
+    """By how much a rollout with a margin of ``least`` cells or more leaves the bounds, its controls, and its states at
+    the nodes and at the stages.
+    """
     mesh = depth.mesh(value.problem.span)
+    if depth.tableau.explicit:
+        law = value.law.by(depth.tableau)
+    else:
+        law = value.law.by(Kutta4.tableau).accurate(value.grid, float(np.max(np.diff(mesh))))
     u: list[Array] = []
-    states, worst = [value.problem.x0.reshape(-1)], 0.0
+    states, inner, worst = [value.problem.x0.reshape(-1)], [], 0.0
     for now, h in zip(mesh[:-1], np.diff(mesh), strict=True):
         inside, margin = np.clip(states[-1], value.grid.lower, value.grid.upper)[None], least
-        tried: list[tuple[float, Array, Array]] = []
+        tried: list[tuple[float, Array, Array, Array]] = []
         for _ in range(AGAIN):
-            control = value.steer(inside, now, h, feedback=feedback, tableau=tableau, margin=margin)[0]
+            control = value.steer(inside, now, h, feedback=feedback, law=law, margin=margin)[0]
             end, stages = layers.advance(states[-1], float(h), [*u, control])
-            tried.append((_violation(value, depth, now, h, end, stages), control, end))
+            tried.append((_violation(value, depth, now, h, end, stages), control, end, stages))
             if tried[-1][0] <= LEFT or (len(tried) > 1 and tried[-1][0] >= tried[-2][0]):
                 break
             margin = 2.0 * margin + tried[-1][0] / float(np.min(value.grid.spacing))
-        over, control, end = min(tried, key=lambda one: one[0])
+        over, control, end, stages = min(tried, key=lambda one: one[0])
         worst = max(worst, over)
         u.append(control)
         states.append(end)
-    return worst, np.array(u), np.array(states)
+        inner.append(stages)
+    return worst, np.array(u), np.array(states), np.array(inner)
 
 
 def multipliers(value: ValueFunction, depth: DepthScheme, u: Array, x: Array, costate: Array) -> Multipliers | None:

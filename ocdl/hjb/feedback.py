@@ -40,9 +40,9 @@ class BoxFeedback:
     def __init__(self, problem: ControlProblem, box: VelocityBox) -> None:
         self._problem, self._box = problem, box
 
-    def steer(self, table: Table, x: Array, t: Array, step: Array, feedback: str, tableau: Tableau) -> Array:
+    def steer(self, table: Table, x: Array, t: Array, step: Array, feedback: str, law: Lookahead) -> Array:
         """Controls u (q, m) for states x (q, M), held for ``step`` (q,) from depths t (q,)."""
-        theta = -np.sign(table.slope(x, t))
+        theta, side, tableau = -np.sign(table.slope(x, t)), np.sign(x), law.tableau
         if feedback == "lookahead":
 
             def ahead(candidates: Array) -> Array:
@@ -53,29 +53,57 @@ class BoxFeedback:
                 return table.at(end, np.tile(t + step, count)).reshape(count, -1)
 
             theta = _refined(ahead, _best(ahead, _candidates(theta)))
-        a, b = self._box.controls(x, theta)
+        rows = np.flatnonzero(np.any(np.sign(self._flow(x, theta, step, tableau)) != side, axis=1))
+        if feedback == "lookahead" and rows.size:
+            held = self._held(table, x[rows], t[rows], step[rows], theta[rows], side[rows], tableau)
+            theta[rows], side[rows] = held
+        a, b = self._box.controls(x, theta, side)
         return self._problem.pack(a=a, b=b)
+
+    def _held(
+        self, table: Table, x: Array, t: Array, step: Array, theta: Array, side: Array, tableau: Tableau
+    ) -> tuple[Array, Array]:
+        """θ and v (q, M) of the controls a = a_c + θ a_r, b = b_c − θ vᵀ b_r best held for the whole step, where states
+        change their sign in it: the extreme b then changes as well, and no one v is right throughout.
+        """
+        box, M = self._box, x.shape[1]
+
+        def ahead(candidates: Array) -> Array:
+            """V after the step, (K, q), for candidates (θ, v) (K, q, 2M)."""
+            count = len(candidates)
+            f, h = np.tile(x, (count, 1)), np.tile(step, count)[:, None]
+            trial = candidates.reshape(-1, 2 * M)
+            a, b = box.controls(f, trial[:, :M], trial[:, M:])
+
+            def rate(f: Array) -> Array:
+                return np.asarray(box.activation(a - np.einsum("qij,qj->qi", b, box.weights * f)))
+
+            end = _stepped(rate, f, h, tableau)
+            return table.at(end, np.tile(t + step, count)).reshape(count, -1)
+
+        pairs = [np.concatenate([theta, v], axis=1) for v in (side, np.zeros(side.shape), -side)]
+        found = _refined(ahead, _best(ahead, np.array(pairs)), radius=1.0, rounds=4)
+        return found[:, :M], found[:, M:]
 
     def _flow(self, x: Array, theta: Array, step: Array, tableau: Tableau) -> Array:
         """One explicit Runge–Kutta step of f' = σ(s_c(f) + θ s_r(f)), s_c and s_r of the pre-activations."""
-        h = step[:, None]
-        slopes: list[Array] = []
-        for row in tableau.A:
-            f = x + h * sum((a * k for a, k in zip(row, slopes, strict=False) if a), np.zeros(()))
+
+        def rate(f: Array) -> Array:
             slow, fast = self._box.preactivations(f)
-            slopes.append(np.asarray(self._box.activation(0.5 * (slow + fast) + 0.5 * theta * (fast - slow))))
-        return np.asarray(x + h * sum(b * k for b, k in zip(tableau.b, slopes, strict=True)))
+            return np.asarray(self._box.activation(0.5 * (slow + fast) + 0.5 * theta * (fast - slow)))
+
+        return _stepped(rate, x, step[:, None], tableau)
 
 
 class SearchFeedback:
     """For any problem, by the search of ``Lookahead``; with ``excess``, among controls that keep bounds on states."""
 
-    def __init__(self, lookahead: Lookahead, excess: Excess | None = None) -> None:
-        self._lookahead, self._excess = lookahead, excess
+    def __init__(self, excess: Excess | None = None) -> None:
+        self._excess = excess
 
-    def steer(self, table: Table, x: Array, t: Array, step: Array, feedback: str, tableau: Tableau) -> Array:
+    def steer(self, table: Table, x: Array, t: Array, step: Array, feedback: str, law: Lookahead) -> Array:
         """Controls u (q, m) for states x (q, D), held for ``step`` (q,) from depths t (q,)."""
-        law, slope = self._lookahead.by(tableau), table.slope(x, t)
+        slope = table.slope(x, t)
         u = law.extremal(t, x, slope, np.tile(law.centre, (len(x), 1)))
         if feedback == "sign":
             return u
@@ -91,25 +119,41 @@ class SearchFeedback:
             after, safe = law.safest(self._excess, [], t, step, x, u, floor=np.zeros(len(x)))
             within = Within(self._excess, np.maximum(after, 0.0) + ADMISSIBLE, safe)
         u = law.best(later, [slope], t, step, x, u, slope=later_slope, within=within)[1]
-        low, high = self._lookahead.problem.control_box
-        if law.finite is not None or u.shape[1] > POLISHED or not np.all(np.isfinite([low, high])):
-            return u
-        radius = np.where(high > low, 0.5 * (high - low), 1.0)
-        middle = 0.5 * (low + high)
 
         def ahead(candidates: Array) -> Array:
-            """The right-hand side (K, q) for controls scaled to [−1, 1], (K, q, m)."""
+            """The right-hand side (K, q) for candidates u (K, q, m)."""
             count = len(candidates)
-            trial = np.clip(middle + radius * candidates.reshape(-1, len(low)), low, high)
-            end, cost = law.flow(np.tile(t, count), np.tile(step, count), np.tile(x, (count, 1)), trial)
+            end, cost = law.flow(
+                np.tile(t, count), np.tile(step, count), np.tile(x, (count, 1)), candidates.reshape(-1, u.shape[1])
+            )
             then = np.tile(t + step, count)
             total = cost + table.at(end, then)
             if within is not None:
                 total[~(within.excess(end, then) <= np.tile(within.allowed, count) + ADMISSIBLE)] = np.inf
             return total.reshape(count, -1)
 
+        if len(law.lattice):
+            u = _best(ahead, np.concatenate([u[None], np.repeat(law.lattice[:, None], len(u), axis=1)]))
+        low, high = law.problem.control_box
+        if law.finite is not None or u.shape[1] > POLISHED or not np.all(np.isfinite([low, high])):
+            return u
+        radius, middle = np.where(high > low, 0.5 * (high - low), 1.0), 0.5 * (low + high)
+
+        def boxed(scaled: Array) -> Array:
+            """Controls scaled to [−1, 1] in the box, where a vertex of it is itself."""
+            return np.clip(middle + radius * scaled, low, high)
+
         scaled = np.where(high > low, (u - middle) / radius, 0.0)
-        return np.clip(middle + radius * _refined(ahead, scaled, radius=0.25), low, high)
+        polished = boxed(_refined(lambda trial: ahead(boxed(trial)), scaled, radius=0.25))
+        return np.where((ahead(polished[None]) < ahead(u[None]))[0][:, None], polished, u)
+
+
+def _stepped(rate: Callable[[Array], Array], x: Array, h: Array, tableau: Tableau) -> Array:
+    """One explicit Runge–Kutta step of x' = rate(x)."""
+    slopes: list[Array] = []
+    for row in tableau.A:
+        slopes.append(rate(x + h * sum((a * k for a, k in zip(row, slopes, strict=False) if a), np.zeros(()))))
+    return np.asarray(x + h * sum(b * k for b, k in zip(tableau.b, slopes, strict=True)))
 
 
 def _candidates(theta: Array) -> Array:

@@ -42,7 +42,7 @@ class General:
         interpolation: str,
         bounds: StateBounds | None = None,
     ) -> None:
-        self._lookahead, self._grid, self._step, self._steps = lookahead, grid, step, steps
+        self._lookahead, self._grid, self._step, self._steps = lookahead.accurate(grid, step), grid, step, steps
         self._rule, self._bounds = INTERPOLATIONS[interpolation], bounds
         self._policy = np.tile(lookahead.centre, (grid.nodes, 1))
         self._spare = np.empty(grid.shape if bounds is None else (2, *grid.shape))
@@ -57,7 +57,7 @@ class General:
     def advance(self, value: Array, done: int) -> Array:
         t, h = (self._steps - done - 1) * self._step, self._step
         planes, out = value.reshape(-1, self._grid.nodes), self._spare.reshape(-1, self._grid.nodes)
-        later, policy = Between(planes[0], self._grid, self._rule), self._policy
+        later, policy, best = Between(planes[0], self._grid, self._rule), self._policy, self._lookahead.best
         for k in range(0, self._grid.nodes, BLOCK):
             part = np.arange(k, min(k + BLOCK, self._grid.nodes))
             index = np.unravel_index(part, self._grid.shape)
@@ -66,7 +66,7 @@ class General:
             if self._bounds is not None:
                 out[1, part], within = self._viable(self._bounds, planes[1], part, index, t, x)
             slopes = later.slopes(part, index)
-            out[0, part], policy[part] = self._lookahead.best(later, slopes, t, h, x, policy[part], within=within)
+            out[0, part], policy[part] = best(later, slopes, t, h, x, policy[part], within=within, turn=done)
         value, self._spare = self._spare, value
         return value
 

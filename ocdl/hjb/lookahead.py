@@ -4,6 +4,7 @@
 
 so that V is approached from above, to second order in h. Candidates for u minimise the Hamiltonian
 H = Σ_s ⟨∂V/∂x_s, φ(x_s, u)⟩ + ω_s L + E at the gradient of V; among them the right-hand side itself decides.
+Where H is not known to be affine or convex in u, points that cover the box are tried as well: a search, not a proof.
 Where states are bounded, u ranges over the controls whose step ends where the bounds can be kept (``state_bounds``).
 Source: Falcone and Ferretti, "Semi-Lagrangian approximation schemes for linear and Hamilton–Jacobi equations" (2013).
 """
@@ -25,9 +26,11 @@ from ocdl.batch import Batch
 from ocdl.callables import called
 from ocdl.depth import Kutta4, Tableau
 from ocdl.errors import InvalidInput
+from ocdl.hjb.control_structure import ControlStructure, control_structure
 from ocdl.hjb.grid import StateGrid
 from ocdl.hjb.state_bounds import Excess, Within
 from ocdl.hjb.staying import rows_of, staying
+from ocdl.lattice import lattice
 from ocdl.problem import ControlProblem
 
 Array = NDArray[np.float64]
@@ -37,7 +40,9 @@ Minimiser = Callable[[Array, Array, Array], Any]
 BLOCK = 4096
 MOST_TRIED = 32  # a finite set of controls up to this size is tried one by one
 LARGEST_VERTEX_SET = 8  # controls that H couples; of more, only the corner along −∇H is a candidate
+IN_TURN = 48  # points of the covering lattice tried in one step of the march; the next step tries the next ones
 DESCENT_STEPS = 8
+FLOWS, MOST_SUBSTEPS, SCATTERED = 1e-4, 32, 256
 ROUNDS = 3
 LADDER = tuple(4.0**k for k in range(-6, 9))
 
@@ -48,24 +53,42 @@ class Lookahead:
 
     controls: a finite set (K, m) to choose from; minimiser: a function (t (q,), x (q, S, n), p (q, S, n)) → u (q, m)
     of the Euclidean gradient p; without either the box of the problem is searched: its vertices, block by block of
-    controls that H couples, then projected gradients.
+    controls that H couples, where it may have several minima a lattice over the block, then projected gradients.
     """
 
     problem: ControlProblem
     controls: Any = None
     minimiser: Minimiser | None = None
     tableau: Tableau = Kutta4.tableau
+    substeps: int = 1
 
-    def by(self, tableau: Tableau) -> Lookahead:
-        """The same with another Runge–Kutta step, kept once built."""
-        if tableau is self.tableau:
+    def by(self, tableau: Tableau, substeps: int = 1) -> Lookahead:
+        """The same with so many steps of another Runge–Kutta scheme in a step, kept once built."""
+        if tableau is self.tableau and substeps == self.substeps:
             return self
-        key = tableau.A.tobytes() + tableau.b.tobytes()
-        return self._others.setdefault(key, replace(self, tableau=tableau))
+        key = tableau.A.tobytes() + tableau.b.tobytes(), substeps
+        return self._others.setdefault(key, replace(self, tableau=tableau, substeps=substeps))
 
     @cached_property
-    def _others(self) -> dict[bytes, Lookahead]:
+    def _others(self) -> dict[tuple[bytes, int], Lookahead]:
         return {}
+
+    def accurate(self, grid: StateGrid, step: float) -> Lookahead:
+        """The same with as many Runge–Kutta steps in one of ``step`` as flows good to ``FLOWS`` cells take, seen at
+        random states of the domain, under random vertices of the box of controls.
+        """
+        x, u, t = self._scattered(grid, SCATTERED)
+        t = np.minimum(t, max(0.0, self.problem.span - step))
+        law, ends = self, self.flow(t, step, x, u)[0]
+        while law.substeps < MOST_SUBSTEPS:
+            finer = self.by(self.tableau, 2 * law.substeps)
+            closer = finer.flow(t, step, x, u)[0]
+            with np.errstate(invalid="ignore"):
+                off = np.abs(np.clip(ends, grid.lower, grid.upper) - np.clip(closer, grid.lower, grid.upper))
+            if np.all(off <= FLOWS * grid.spacing):
+                break
+            law, ends = finer, closer
+        return law
 
     @property
     def chosen(self) -> bool:
@@ -117,13 +140,15 @@ class Lookahead:
         *,
         slope: Later | None = None,
         within: Within | None = None,
+        turn: int | None = None,
     ) -> tuple[Array, Array]:
         """The least right-hand side found, (q,), and its control; ``u`` is a first candidate, ``slopes`` guesses of ∇V.
+        With a ``turn`` only that part of the lattice over the box is tried.
 
-        Between the first candidate and the best the parabola through a third point is minimised as well: where
-        a trajectory should slide, extreme controls overshoot. With ``slope``, the gradient of ``later``, further
-        candidates minimise H at the gradient where the best control leads. Controls not ``within`` the admissible ones
-        are no candidates; in place of that of the first slope stand those that just are.
+        Between the first candidate and the best other the parabola through a third point is minimised as well: where
+        a trajectory should slide, or in a long step, extreme controls overshoot. With ``slope``, the gradient of
+        ``later``, further candidates minimise H at the gradient where the best control leads. Controls not ``within``
+        the admissible ones are no candidates; in place of that of the first slope stand those that just are.
         """
 
         def cost(u: Array) -> Array:
@@ -132,35 +157,41 @@ class Lookahead:
             return total if within is None else np.where(within.excess(end, t + h) <= within.allowed, total, np.inf)
 
         def proposed(p: Array, u: Array) -> list[Array]:
-            candidate = self.extremal(t, x, p, u)
+            candidate = self.extremal(t, x, p, u, turn)
             return [candidate] if within is None else staying(self, candidate, within, t, h, x, p)
 
-        value = cost(u)
+        def rival(candidates: Iterable[Array]) -> tuple[Array, Array]:
+            """The least right-hand side of candidates other than the first; that itself where none has a value, and
+            among bounds on states, whose kinks between the nodes make minima of their own, where none is lower.
+            """
+            other, at = np.full(len(x), np.inf) if within is None else value, first
+            for candidate in candidates:
+                other, at = _lower(other, at, cost(candidate), candidate)
+            return np.where(other < np.inf, other, value), at
+
+        value, first = cost(u), u
         if within is not None and np.any(value == np.inf):
-            u = np.where((value == np.inf)[:, None], within.safe, u)
-            value = cost(u)
-        first, first_value = u, value
+            first = np.where((value == np.inf)[:, None], within.safe, u)
+            value = cost(first)
         if self.finite is not None and (len(self.finite) <= MOST_TRIED or within is not None):
             tried: Iterable[Array] = (np.tile(row, (len(x), 1)) for row in self.finite)
         else:
-            tried = [*proposed(slopes[0], u), *(self.extremal(t, x, other, u) for other in slopes[1:])]
-        for candidate in tried:
-            value, u = _lower(value, u, cost(candidate), candidate)
+            tried = [*proposed(slopes[0], first), *(self.extremal(t, x, other, first, turn) for other in slopes[1:])]
+            tried += [np.tile(point, (len(x), 1)) for point in self._landmarks]
+        other, at = rival(tried)
         if self.finite is not None:
-            return value, u
+            return _lower(value, first, other, at)
         for _ in range(1 if slope is None else ROUNDS):
-            middle = 0.5 * (first + u)
+            middle = 0.5 * (first + at)
             at_middle = cost(middle)
-            bend = first_value - 2.0 * at_middle + value
-            shift = 0.25 * (first_value - value) / np.where(bend > 0.0, bend, np.inf)
-            vertex = middle + np.clip(shift, -0.5, 0.5)[:, None] * (u - first)
-            value, u = _lower(value, u, at_middle, middle)
-            value, u = _lower(value, u, cost(vertex), vertex)
+            bend = value - 2.0 * at_middle + other
+            shift = 0.25 * (value - other) / np.where(bend > 0.0, bend, np.inf)
+            vertex = middle + np.clip(shift, -0.5, 0.5)[:, None] * (at - first)
+            for height, point in ((other, at), (at_middle, middle), (cost(vertex), vertex)):
+                value, first = _lower(value, first, height, point)
             if slope is not None:
-                first, first_value = u, value
-                for candidate in proposed(slope(self.flow(t, h, x, u)[0]), u):
-                    value, u = _lower(value, u, cost(candidate), candidate)
-        return value, u
+                other, at = rival(proposed(slope(self.flow(t, h, x, first)[0]), first))
+        return _lower(value, first, other, at) if slope is not None else (value, first)
 
     def safest(
         self, excess: Excess, slopes: Sequence[Array], t: Any, h: Any, x: Array, u: Array, floor: Array
@@ -190,11 +221,11 @@ class Lookahead:
                 least[rows], u[rows] = _lower(least[rows], u[rows], at, candidate)
             return least, u
         guesses = [*(slope[rows] for slope in slopes), normal]
-        least[rows], u[rows] = self._costless.best(later, guesses, t, h, x[rows], u[rows])
+        least[rows], u[rows] = self.costless.best(later, guesses, t, h, x[rows], u[rows])
         return least, u
 
-    def extremal(self, t: Any, x: Array, p: Array, u: Array) -> Array:
-        """Controls (q, m) that minimise H at the gradient p (q, S·n), found from u."""
+    def extremal(self, t: Any, x: Array, p: Array, u: Array, turn: int | None = None) -> Array:
+        """Controls (q, m) that minimise H at the gradient p (q, S·n), found from u; ``turn`` as in ``best``."""
         low, high = self.problem.control_box
         if self.minimiser is not None:
             shape = (len(x), self.problem.samples, self.problem.n)
@@ -209,18 +240,32 @@ class Lookahead:
         if self.finite is not None:
             values = [self._hamiltonian(t, x, p, np.tile(row, (len(x), 1)))[0] for row in self.finite]
             return self.finite[np.argmin(values, axis=0)]
-        value, slope = self._hamiltonian(t, x, p, u)
-        corner = np.where(slope > 0.0, low, high)
-        bounded = np.isfinite(low) & np.isfinite(high)
-        if np.all(bounded) and not self._couplings:
-            return corner
-        for block in self._vertex_blocks:
-            held = u
-            for vertex in product(*((low[i], high[i]) for i in block)):
-                candidate = held.copy()
-                candidate[:, block] = vertex
-                value, u = _lower(value, u, self._hamiltonian(t, x, p, candidate)[0], candidate)
+        if self.structure.affine and np.all(np.isfinite([low, high])):
+            return np.where(self._hamiltonian(t, x, p, u)[1] > 0.0, low, high)
+        value = self._height(t, x, p, u)
+        for block, always, others in self._trials:
+            stride = 1 if turn is None else max(1, -(-len(others) // IN_TURN))
+            points = np.concatenate([always, others[(turn or 0) % stride :: stride]])
+            value, u = self._tried(t, x, p, u, value, block, points)
         return self._descended(t, x, p, u)
+
+    def _tried(
+        self, t: Any, x: Array, p: Array, u: Array, value: Array, block: list[int], points: Array
+    ) -> tuple[Array, Array]:
+        """The least H (q,) and its control, where those of a ``block`` may take any of the ``points`` (K, block)."""
+        held, q = u, len(u)
+        together = max(1, BLOCK // max(1, q))
+        for k in range(0, len(points), together):
+            part = points[k : k + together]
+            trial = np.tile(held, (len(part), 1))
+            trial[:, block] = np.repeat(part, q, axis=0)
+            tiled = [np.tile(given, (len(part), 1)) for given in (x, p)]
+            times = np.tile(t, len(part)) if np.ndim(t) else t
+            heights = self._height(times, tiled[0], tiled[1], trial).reshape(len(part), q)
+            best = np.nanargmin(np.where(np.isnan(heights), np.inf, heights), axis=0)
+            here = np.arange(q)
+            value, u = _lower(value, u, heights[best, here], trial.reshape(len(part), q, -1)[best, here])
+        return value, u
 
     def _descended(self, t: Any, x: Array, p: Array, u: Array) -> Array:
         """Spectral projected gradients in lockstep (Birgin, Martínez and Raydan 2000), a longer step only downhill."""
@@ -248,18 +293,26 @@ class Lookahead:
         value, slope = _blocks(self._law, len(x), t, x, p, u)
         return value[0], slope.T
 
+    def _height(self, t: Any, x: Array, p: Array, u: Array) -> Array:
+        """H alone (q,)."""
+        return _blocks(self._value, len(x), t, x, p, u)[0][0]
+
     def speeds(self, grid: StateGrid, tried: int = 4096) -> Array:
         """The largest |Ẋ_i| (D,) met at random states of the domain with random vertices of the box of controls."""
+        x, u, t = self._scattered(grid, tried)
+        h = 1e-6 * self.problem.span
+        return np.asarray(np.abs(self.flow(t, h, x, u)[0] - x).max(axis=0) / h)
+
+    def _scattered(self, grid: StateGrid, tried: int) -> tuple[Array, Array, Array]:
+        """Random states of the domain, vertices of the box of controls, and depths."""
         generator = np.random.default_rng(0)
         x = generator.uniform(grid.lower, grid.upper, (tried, self.dimension))
         low, high = (np.nan_to_num(end, posinf=1.0, neginf=-1.0) for end in self.problem.control_box)
         u = np.where(generator.random((tried, self.problem.m)) < 0.5, low, high)
-        t = generator.uniform(0.0, self.problem.span, tried)
-        h = 1e-6 * self.problem.span
-        return np.asarray(np.abs(self.flow(t, h, x, u)[0] - x).max(axis=0) / h)
+        return x, u, generator.uniform(0.0, self.problem.span, tried)
 
     @cached_property
-    def _costless(self) -> Lookahead:
+    def costless(self) -> Lookahead:
         """The same dynamics without running cost."""
         return replace(self, problem=replace(self.problem, running=None, effort=None), minimiser=None)
 
@@ -280,9 +333,16 @@ class Lookahead:
 
     @cached_property
     def _step(self) -> Batch:
-        """(t, h, X, u) → X and the running cost after one explicit Runge–Kutta step."""
+        """(t, h, X, u) → X and the running cost after ``substeps`` explicit Runge–Kutta steps."""
         t, x, u = self._symbols()
         h = ca.SX.sym("h")
+        end, total, part = x, ca.SX(0), h / self.substeps
+        for step in range(self.substeps):
+            end, cost = self._one_step(t + step * part, part, end, u)
+            total = total + cost
+        return Batch(ca.Function("lookahead", [t, h, x, u], [ca.densify(end), ca.densify(total)]))
+
+    def _one_step(self, t: Any, h: Any, x: Any, u: Any) -> tuple[Any, Any]:
         slopes: list[Any] = []
         costs: list[Any] = []
         for row, c in zip(self.tableau.A, self.tableau.c, strict=True):
@@ -291,11 +351,10 @@ class Lookahead:
             slopes.append(rate)
             costs.append(cost)
         end = x + h * sum((b * k for b, k in zip(self.tableau.b, slopes, strict=True)), ca.SX(0))
-        total = h * sum((b * k for b, k in zip(self.tableau.b, costs, strict=True)), ca.SX(0))
-        return Batch(ca.Function("lookahead", [t, h, x, u], [ca.densify(end), ca.densify(total)]))
+        return end, h * sum((b * k for b, k in zip(self.tableau.b, costs, strict=True)), ca.SX(0))
 
     @cached_property
-    def _expression(self) -> tuple[list[Any], Any]:
+    def expression(self) -> tuple[list[Any], Any]:
         t, x, u = self._symbols()
         p = ca.SX.sym("p", self.dimension)
         rate, cost = self._rates(t, x, u)
@@ -303,30 +362,61 @@ class Lookahead:
 
     @cached_property
     def _law(self) -> Batch:
-        symbols, value = self._expression
+        symbols, value = self.expression
         gradient = ca.densify(ca.gradient(value, symbols[-1]))
         return Batch(ca.Function("hamiltonian", symbols, [ca.densify(value), gradient]))
 
     @cached_property
-    def _couplings(self) -> list[tuple[int, int]]:
-        """The pairs of controls with ∂²H/∂u_i∂u_j ≠ 0; none where H is affine in u."""
-        symbols, value = self._expression
-        rows, columns = ca.hessian(value, symbols[-1])[0].sparsity().get_triplet()
-        return list(zip(rows, columns, strict=True))
+    def _value(self) -> Batch:
+        symbols, value = self.expression
+        return Batch(ca.Function("height", symbols, [ca.densify(value)]))
 
     @cached_property
-    def _vertex_blocks(self) -> list[list[int]]:
-        """The connected components of the couplings, over which H is a sum, as far as their vertices are few."""
-        low, high = self.problem.control_box
-        label = np.arange(self.problem.m)
-        for i, j in self._couplings:
-            label[label == label[i]] = label[j]
-        blocks = [np.flatnonzero(label == k).tolist() for k in np.unique(label)]
-        return [b for b in blocks if len(b) <= LARGEST_VERTEX_SET and np.all(np.isfinite([low[b], high[b]]))]
+    def structure(self) -> ControlStructure:
+        """How H depends on the controls."""
+        symbols, value = self.expression
+        return control_structure(value, symbols)
+
+    @property
+    def proven(self) -> bool:
+        """The minimum of H is over the set asked for, or known to be global: H is affine or convex in u, or that of a
+        velocity box, which has it at a vertex.
+        """
+        boxed = self.problem.velocity_box is not None and not self.problem.has_running_cost
+        return self.chosen or boxed or self.structure.convex
+
+    @cached_property
+    def _trials(self) -> list[tuple[list[int], Array, Array]]:
+        """Blocks of controls over which H is a sum, with points (K, block) always tried and others tried in turn.
+
+        The former are the vertices, as far as they are few; the latter cover the block where H may have several minima.
+        """
+        found = []
+        for block in self.structure.blocks:
+            low, high = (end[block] for end in self.problem.control_box)
+            few = len(block) <= LARGEST_VERTEX_SET and np.all(np.isfinite([low, high]))
+            always = _vertices(low, high) if few else np.zeros((0, len(block)))
+            others = np.zeros((0, len(block))) if self.proven else lattice(low, high)
+            if len(always) + len(others):
+                found.append((block, always, others))
+        return found
+
+    @cached_property
+    def lattice(self) -> Array:
+        """Points (K, m) that cover the whole box where the minimum of H is not proven, none elsewhere."""
+        return np.zeros((0, self.problem.m)) if self.proven else lattice(*self.problem.control_box)
+
+    @cached_property
+    def _landmarks(self) -> Array:
+        """The centre of the box and its point nearest to 0, where the minimum of H is not proven, (K, m)."""
+        if self.proven:
+            return np.zeros((0, self.problem.m))
+        near_zero = np.clip(np.zeros(self.problem.m), *self.problem.control_box)
+        return np.unique(np.stack([self.centre, near_zero]), axis=0)
 
     @cached_property
     def time_dependent(self) -> bool:
-        symbols, value = self._expression
+        symbols, value = self.expression
         return bool(ca.depends_on(value, symbols[0]))
 
 
@@ -335,6 +425,10 @@ def terminal_cost(problem: ControlProblem, x: Array) -> Array:
     x = x.reshape(*x.shape[:-1], problem.samples, problem.n)
     weights = enumerate(np.asarray(problem.weights))
     return np.asarray(sum(weight * problem.terminal_loss(x[..., s, :], sample=s) for s, weight in weights))
+
+
+def _vertices(low: Array, high: Array) -> Array:
+    return np.array(list(product(*zip(low, high, strict=True))))
 
 
 def _lower(value: Array, u: Array, other: Array, candidate: Array) -> tuple[Array, Array]:

@@ -24,7 +24,8 @@ from ocdl.hjb.grid import (
     readable_bytes,
 )
 from ocdl.hjb.lookahead import Lookahead
-from ocdl.hjb.reach import enclosure, simulated
+from ocdl.hjb.reach import enclosure
+from ocdl.hjb.simulation import simulated
 from ocdl.hjb.state_bounds import BLIND, fitted_axis, hull
 from ocdl.hjb.sweeps import INTERPOLATIONS, numba_available
 from ocdl.hjb.upwind import DERIVATIVES
@@ -40,7 +41,8 @@ GENERAL = {"general": "weno", "general-linear": "linear"}
 SCHEMES = (*SPLIT, *GENERAL, *DERIVATIVES)
 FIRST_ORDER = ("linear", "general-linear", "upwind")
 ONE_AXIS_STEPS = 16  # nothing is split on one axis, so long steps cost no accuracy
-FEWEST_GENERAL_STEPS = 16
+FEWEST_GENERAL_STEPS, MOST_UNTRIED_STEPS = 16, 256  # of the general scheme, before its error in time is known
+LEFT = 1e-9  # of the domain, by which a rollout may leave it
 GENERAL_NODES = {1: 201, 2: 61, 3: 31, 4: 13}
 
 
@@ -48,9 +50,11 @@ GENERAL_NODES = {1: 201, 2: 61, 3: 31, 4: 13}
 class Plan:
     """Scheme, grid, number of steps, which of them are stored (indices from depth 0, the last is T), kernels, and the
     memory of working arrays and stored depths in bytes. ``bounds``: the least box that holds the bounded states at all
-    depths, which the grid does not leave.
+    depths, which the grid does not leave. ``cut``: flows are not known to stay within the grid. ``lookahead``: what
+    every march of the plan, on whatever grid, shares of compiled functions.
     """
 
+    lookahead: Lookahead
     scheme: str
     grid: StateGrid
     steps: int
@@ -59,6 +63,24 @@ class Plan:
     memory: int
     coarse: bool = False
     bounds: tuple[Array, Array] | None = None
+    cut: bool = False
+
+    @property
+    def open_sides(self) -> NDArray[np.bool_]:
+        """Sides (2, D) of the grid that are no bound on a state: there a flow that goes on is stopped."""
+        ends = np.stack([self.grid.lower, self.grid.upper])
+        return np.ones(ends.shape, dtype=bool) if self.bounds is None else ends != np.stack(self.bounds)
+
+    def left(self, x: Array) -> str:
+        """Where states x (N+1, D) leave the grid by a side that is no bound on a state, in words; else empty."""
+        slack = LEFT * (self.grid.upper - self.grid.lower)
+        over = np.stack([self.grid.lower - slack - x, x - self.grid.upper - slack], axis=1)
+        out = np.argwhere((over > 0.0) & self.open_sides)
+        if not out.size:
+            return ""
+        k, side, i = out[0]
+        end = (self.grid.lower, self.grid.upper)[side][i]
+        return f"its rollout leaves the domain in layer {max(k, 1)}, where state {i} passes {end:.6g}"
 
     @property
     def first_order(self) -> bool:
@@ -84,15 +106,25 @@ def planned(method: ValueIteration, problem: ControlProblem, lookahead: Lookahea
         _ = lookahead.finite
     reach = _Reach(problem, lookahead, scheme, bounds)
     grid = _grid(method, _domain(method, reach, shape), shape, bounds)
+    cut = reach.leaves(grid, automatic=method.domain is None)
     start = problem.x0.reshape(-1)
     if not grid.covers(start):
         raise InvalidInput(f"ValueIteration(domain={method.domain!r}): the initial state {start} lies outside.")
     steps = _step_count(method, reach, grid, scheme)
+    kernels = "numpy" if scheme not in SPLIT or method.kernels == "numpy" or not numba_available() else "numba"
+    return in_steps(
+        method, problem, Plan(lookahead, scheme, grid, steps, (), kernels, 0, bounds=bounds, cut=cut), steps
+    )
+
+
+def in_steps(method: ValueIteration, problem: ControlProblem, plan: Plan, steps: int) -> Plan:
+    """The plan with another number of steps, and with the depths that are stored then."""
+    shape, kept = plan.grid.shape, 1 if plan.bounds is None else 3
+    arrays = _working_arrays(method, problem, plan.scheme, len(shape))
     stored = _stored(method, problem.span, steps, (kept, *shape), arrays)
     memory = bytes_needed(shape, kept * len(stored), arrays)
     _check_memory(method, shape, memory)
-    kernels = "numpy" if scheme not in SPLIT or method.kernels == "numpy" or not numba_available() else "numba"
-    return Plan(scheme, grid, steps, stored, kernels, memory, bounds=bounds)
+    return replace(plan, steps=steps, stored=stored, memory=memory)
 
 
 def coarsened(plan: Plan) -> Plan:
@@ -105,6 +137,21 @@ def coarsened(plan: Plan) -> Plan:
     grid = StateGrid(tuple(axes))
     steps = max(2, 2 * math.ceil(plan.steps / 4))
     return replace(plan, grid=grid, steps=steps, stored=tuple(range(steps + 1)), coarse=True)
+
+
+def outlined(plan: Plan, steps: int) -> Plan:
+    """Half the cells along every axis and so many steps, of which the ends are stored."""
+    return replace(coarsened(plan), steps=steps, stored=(0, steps))
+
+
+def widened(plan: Plan) -> Plan:
+    """``coarsened`` with the same nodes and a quarter more beyond every side that is no bound; the ends are stored."""
+    coarse = coarsened(plan)
+    axes = []
+    for axis, sides, dx in zip(coarse.grid.axes, plan.open_sides.T, coarse.grid.spacing, strict=True):
+        before, after = (-(-axis.size // 4) if side else 0 for side in sides)
+        axes.append(axis[0] + dx * np.arange(-before, axis.size + after))
+    return replace(coarse, grid=StateGrid(tuple(axes)), stored=(0, coarse.steps))
 
 
 def _scheme(method: ValueIteration, problem: ControlProblem) -> str:
@@ -169,6 +216,19 @@ class _Reach:
         if self.scheme in GENERAL or box is None:
             return simulated(self.lookahead)
         return enclosure(box, self.problem.x0[0], self.problem.span)
+
+    def leaves(self, grid: StateGrid, *, automatic: bool) -> bool:
+        """Whether states may leave the grid, for all that is proven of them."""
+        box = self.problem.velocity_box
+        if box is None or self.problem.samples > 1:
+            return True
+        if automatic and not self.general:
+            return False
+        try:
+            low, high = enclosure(box, self.problem.x0[0], self.problem.span)
+        except NotSupported:
+            return True
+        return not bool(np.all(grid.covers(np.stack([low, high]))))
 
     @property
     def _boxed(self) -> bool:
@@ -261,8 +321,10 @@ def _step_count(method: ValueIteration, reach: _Reach, grid: StateGrid, scheme: 
     if scheme in DERIVATIVES:
         return max(4, math.ceil(float(np.sum(crossed)) / (method.courant or 0.6)))
     courant = method.courant or (2.0 if grid.dimension == 2 and scheme in SPLIT else 1.0)
-    fewest = FEWEST_GENERAL_STEPS if scheme in GENERAL and method.courant is None else 4
-    return max(fewest, 2 * math.ceil(float(np.max(crossed)) / (2.0 * courant)))
+    steps = max(4, 2 * math.ceil(float(np.max(crossed)) / (2.0 * courant)))
+    if scheme in GENERAL and method.courant is None:
+        return min(max(FEWEST_GENERAL_STEPS, steps), MOST_UNTRIED_STEPS)
+    return steps
 
 
 def _stored(method: ValueIteration, horizon: float, steps: int, shape: tuple[int, ...], arrays: int) -> tuple[int, ...]:

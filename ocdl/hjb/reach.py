@@ -19,9 +19,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.errors import InvalidInput, NotSupported
+from ocdl.errors import NotSupported
 from ocdl.hjb.flows import split_preactivations
-from ocdl.hjb.lookahead import Lookahead
 from ocdl.hjb.ranges import Interval, Ranges, derivative_range, product
 from ocdl.velocity_box import VelocityBox
 
@@ -207,36 +206,3 @@ def _hull(nodes: Array, beyond: Array | float) -> Interval:
 def _sag(g: Array, h: float) -> Array:
     """The distance of z from its chord, where z' is linear between g at the ends."""
     return np.asarray(h / 8.0 * np.abs(np.diff(g, axis=2)))
-
-
-def simulated(lookahead: Lookahead, steps: int = 32, tried: int = 512) -> tuple[Array, Array]:
-    """Bounds lo, hi (S·n,) of the states that random controls reach at any depth, constant and switching bang-bang
-    controls among them, widened by a tenth: an estimate, for problems without an enclosure.
-
-    Raises InvalidInput where the controls are unbounded.
-    """
-    problem = lookahead.problem
-    low, high = problem.control_box
-    if lookahead.finite is None and not np.all(np.isfinite([low, high])):
-        raise InvalidInput(
-            "ValueIteration(domain=None): with unbounded controls the reachable states cannot be estimated; "
-            "give domain=(lower, upper)."
-        )
-    generator = np.random.default_rng(0)
-    x = np.tile(problem.x0.reshape(-1), (tried, 1))
-    least, largest = x[0].copy(), x[0].copy()
-    u = np.empty((tried, problem.m))
-    for k in range(steps):
-        change = np.flatnonzero(generator.random(tried) < (1.0 if k == 0 else 4.0 / steps))
-        if k > 0:
-            change = change[change >= tried // 4]  # the first quarter holds its controls
-        if lookahead.finite is not None:
-            u[change] = lookahead.finite[generator.integers(len(lookahead.finite), size=change.size)]
-        else:
-            share = generator.random((change.size, problem.m))
-            extreme = np.where(generator.random((change.size, 1)) < 0.75, np.rint(share), share)
-            u[change] = low + extreme * (high - low)
-        x = lookahead.flow(k * problem.span / steps, problem.span / steps, x, u)[0]
-        least, largest = np.minimum(least, x.min(axis=0)), np.maximum(largest, x.max(axis=0))
-    size = largest - least
-    return least - 0.1 * size, largest + 0.1 * size

@@ -12,16 +12,19 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ocdl.depth import Kutta4, Tableau
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.hjb.feedback import FEEDBACKS, BoxFeedback, SearchFeedback
 from ocdl.hjb.grid import StateGrid
 from ocdl.hjb.interpolation import Weights, cubic_weights, interpolate, linear_weights
+from ocdl.hjb.least_cost import LeastCost, least_cost
 from ocdl.hjb.lookahead import Lookahead, terminal_cost
 from ocdl.hjb.state_bounds import BLIND, KEPT, ROLLOUTS, VIABLE, Excess, StateBounds, hull
 from ocdl.problem import ControlProblem
 
 Array = NDArray[np.float64]
+
+SQUARE_ROOT = 1.0 / (np.sqrt(2.0) - 1.0)
+UNSEEN = 1e-6  # cells: ``ocdl.hjb.flows`` tabulates feet to about this
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +81,8 @@ class ValueFunction:
     def __call__(self, x: Any, t: Any = 0.0) -> Array:
         """V at states x (..., D) and depths t, broadcast against the leading axes; shape (...)."""
         points, depths, shape = self._points(x, t)
-        return self._known(points, depths, self.at(points, depths), np.inf).reshape(shape)
+        found = np.maximum(self.at(points, depths), self._least(depths))
+        return self._known(points, depths, found, np.inf).reshape(shape)
 
     def gradient(self, x: Any, t: Any = 0.0) -> Array:
         """The Euclidean gradient ∂V/∂x, shape (..., D)."""
@@ -90,10 +94,13 @@ class ValueFunction:
         return self.gradient(x, t) / np.tile(np.asarray(self.problem.state_metric), self.problem.samples)
 
     def error(self, x: Any, t: Any = 0.0) -> Array:
-        """An estimate of V's error at states x (..., D) and depths t, shape (...): the largest |V − V on half the nodes
-        and steps| there and a coarse cell away along every axis, because the difference itself changes its sign.
+        """An estimate of the error of V's grid and steps at states x (..., D) and depths t, shape (...).
 
-        Where only one of the two is infinite it is infinite, where both are 0.
+        From the largest |V − V on half the nodes and steps| there and a coarse cell away along every axis, because the
+        difference itself changes its sign, times 1/(√2 − 1): enough for errors that fall like the square root of a cell
+        or faster; and what half the resolution cannot see: feet of the flows ``UNSEEN`` cells off in every step, and
+        rounding. Where only one of the two is infinite it is infinite, where both are 0. It says nothing of a domain
+        that cuts the flow, nor of a minimum of H that the search misses.
         The run at half the resolution is made when first asked for. Raises NotSupported for a table read from a file.
         """
         if self.coarse is None:
@@ -104,8 +111,16 @@ class ValueFunction:
         found = np.array([(self(state, depths), self.coarse(state, depths)) for state in near])
         finite = np.isfinite(found)
         fine, coarse = np.where(finite.all(axis=1, keepdims=True), found, 0.0).swapaxes(0, 1)
-        undecided = finite[0, 0] != finite[0, 1]
-        return np.where(undecided, np.inf, np.abs(fine - coarse).max(axis=0)).reshape(shape)
+        undecided, infinite = finite[0, 0] != finite[0, 1], ~finite[0].any(axis=0)
+        estimate = SQUARE_ROOT * np.abs(fine - coarse).max(axis=0) + self._unseen
+        return np.where(undecided, np.inf, np.where(infinite, 0.0, estimate)).reshape(shape)
+
+    @cached_property
+    def _unseen(self) -> float:
+        """What feet ``UNSEEN`` cells off and rounding can change V by in all steps together."""
+        steps = (self.t[-1] - self.t[0]) / self.step if self.step > 0.0 else len(self.t) - 1
+        rise = max(float(np.max(np.abs(np.diff(self.values, axis=1 + i)))) for i in range(self.grid.dimension))
+        return float(steps) * (UNSEEN * rise + np.finfo(float).eps * float(np.max(np.abs(self.values))))
 
     def controls(self, x: Any, t: Any = 0.0, *, feedback: str = "lookahead") -> tuple[Array, ...]:
         """Optimal controls at states x (..., D) and depths t < T, one array for each that the problem names:
@@ -168,11 +183,12 @@ class ValueFunction:
         step: Any,
         *,
         feedback: str = "lookahead",
-        tableau: Tableau = Kutta4.tableau,
+        law: Lookahead | None = None,
         margin: float = 0.0,
     ) -> Array:
         """Controls u (q, m) for states x (q, D), held for ``step`` from depth t; bounds on states are kept with a
-        ``margin`` in cells, and where no control keeps them they are violated least.
+        ``margin`` in cells, and where no control keeps them they are violated least. ``law``: the Runge–Kutta step to
+        look ahead by.
         """
         if feedback not in FEEDBACKS:
             raise InvalidInput(f"feedback={feedback!r}: the feedback is one of {FEEDBACKS}.")
@@ -180,7 +196,7 @@ class ValueFunction:
             raise NotSupported(f"feedback='sign': {BLIND}.")
         depths, steps = (np.broadcast_to(np.asarray(given, dtype=float), x.shape[:1]) for given in (t, step))
         searching = self._feedback if margin == 0.0 else self._search(margin)
-        return searching.steer(self, x, depths, steps, feedback, tableau)
+        return searching.steer(self, x, depths, steps, feedback, self.law if law is None else law)
 
     @cached_property
     def bounds(self) -> StateBounds | None:
@@ -205,6 +221,10 @@ class ValueFunction:
         return found
 
     @cached_property
+    def _least(self) -> LeastCost:
+        return least_cost(self.problem, self.grid)
+
+    @cached_property
     def coarse(self) -> ValueFunction | None:
         """V at half the resolution, computed when first asked for."""
         return None if self.coarser is None else self.coarser()
@@ -221,7 +241,7 @@ class ValueFunction:
         return BoxFeedback(self.problem, box)
 
     def _search(self, margin: float) -> SearchFeedback:
-        return SearchFeedback(self.law, None if self.bounds is None else Excess(self.bounds, self.violated, margin))
+        return SearchFeedback(None if self.bounds is None else Excess(self.bounds, self.violated, margin))
 
     def at(self, x: Array, t: Array) -> Array:
         """V, or where it is infinite its continuation, at states x (q, D) and depths t (q,), clamped to the table."""

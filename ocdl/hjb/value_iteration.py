@@ -29,13 +29,15 @@ from ocdl.hjb.checkpoint import Checkpoint, fingerprint
 from ocdl.hjb.closed_loop import closed_loop, multipliers
 from ocdl.hjb.feedback import FEEDBACKS
 from ocdl.hjb.general import General
+from ocdl.hjb.least_cost import least_cost
 from ocdl.hjb.lookahead import Lookahead, Minimiser
 from ocdl.hjb.lower_bound import lower_bound
-from ocdl.hjb.planning import GENERAL, SCHEMES, SPLIT, Plan, coarsened, planned
+from ocdl.hjb.planning import GENERAL, SCHEMES, SPLIT, Plan, coarsened, in_steps, planned, widened
 from ocdl.hjb.split import Scheme, SplitFlow
 from ocdl.hjb.state_bounds import StateBounds
 from ocdl.hjb.sweeps import numba_available
 from ocdl.hjb.terminal import terminal_values
+from ocdl.hjb.time_steps import settled_steps
 from ocdl.hjb.upwind import DERIVATIVES, Upwind
 from ocdl.hjb.value_function import ValueFunction
 from ocdl.method import Method, Outcome, Start, Status
@@ -54,10 +56,10 @@ class ValueIteration(Method):
     nodes: per axis, a number or one for each state; by default 641, 161, 61, 21, 11 for 1 to 5 neurons, and
         201, 61, 31, 13 for 1 to 4 states in the general scheme.
     domain: (lower, upper), or one pair for each state; by default the componentwise enclosure of all states
-        reachable from the initial one (comparison equations; in the general scheme by simulating random controls),
-        widened by a tenth of the nodes (3 to 24 cells) on each side. Flows that leave a domain are stopped at its
-        edge, so V is wrong near the edge of a domain that does not hold the reachable states. Bounds on states cut it,
-        so that nodes lie on them.
+        reachable from the initial one (comparison equations; in the general scheme by simulating random and extremal
+        controls), widened by a tenth of the nodes (3 to 24 cells) on each side. Flows that leave a domain are stopped
+        at its edge: where that may matter, ``solve`` compares V with that on a wider domain and says so
+        (``Status.EDGE``). Bounds on states cut it, so that nodes lie on them.
     scheme: semi-Lagrangian with ``"weno"`` interpolation (high order where V is smooth, limited at kinks) or
         ``"linear"`` (monotone, first order): split exact flows for one sample with a velocity box and no running cost,
         else, and wherever states are bounded, the general scheme, which ``"general"`` and ``"general-linear"`` take for
@@ -67,11 +69,13 @@ class ValueIteration(Method):
         16 steps, because without splitting fewer interpolations are better ones. The splitting error is second order
         in the step; at a fixed ``courant`` errors across kinks of V'' fall at observed orders of 1.8 and more. For the
         upwind schemes, which are stable below about 1, the cells crossed along all axes together, by default 0.6; in
-        the general scheme 1, but at least 16 steps, because controls are held over a step.
+        the general scheme 1, but at least 16 steps, because controls are held over a step, and without bounds on
+        states at most 256, then as many as the error in time asks for, seen on half the nodes (up to eight times more).
     steps: the number of steps, instead of ``courant``.
     controls, minimiser: for the general scheme, a finite set of controls (K, m) to choose from, or the minimiser of
         the Hamiltonian in closed form, a function (t (q,), x (q, S, n), p (q, S, n)) → u (q, m) of the
-        Euclidean gradient p. By default the box of controls is searched (vertices, then projected gradients).
+        Euclidean gradient p. By default the box of controls is searched: vertices, then projected gradients; where H is
+        neither affine nor convex in u, points that cover the box as well, and the outcome says "by search".
     depths: where V is kept for queries, rounded to steps; by default every step, or as many as memory_limit allows.
     kernels: ``"numba"``, ``"numpy"``, or ``"auto"``: numba where it is installed.
     feedback: ``"lookahead"`` or, without bounds on states, ``"sign"``, see ``ValueFunction.controls``.
@@ -123,18 +127,26 @@ class ValueIteration(Method):
         Where states are bounded the rollout keeps the bounds at the nodes and stages of the layers, to 1e-9, or as well
         as a few repetitions with a margin can; ∇V gives their multipliers. Where no control keeps them, V(x^0, 0) = +∞:
         the status is INFEASIBLE and the controls violate them least.
-        The claim is V(x^0, 0) as ``cost``, its difference to a run at half the resolution as ``value_error``, a proven
-        ``lower_bound`` of all costs where there is one, and the Euclidean gradient of V along the rollout as
-        ``costate``; ``extras["value"]`` is the table, which ``ValueFunction.from_array`` reads.
+        Where the domain is not known to hold the flow, V at the start is compared with one on a wider domain; where
+        that changes it by more than the grid can explain, or the rollout leaves the domain, the status is EDGE.
+        The claim is V(x^0, 0) as ``cost``, an estimate of its error from a run at half the resolution as
+        ``value_error`` (none with the status EDGE), a proven ``lower_bound`` of all costs where there is one, and the
+        Euclidean gradient of V along the rollout as ``costate``; ``extras["value"]`` is the table, which
+        ``ValueFunction.from_array`` reads.
         """
-        plan = self.plan(problem)
+        try:
+            plan = self.plan(problem)
+        except KeyboardInterrupt:
+            return Outcome(
+                start.u, start.p, Status.INTERRUPTED, "V was not begun; the controls are those of the start."
+            )
         t, values, complete = self._march(problem, plan, progress)
         value = self._value_function(problem, plan, t, values)
         if not complete:
             detail = f"V is known from depth {t[0]:g} to {t[-1]:g}; the controls are those of the start."
             extras = {"value": self._labelled(value, plan)}
             return Outcome(start.u, start.p, Status.INTERRUPTED, detail, extras=extras)
-        u, x = closed_loop(value, depth, self.feedback)
+        u, x, stages = closed_loop(value, depth, self.feedback)
         inside = np.clip(x, plan.grid.lower, plan.grid.upper)
         if not np.isfinite(value(inside[0])):
             worst = float(value.violated(inside[:1], np.zeros(1))[0])
@@ -144,13 +156,8 @@ class ValueIteration(Method):
             )
             return Outcome(u, start.p, Status.INFEASIBLE, detail, extras={"value": self._labelled(value, plan)})
         costate = value.slope(inside, np.clip(depth.mesh(problem.span), t[0], t[-1]))
-        figures = {"cost": float(value(inside[0]))}
-        detail = f"V(x0, 0) = {figures['cost']:.8g} on {plan}"
-        try:
-            figures["value_error"] = float(value.error(inside[0]))
-            detail += f"; half the resolution is {figures['value_error']:.1g} off."
-        except KeyboardInterrupt:
-            detail += "; interrupted before its error was estimated."
+        figures, said, status = self._figures(problem, plan, value, x)
+        detail = f"V(x0, 0) = {figures['cost']:.8g} on {plan}{said}"
         try:
             bound = lower_bound(problem)
         except NotSupported:
@@ -158,16 +165,50 @@ class ValueIteration(Method):
         else:
             figures["lower_bound"] = bound.value
             detail += f" Every cost is at least {bound.value:.8g} ({bound.argument})."
-        claim = {**figures, "costate": costate.reshape(-1, problem.samples, problem.n)}
+        shape = (-1, problem.samples, problem.n)
         return Outcome(
             u,
             start.p,
-            Status.ROLLED_OUT,
+            status,
             detail,
-            claim=claim,
+            claim={**figures, "costate": costate.reshape(shape)},
             multipliers=multipliers(value, depth, u, x, costate),
             extras={"value": self._labelled(value, plan, **figures)},
+            x=x.reshape(shape),
+            stages=stages.reshape(depth.count, -1, *shape[1:]),
         )
+
+    def _figures(
+        self, problem: ControlProblem, plan: Plan, value: ValueFunction, x: Array
+    ) -> tuple[dict[str, float], str, Status]:
+        """V at the start and, as far as anything can be said, its error; in words; and whether the domain holds
+        the rollout x (N+1, S·n).
+        """
+        figures = {"cost": float(value(problem.x0.reshape(-1)))}
+        searched = "" if plan.scheme not in GENERAL or plan.lookahead.proven else "; minimum of H by search, not proven"
+        left = plan.left(x)
+        if left:
+            return figures, f"{searched}; {left}.", Status.EDGE
+        try:
+            error = float(value.error(problem.x0.reshape(-1)))
+            change = self._change(problem, plan, value) if plan.cut else 0.0
+        except KeyboardInterrupt:
+            return figures, f"{searched}; interrupted before its error was estimated.", Status.ROLLED_OUT
+        if not change <= error:
+            return figures, f"{searched}; a domain half as wide again changes it by {change:.2g}.", Status.EDGE
+        if not np.isfinite(error):
+            return figures, f"{searched}; half the resolution says nothing of its error.", Status.ROLLED_OUT
+        figures["value_error"] = error + change
+        said = f"{searched}; its error by half the resolution: about {figures['value_error']:.1g}."
+        return figures, said, Status.ROLLED_OUT
+
+    def _change(self, problem: ControlProblem, plan: Plan, value: ValueFunction) -> float:
+        """How much a wider domain changes V at the start, at half the resolution."""
+        start = problem.x0.reshape(-1)
+        wider = self._complete(problem, widened(plan), False)
+        assert value.coarse is not None
+        before, after = float(value.coarse(start)), float(wider(start))
+        return 0.0 if before == after else abs(after - before)
 
     def value_function(self, problem: ControlProblem, *, progress: bool | None = None) -> ValueFunction:
         """V without a rollout. Interrupted, it saves its checkpoint and raises KeyboardInterrupt."""
@@ -175,7 +216,13 @@ class ValueIteration(Method):
 
     def plan(self, problem: ControlProblem) -> Plan:
         """Grid, steps, stored depths, kernels and memory, before anything is computed; raises as ``solve`` would."""
-        return planned(self, problem, self.lookahead(problem))
+        plan = planned(self, problem, self.lookahead(problem))
+        chosen = self.steps is not None or self.courant is not None
+        if (
+            plan.scheme not in GENERAL or chosen or plan.bounds is not None
+        ):  # bounds on states: order ½ to 1 in any case
+            return plan
+        return in_steps(self, problem, plan, settled_steps(plan, lambda outline: self._first(problem, outline)))
 
     def lookahead(self, problem: ControlProblem) -> Lookahead:
         """One step of dynamic programming, with the user's choice of controls."""
@@ -194,6 +241,13 @@ class ValueIteration(Method):
             raise KeyboardInterrupt(f"value iteration stopped at depth {t[0]:g}")
         return self._value_function(problem, plan, t, values)
 
+    def _first(self, problem: ControlProblem, plan: Plan) -> Array:
+        """V at depth 0 on the grid of a plan."""
+        _, values, complete = self._march(problem, plan, False)
+        if not complete:
+            raise KeyboardInterrupt("value iteration stopped while its steps were chosen")
+        return values[0] if plan.bounds is None else values[0, 0]
+
     def _march(self, problem: ControlProblem, plan: Plan, progress: bool | None) -> tuple[Array, Array, bool]:
         """Stored depths t, V there, and whether depth 0 was reached."""
         value = terminal_values(problem, plan.grid)
@@ -204,7 +258,7 @@ class ValueIteration(Method):
         row = {step: k for k, step in enumerate(plan.stored)}
         saved = self._checkpoint(problem, plan, value)
         done = saved.resume(value, table)
-        step = problem.span / plan.steps
+        step, least = problem.span / plan.steps, least_cost(problem, plan.grid)
         try:
             scheme = self._scheme(problem, plan, step) if done < plan.steps else None
             if scheme is not None and saved.kept is not None:
@@ -214,6 +268,8 @@ class ValueIteration(Method):
                 while scheme is not None and done < plan.steps:
                     value = scheme.advance(value, done)
                     done += 1
+                    lifted = value if plan.bounds is None else value[0]
+                    np.maximum(lifted, least(problem.span - done * step), out=lifted)
                     if plan.steps - done in row:
                         table[row[plan.steps - done]] = value
                     bar.update(1)
@@ -239,7 +295,7 @@ class ValueIteration(Method):
     def _scheme(self, problem: ControlProblem, plan: Plan, step: float) -> Scheme:
         if plan.scheme in GENERAL:
             bounds = None if plan.bounds is None else StateBounds(problem, plan.grid)
-            return General(self.lookahead(problem), plan.grid, step, plan.steps, GENERAL[plan.scheme], bounds)
+            return General(plan.lookahead, plan.grid, step, plan.steps, GENERAL[plan.scheme], bounds)
         assert problem.velocity_box is not None
         if plan.scheme in DERIVATIVES:
             return Upwind(problem.velocity_box, plan.grid, step, plan.scheme)
@@ -254,7 +310,7 @@ class ValueIteration(Method):
             order=1 if plan.first_order else 3,
             step=problem.span / plan.steps,
             coarser=None if plan.coarse else lambda: self._complete(problem, coarsened(plan), False),
-            lookahead=self.lookahead(problem),
+            lookahead=plan.lookahead,
             violation=None if plan.bounds is None else values[:, 1],
         )
 
