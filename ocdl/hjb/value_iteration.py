@@ -152,12 +152,15 @@ class ValueIteration(Method):
         except KeyboardInterrupt:
             detail += "; interrupted before its error was estimated."
         try:
-            bound = lower_bound(problem)
-        except NotSupported:
+            bound = lower_bound(problem, memory_limit=self.memory_limit, progress=progress)
+        except KeyboardInterrupt:
+            detail += " Interrupted before a lower bound was proven."
+        except (NotSupported, MemoryError):
             pass
         else:
-            figures["lower_bound"] = bound.value
-            detail += f" Every cost is at least {bound.value:.8g} ({bound.argument})."
+            if bound.says_more:
+                figures["lower_bound"] = bound.value
+                detail += f" Every cost is at least {bound.value:.8g} ({bound.argument})."
         claim = {**figures, "costate": costate.reshape(-1, problem.samples, problem.n)}
         return Outcome(
             u,
@@ -202,8 +205,8 @@ class ValueIteration(Method):
         table = np.empty((len(plan.stored), *value.shape))
         table[-1] = value
         row = {step: k for k, step in enumerate(plan.stored)}
-        saved = self._checkpoint(problem, plan, value)
-        done = saved.resume(value, table)
+        saved = self._checkpoint(problem, plan)
+        done = saved.resume(value, table, plan.steps)
         step = problem.span / plan.steps
         try:
             scheme = self._scheme(problem, plan, step) if done < plan.steps else None
@@ -225,16 +228,11 @@ class ValueIteration(Method):
         t[-1] = problem.span
         return t, table[first:], done == plan.steps
 
-    def _checkpoint(self, problem: ControlProblem, plan: Plan, terminal: Array) -> Checkpoint:
+    def _checkpoint(self, problem: ControlProblem, plan: Plan) -> Checkpoint:
         """The file of the run at full resolution; half the resolution is soon computed again."""
         if self.checkpoint is None or plan.coarse:
-            return Checkpoint(None, "", self.checkpoint_seconds)
-        options: list[Any] = [problem.span, plan.steps, plan.stored, plan.scheme]
-        if plan.bounds is not None:
-            depths = np.linspace(0.0, problem.span, plan.steps + 1)
-            options += [end.tolist() for end in problem.state_box_at(depths)]
-        mark = fingerprint(problem, terminal, plan.grid.axes, *options)
-        return Checkpoint(self.checkpoint, mark, self.checkpoint_seconds)
+            return Checkpoint(None, {}, self.checkpoint_seconds)
+        return Checkpoint(self.checkpoint, fingerprint(problem, plan, self.lookahead(problem)), self.checkpoint_seconds)
 
     def _scheme(self, problem: ControlProblem, plan: Plan, step: float) -> Scheme:
         if plan.scheme in GENERAL:
