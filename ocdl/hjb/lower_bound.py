@@ -75,11 +75,12 @@ def lower_bound(
     Raises NotSupported otherwise, InvalidInput for nodes that are no number of at least 9 or do not fit the memory.
     """
     box = problem.sample_box if problem.velocity_box is None else problem.velocity_box
-    if box is None or not box.of_a_box or problem.P > 0:
+    if box is None or not box.of_a_box:
         raise NotSupported(
-            "lower_bound: a selection problem with non-decreasing activation and finite bounds on a and b is needed, "
-            "without trained parameters and with the horizon and the initial state given."
+            "lower_bound: a selection problem with non-decreasing activation and finite bounds on a and b is needed."
         )
+    if problem.P > 0:
+        raise NotSupported(f"lower_bound: only controls may be free; this problem {problem.also_free}.")
     budget = Budget(memory_limit, WORK if nodes is None else math.inf)
     nodes = _checked(nodes, box.width, memory_limit)
     with np.errstate(all="ignore"):  # what is not finite proves nothing

@@ -31,7 +31,7 @@ from ocdl.hjb.feedback import FEEDBACKS
 from ocdl.hjb.general import General
 from ocdl.hjb.lookahead import Lookahead, Minimiser
 from ocdl.hjb.lower_bound import lower_bound
-from ocdl.hjb.planning import GENERAL, SCHEMES, SPLIT, Plan, coarsened, planned
+from ocdl.hjb.planning import GENERAL, SCHEMES, SPLIT, Plan, check_controls_only, coarsened, planned
 from ocdl.hjb.split import Scheme, SplitFlow
 from ocdl.hjb.state_bounds import StateBounds
 from ocdl.hjb.sweeps import numba_available
@@ -112,6 +112,11 @@ class ValueIteration(Method):
             )
         if self.kernels == "numba" and not numba_available():
             raise NotSupported("ValueIteration(kernels='numba'): numba is not installed; pip install 'ocdl[fast]'.")
+
+    def check(self, problem: ControlProblem, depth: DepthScheme) -> None:
+        """A free horizon is named before the constraints that come with it, of which penalties would not help."""
+        check_controls_only(problem)
+        super().check(problem, depth)
 
     # -- the three steps of paper 000: solve, synthesise, roll out ---------------------------------
 
