@@ -179,6 +179,16 @@ class ControlProblem:
         return isinstance(self.horizon, Free)
 
     @property
+    def also_free(self) -> str:
+        """What is free beside the controls, such as "trains 2 parameters and leaves its horizon free"."""
+        counts = {
+            "trains {} parameter{}": self.own_parameters,
+            "leaves {} initial state{} free": len(self.free_initial),
+            "leaves its horizon free": int(self.has_free_horizon),
+        }
+        return " and ".join(said.format(k, "s" * (k > 1)) for said, k in counts.items() if k)
+
+    @property
     def span(self) -> float:
         """The length of the core's depth: T, or 1 where T is free."""
         return 1.0 if isinstance(self.horizon, Free) else self.horizon

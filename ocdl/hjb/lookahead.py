@@ -117,10 +117,13 @@ class Lookahead:
 
     @cached_property
     def centre(self) -> Array:
-        """The middle of the box, or its point nearest to 0 where it is unbounded, (m,)."""
+        """The middle of the box, or its point nearest to 0 where it is unbounded, (m,); of a finite set the nearest."""
         low, high = self.problem.control_box
         with np.errstate(invalid="ignore"):
-            return np.where(np.isfinite(low) & np.isfinite(high), 0.5 * (low + high), np.clip(0.0, low, high))
+            middle = np.where(np.isfinite(low) & np.isfinite(high), 0.5 * (low + high), np.clip(0.0, low, high))
+        if self.finite is None:
+            return middle
+        return np.asarray(self.finite[np.argmin(np.sum((self.finite - middle) ** 2, axis=1))])
 
     # -- the right-hand side -----------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ from ocdl.hjb.general import General
 from ocdl.hjb.least_cost import least_cost
 from ocdl.hjb.lookahead import Lookahead, Minimiser
 from ocdl.hjb.lower_bound import lower_bound
-from ocdl.hjb.planning import GENERAL, SCHEMES, SPLIT, Plan, coarsened, in_steps, planned, widened
+from ocdl.hjb.planning import GENERAL, SCHEMES, SPLIT, Plan, check_controls_only, coarsened, in_steps, planned, widened
 from ocdl.hjb.split import Scheme, SplitFlow
 from ocdl.hjb.state_bounds import StateBounds
 from ocdl.hjb.sweeps import numba_available
@@ -117,6 +117,11 @@ class ValueIteration(Method):
         if self.kernels == "numba" and not numba_available():
             raise NotSupported("ValueIteration(kernels='numba'): numba is not installed; pip install 'ocdl[fast]'.")
 
+    def check(self, problem: ControlProblem, depth: DepthScheme) -> None:
+        """A free horizon is named before the constraints that come with it, of which penalties would not help."""
+        check_controls_only(problem)
+        super().check(problem, depth)
+
     # -- the three steps of paper 000: solve, synthesise, roll out ---------------------------------
 
     def solve(
@@ -159,12 +164,15 @@ class ValueIteration(Method):
         figures, said, status = self._figures(problem, plan, value, x)
         detail = f"V(x0, 0) = {figures['cost']:.8g} on {plan}{said}"
         try:
-            bound = lower_bound(problem)
-        except NotSupported:
+            bound = lower_bound(problem, memory_limit=self.memory_limit, progress=progress)
+        except KeyboardInterrupt:
+            detail += " Interrupted before a lower bound was proven."
+        except (NotSupported, MemoryError):
             pass
         else:
-            figures["lower_bound"] = bound.value
-            detail += f" Every cost is at least {bound.value:.8g} ({bound.argument})."
+            if bound.says_more:
+                figures["lower_bound"] = bound.value
+                detail += f" Every cost is at least {bound.value:.8g} ({bound.argument})."
         shape = (-1, problem.samples, problem.n)
         return Outcome(
             u,
@@ -256,8 +264,8 @@ class ValueIteration(Method):
         table = np.empty((len(plan.stored), *value.shape))
         table[-1] = value
         row = {step: k for k, step in enumerate(plan.stored)}
-        saved = self._checkpoint(problem, plan, value)
-        done = saved.resume(value, table)
+        saved = self._checkpoint(problem, plan)
+        done = saved.resume(value, table, plan.steps)
         step, least = problem.span / plan.steps, least_cost(problem, plan.grid)
         try:
             scheme = self._scheme(problem, plan, step) if done < plan.steps else None
@@ -281,16 +289,11 @@ class ValueIteration(Method):
         t[-1] = problem.span
         return t, table[first:], done == plan.steps
 
-    def _checkpoint(self, problem: ControlProblem, plan: Plan, terminal: Array) -> Checkpoint:
+    def _checkpoint(self, problem: ControlProblem, plan: Plan) -> Checkpoint:
         """The file of the run at full resolution; half the resolution is soon computed again."""
         if self.checkpoint is None or plan.coarse:
-            return Checkpoint(None, "", self.checkpoint_seconds)
-        options: list[Any] = [problem.span, plan.steps, plan.stored, plan.scheme]
-        if plan.bounds is not None:
-            depths = np.linspace(0.0, problem.span, plan.steps + 1)
-            options += [end.tolist() for end in problem.state_box_at(depths)]
-        mark = fingerprint(problem, terminal, plan.grid.axes, *options)
-        return Checkpoint(self.checkpoint, mark, self.checkpoint_seconds)
+            return Checkpoint(None, {}, self.checkpoint_seconds)
+        return Checkpoint(self.checkpoint, fingerprint(problem, plan, self.lookahead(problem)), self.checkpoint_seconds)
 
     def _scheme(self, problem: ControlProblem, plan: Plan, step: float) -> Scheme:
         if plan.scheme in GENERAL:
