@@ -17,6 +17,7 @@ import numpy as np
 
 from ocdl.arrays import is_real
 from ocdl.errors import InvalidInput
+from ocdl.interrupts import uninterrupted
 
 
 @dataclass(frozen=True)
@@ -171,15 +172,19 @@ class CustomActivation(Activation):
             )
         symbol = ca.SX.sym("s")
         try:
-            with warnings.catch_warnings():  # CasADi announces a future change of numpy functions on its values
+            with (
+                uninterrupted(),
+                warnings.catch_warnings(),
+            ):  # CasADi announces a change of numpy functions
                 warnings.simplefilter("ignore", FutureWarning)
                 compiled = ca.Function("sigma", [symbol], [self(symbol)])
+                read = compiled(s[None, :]).full().ravel()
         except Exception as error:
             raise InvalidInput(
                 f"{said} must also take CasADi expressions: write it with numpy's elementary functions, such as "
                 f"np.tanh, np.exp, np.fmax. On an expression it raised {type(error).__name__}."
             ) from error
-        wrong = np.abs(compiled(s[None, :]).full().ravel() - values) > 1e-9 * np.maximum(1.0, np.abs(values))
+        wrong = np.abs(read - values) > 1e-9 * np.maximum(1.0, np.abs(values))
         if np.any(wrong):
             raise InvalidInput(
                 f"{said} must act on each entry alone, and on CasADi expressions as on arrays; "

@@ -12,7 +12,8 @@ It stops early on KeyboardInterrupt and returns its best iterate with ``Status.I
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from ocdl.control_shapes import PiecewiseConstant
 from ocdl.errors import NotSupported
+from ocdl.interrupts import uninterrupted
 
 if TYPE_CHECKING:
     from ocdl.depth import DepthScheme, Layers
@@ -139,6 +141,13 @@ class Outcome:
     extras: dict[str, xr.DataArray] = field(default_factory=dict)
     multipliers: Multipliers | None = None
     judge: ControlProblem | None = None
+
+
+def wrapped_up(outcome: Callable[[], Outcome]) -> Outcome:
+    """What a method that has ended hands back, put together while Ctrl-C waits; one that came is in the status."""
+    with uninterrupted() as ctrl_c:
+        made = outcome()
+        return replace(made, status=Status.INTERRUPTED) if ctrl_c.taken() else made
 
 
 @dataclass(frozen=True)

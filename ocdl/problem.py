@@ -28,6 +28,7 @@ from ocdl.arrays import Array, finite_array, is_real, is_whole
 from ocdl.batch import Batch
 from ocdl.bounds import Box, Free
 from ocdl.errors import InvalidInput, NotSupported, OcdlError
+from ocdl.interrupts import uninterrupted
 from ocdl.layout import Layout, Part
 from ocdl.velocity_box import VelocityBox
 
@@ -279,7 +280,7 @@ class ControlProblem:
         arguments = {name: given[name] for name in wanted}
         if "p" in wanted and self.own_parameters < self.P:
             arguments["p"] = given["p"][: self.own_parameters]
-        with warnings.catch_warnings():  # CasADi announces a future change of np.tanh(DM)
+        with uninterrupted(), warnings.catch_warnings():  # CasADi announces a future change of np.tanh(DM)
             warnings.simplefilter("ignore", FutureWarning)
             try:
                 value = function(**arguments)

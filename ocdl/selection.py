@@ -21,6 +21,7 @@ from ocdl.arrays import Array, finite_array
 from ocdl.bounds import Box
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput
+from ocdl.interrupts import uninterrupted
 from ocdl.layout import Layout, Part
 from ocdl.losses import HalfSquare, IdentityLink, Link, Loss, Readout
 from ocdl.problem import ControlProblem, check_horizon
@@ -98,7 +99,8 @@ class SelectionProblem:
     def output(self, width: Width, x: Array, p: Array) -> Array:
         """O of states x (S, M) at the nodes of ``width`` and readout parameters p (P,); shape (S, M) or (S, K)."""
         output = _Output.of(self.readout, width.on(self.domain).weights)
-        return np.asarray(ca.DM(output(ca.DM(x.T), ca.DM(p))).full()).T
+        with uninterrupted():
+            return np.asarray(ca.DM(output(ca.DM(x.T), ca.DM(p))).full()).T
 
     def discretise(self, width: Width) -> ControlProblem:
         """The method of lines: state f(y_i), controls [a(y_i), b(y_i, z_j) row by row], ∫ g dy ≈ Σ w_i g(y_i)."""
@@ -263,7 +265,8 @@ def _rows(name: str, given: Any, nodes: Nodes, samples: int | None) -> Array:
 def _called(name: str, function: Callable[[Array], Any], nodes: Nodes) -> Any:
     """A data function at a copy of the nodes."""
     try:
-        return function(nodes.points.copy())
+        with uninterrupted():
+            return function(nodes.points.copy())
     except Exception as error:  # the user's own function may raise what it likes
         raise InvalidInput(
             f"{name}: called with the width nodes y, shape {nodes.points.shape}, the function raised "

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from functools import wraps
+from typing import Any, Literal, ParamSpec
 
 from ocdl.certify import judged, unjudged
 from ocdl.depth import DepthScheme
 from ocdl.diagnosis import LOST, lost_at, start_notes, target_notes, violations
 from ocdl.errors import InvalidInput, OcdlError, SolveFailed
+from ocdl.interrupts import interruptible, uninterrupted
 from ocdl.method import Method, Outcome, Start, Status
 from ocdl.problem import ControlProblem
 from ocdl.selection import Grid, SelectionProblem
@@ -22,8 +24,33 @@ from ocdl.sweeps import Sweeper, SweepFailed
 
 Problem = SelectionProblem | ControlProblem
 OnFailure = Literal["raise", "warn", "return"]
+P = ParamSpec("P")
 
 
+def kept(solve: Callable[P, Solution]) -> Callable[P, Solution]:
+    """Ctrl-C ends the method only: before and after it waits, and is in the status of what comes back.
+
+    So what calls ``solve`` many times ends there too.
+    """
+
+    @wraps(solve)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> Solution:
+        with uninterrupted() as ctrl_c:
+            try:
+                solution = solve(*args, **kwargs)
+            except SolveFailed as error:
+                if error.solution is None or not ctrl_c.pressed:
+                    raise
+                solution = error.solution
+            if ctrl_c.taken() and solution.status is not Status.INTERRUPTED:
+                said = f"The method itself had ended: {solution.status.value} {solution.detail}".strip()
+                solution.tree.attrs.update(status=Status.INTERRUPTED.name, detail=said)
+            return solution
+
+    return wrapped
+
+
+@kept
 def solve(
     problem: Problem,
     grid: Grid | DepthScheme,
@@ -55,7 +82,7 @@ def solve(
     notes = target_notes(problem, control_problem) + start_notes(control_problem, depth, start, beginning)
     clock, outcome = time.perf_counter(), None
     try:
-        outcome = method.solve(control_problem, depth, beginning, progress=progress)
+        outcome = _ended(method, control_problem, depth, beginning, progress)
         seconds = time.perf_counter() - clock
         if outcome.status.failed and control_problem.constraints:
             said = violations(control_problem, depth, outcome.u, outcome.p, outcome.detail)
@@ -80,8 +107,17 @@ def solve(
         message = " ".join(filter(None, (f"{method.name}: {outcome.status.value}", outcome.detail, *notes)))
         if on_failure == "raise":
             raise SolveFailed(message, solution)
-        warnings.warn(message, stacklevel=2)
+        warnings.warn(message, stacklevel=3)
     return solution
+
+
+def _ended(method: Method, problem: ControlProblem, depth: DepthScheme, start: Start, progress: bool | None) -> Outcome:
+    """The method's outcome, or the start where Ctrl-C ended it before there was one."""
+    try:
+        with interruptible():
+            return method.solve(problem, depth, start, progress=progress)
+    except KeyboardInterrupt:
+        return Outcome(start.u, start.p, Status.INTERRUPTED, "The controls are those of the start.")
 
 
 def _without_state(

@@ -38,7 +38,8 @@ from ocdl.hjb.sweeps import numba_available
 from ocdl.hjb.terminal import terminal_values
 from ocdl.hjb.upwind import DERIVATIVES, Upwind
 from ocdl.hjb.value_function import ValueFunction
-from ocdl.method import Method, Outcome, Start, Status
+from ocdl.interrupts import interruptible
+from ocdl.method import Method, Outcome, Start, Status, wrapped_up
 from ocdl.problem import ControlProblem
 from ocdl.progress import progress_bar
 
@@ -130,10 +131,19 @@ class ValueIteration(Method):
         plan = self.plan(problem)
         t, values, complete = self._march(problem, plan, progress)
         value = self._value_function(problem, plan, t, values)
-        if not complete:
-            detail = f"V is known from depth {t[0]:g} to {t[-1]:g}; the controls are those of the start."
-            extras = {"value": self._labelled(value, plan)}
-            return Outcome(start.u, start.p, Status.INTERRUPTED, detail, extras=extras)
+        if complete:
+            try:
+                with interruptible():
+                    return self._rolled_out(problem, depth, start, plan, value)
+            except KeyboardInterrupt:
+                pass
+        detail = f"V is known from depth {t[0]:g} to {t[-1]:g}; the controls are those of the start."
+        return Outcome(start.u, start.p, Status.INTERRUPTED, detail, extras={"value": self._labelled(value, plan)})
+
+    def _rolled_out(
+        self, problem: ControlProblem, depth: DepthScheme, start: Start, plan: Plan, value: ValueFunction
+    ) -> Outcome:
+        """The answer of a finished V; interrupted after the rollout, without the figures that were still to come."""
         u, x = closed_loop(value, depth, self.feedback)
         inside = np.clip(x, plan.grid.lower, plan.grid.upper)
         if not np.isfinite(value(inside[0])):
@@ -143,30 +153,35 @@ class ValueIteration(Method):
                 f"least violation is about {worst:.2g} cells of this grid, and the controls violate them least."
             )
             return Outcome(u, start.p, Status.INFEASIBLE, detail, extras={"value": self._labelled(value, plan)})
-        costate = value.slope(inside, np.clip(depth.mesh(problem.span), t[0], t[-1]))
+        costate = value.slope(inside, np.clip(depth.mesh(problem.span), value.t[0], value.t[-1]))
         figures = {"cost": float(value(inside[0]))}
-        detail = f"V(x0, 0) = {figures['cost']:.8g} on {plan}"
+        status, detail = Status.ROLLED_OUT, f"V(x0, 0) = {figures['cost']:.8g} on {plan}"
         try:
-            figures["value_error"] = float(value.error(inside[0]))
-            detail += f"; half the resolution is {figures['value_error']:.1g} off."
-        except KeyboardInterrupt:
-            detail += "; interrupted before its error was estimated."
-        try:
-            bound = lower_bound(problem)
+            with interruptible():
+                figures["value_error"] = float(value.error(inside[0]))
+                detail += f"; half the resolution is {figures['value_error']:.1g} off."
+                bound = lower_bound(problem)
         except NotSupported:
             pass
+        except KeyboardInterrupt:
+            status, detail = (
+                Status.INTERRUPTED,
+                f"{detail} What proves it was not finished.",
+            )
         else:
             figures["lower_bound"] = bound.value
             detail += f" Every cost is at least {bound.value:.8g} ({bound.argument})."
         claim = {**figures, "costate": costate.reshape(-1, problem.samples, problem.n)}
-        return Outcome(
-            u,
-            start.p,
-            Status.ROLLED_OUT,
-            detail,
-            claim=claim,
-            multipliers=multipliers(value, depth, u, x, costate),
-            extras={"value": self._labelled(value, plan, **figures)},
+        return wrapped_up(
+            lambda: Outcome(
+                u,
+                start.p,
+                status,
+                detail,
+                claim=claim,
+                multipliers=multipliers(value, depth, u, x, costate),
+                extras={"value": self._labelled(value, plan, **figures)},
+            )
         )
 
     def value_function(self, problem: ControlProblem, *, progress: bool | None = None) -> ValueFunction:
@@ -209,7 +224,7 @@ class ValueIteration(Method):
             scheme = self._scheme(problem, plan, step) if done < plan.steps else None
             if scheme is not None and saved.kept is not None:
                 scheme.restore(saved.kept)
-            with progress_bar(f"value iteration, {plan}", plan.steps, progress=progress) as bar:
+            with interruptible(), progress_bar(f"value iteration, {plan}", plan.steps, progress=progress) as bar:
                 bar.update(done)
                 while scheme is not None and done < plan.steps:
                     value = scheme.advance(value, done)
