@@ -60,7 +60,7 @@ class _Handler:
 
     def remove(self) -> None:
         self.installed = False
-        if signal.getsignal(signal.SIGINT) is self:
+        if signal.getsignal(signal.SIGINT) is _handler:
             signal.signal(signal.SIGINT, self.previous)
 
 
