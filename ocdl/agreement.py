@@ -16,14 +16,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ocdl.method import Status
+from ocdl.method import FEASIBLE, Status
 from ocdl.solution import Solution
 
 if TYPE_CHECKING:
     from ocdl.compare import Comparison, Row
 
 WIDTH = 120
-FEASIBLE = 1e-6
 ROUNDING = 1e-6
 CLOSE = 1e-3
 EXTREMAL = 0.1  # an answer counts as an extremal where its gap is this small a part of its excess
@@ -35,11 +34,12 @@ SMALL_COSTATE = 1e-2  # below it a target counts as reached up to a grid error
 
 
 def tolerance(solution: Solution, best: Solution) -> float:
-    """How far above the best cost an answer may lie and still be the same: twice its gap, ``ROUNDING`` of the cost,
-    and for a value function its own grid error |V(f_I, 0) − J of its feedback|.
+    """How far above the best cost an answer may lie and still be the same: twice its gap, what the defects of either's
+    states are worth, ``ROUNDING`` of the cost, and for a value function its own |V(f_I, 0) − J of its feedback|.
     """
     rounding = ROUNDING * max(abs(best.cost), abs(solution.cost))
-    return 2.0 * solution.gap + rounding + (value_error(solution) or 0.0)
+    worth = abs(solution.defect_worth) + abs(best.defect_worth)
+    return 2.0 * solution.gap + worth + rounding + (value_error(solution) or 0.0)
 
 
 def value_error(solution: Solution) -> float | None:
@@ -226,9 +226,13 @@ def _depth(comparison: Comparison) -> list[str]:
     held = "the choice of its controls" if varies else "holding the controls constant in a layer"
     if error is None:
         return []
+    restarted = best.certificate is not None and best.certificate.restarted
+    how = "every layer anew from its own node" if restarted else "on layers half as wide"
+    unstable = [f"{comparison.best_name}: {best.certificate.open_loop}."] if restarted and best.certificate else []
     return [
-        f"Depth error of the best cost: {error:.1g} by integration (on layers half as wide), and about "
-        f"{best.gap:.1g} (its gap) by {held}."
+        f"Depth error of the best cost: {error:.1g} by integration ({how}), and about "
+        f"{best.gap:.1g} (its gap) by {held}.",
+        *unstable,
     ]
 
 

@@ -4,15 +4,19 @@ The discrete cost belongs to the scheme's own quadrature. Here the controls are 
 depth u(t) (constant, linear, or the polynomial of a layer clipped to the box, as anybody must who applies them), and
 are integrated anew by the method of Dormand and Prince of order 8 on every layer cut in parts; twice as many parts give
 the error bar. A stiff problem, on which that explicit method fails, is integrated by Gauss collocation.
+Where the plant is unstable no forward sweep reproduces a good answer: there every layer restarts from the answer's
+own node, the local errors weighted by the costate sum to the cost's correction and its error bar (``local_errors``),
+and how far the controls drift in open loop is information, never the verdict.
 Source: Hairer, Nørsett and Wanner, "Solving ordinary differential equations I", section II.5 (the coefficients).
 """
 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any
 
 import casadi as ca
 import numpy as np
@@ -21,8 +25,10 @@ from scipy.integrate import DOP853
 
 from ocdl import matrix_free
 from ocdl.constraints import Constraints
-from ocdl.control_shapes import ControlShape, PerStage, PiecewiseConstant
+from ocdl.control_shapes import PerStage, PiecewiseConstant
 from ocdl.depth import DepthScheme, Tableau, gauss_tableau
+from ocdl.fine_mesh import FineMesh, control_at
+from ocdl.local_errors import LocalErrors, local_errors
 from ocdl.problem import ControlProblem
 from ocdl.sweeps import Adjoint, Sweeper, SweepFailed, Trajectory
 
@@ -30,6 +36,9 @@ Array = NDArray[np.float64]
 
 DORMAND_PRINCE = Tableau(np.array(DOP853.A), np.array(DOP853.B), np.array(DOP853.C), 8)
 PARTS, WIDE_PARTS = (2, 4), (1, 2)  # of a layer; where a sweep takes seconds, the order alone has to do
+DRIFT = 1e-3  # of the states: what the open loop may leave the answer by and still be its re-integration
+STEADY = 1e3  # times the local errors: what it may leave it by where the scheme is coarse, not the plant unstable
+MOST_ENTRIES = 20_000_000  # of the layers' transition matrices
 NEGLIGIBLE = 1e-7  # of the cost: what the discrete cost may lie below the re-integrated one without being flagged
 AGREES = 1e-3
 VANISHING = 1e-6  # a costate function below this everywhere says nothing of the controls
@@ -46,6 +55,9 @@ class Certificate:
 
     cost: J of the controls as functions of depth, re-integrated; error: its error bar, both in units of J.
     excess: the discrete J minus that. end_error: largest difference of x(T), in units of the state.
+    restarted: every layer was re-integrated from the answer's own node; drift: how far the trajectory of the controls
+        alone, applied in open loop, leaves the answer's states at the nodes, NaN where it is lost; growth: by how much
+        an error at one node is multiplied until T at most, where that was looked at.
     super_optimal: the discrete J lies below the re-integrated one by more than the error bar, 1e-7 of it, and the gap,
         which is what the controls may still lose to the optimum: the answer exploits its quadrature.
     relative_gap: the maximum-principle gap as a part of |J|.
@@ -64,6 +76,9 @@ class Certificate:
     error: float = NAN
     excess: float = NAN
     end_error: float = NAN
+    restarted: bool = False
+    drift: float = NAN
+    growth: float = NAN
     super_optimal: bool = False
     relative_gap: float = NAN
     control_violation: float = NAN
@@ -102,6 +117,15 @@ class Certificate:
             "controls, or nodes at the switches (polish), unless this scheme's layers are the network itself."
         )
 
+    @property
+    def open_loop(self) -> str:
+        """What becomes of the controls applied without feedback where that is not the answer; else empty."""
+        if not self.restarted:
+            return ""
+        drift = "are lost" if math.isnan(self.drift) else f"drift by {self.drift:.2g}"
+        grown = "" if math.isnan(self.growth) else f"errors grow by {self.growth:.1g} over the horizon; "
+        return f"open-loop unstable: {grown}applied alone the controls {drift}; use feedback"
+
 
 def certified(
     problem: ControlProblem,
@@ -129,7 +153,7 @@ def certified(
         said = f"re-integration would take about {needed:.0f} s, longer than the solve took"
         return Certificate(**found, skipped=said)
     try:
-        found |= _reintegrated(problem, depth, u, p, cost, gap, trajectory)
+        found |= _reintegrated(problem, depth, u, p, cost, gap, trajectory, adjoint)
     except SweepFailed as error:
         found["skipped"] = f"re-integration failed: {error}"
     return Certificate(**found)
@@ -138,52 +162,70 @@ def certified(
 # -- the controls in continuous depth ------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class FineMesh:
-    """Layers (``Layers`` in the sense of ``depth``) of a finer mesh, with the layer of the scheme that each lies in."""
-
-    tableau: Tableau
-    nodes: Array
-    layer: NDArray[np.int64]
-    controls: ControlShape
-    condensed: ClassVar[bool] = False
-
-    def mesh(self, horizon: float) -> Array:
-        return self.nodes
-
-    @property
-    def count(self) -> int:
-        return int(self.layer.size)
-
-    @property
-    def stage_t(self) -> Array:
-        return self.nodes[:-1, None] + np.diff(self.nodes)[:, None] * self.tableau.c
-
-
-def control_at(depth: DepthScheme, mesh: Array, u: Array, layer: NDArray[np.int64], t: Array) -> Array:
-    """The controls (K, m) at depths t (K,) in the layers ``layer`` (K,) of ``mesh``, unclipped."""
-    shape, nodes = depth.controls, depth.tableau.c
-    columns = shape.columns(mesh.size - 1, nodes.size)
-    c = (t - mesh[layer]) / np.diff(mesh)[layer]
-    return np.einsum("kq,kqm->km", shape.weights(c, nodes), u[columns[layer]])
-
-
-def halved_controls(depth: DepthScheme, mesh: Array, u: Array) -> Array:
-    """The coefficients of the same controls where every layer of ``mesh`` is halved, in the same shape."""
-    layer = np.repeat(np.arange(mesh.size - 1), 2)
-    halves = np.append(np.stack([mesh[:-1], mesh[:-1] + 0.5 * np.diff(mesh)], axis=1).ravel(), mesh[-1])
-    places = depth.controls.depths(halves, depth.tableau.c)
-    owner = (
-        np.append(layer, layer[-1:])[: places.size]
-        if depth.controls.group != "stages"
-        else layer.repeat(depth.tableau.stages)
-    )
-    return control_at(depth, mesh, u, owner, places)
-
-
 def _reintegrated(
-    problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, cost: float, gap: float, trajectory: Trajectory
+    problem: ControlProblem,
+    depth: DepthScheme,
+    u: Array,
+    p: Array,
+    cost: float,
+    gap: float,
+    trajectory: Trajectory,
+    adjoint: Adjoint,
 ) -> dict[str, Any]:
+    try:
+        found = _in_open_loop(problem, depth, u, p, cost)
+    except SweepFailed:
+        found = None
+    drift = NAN if found is None else float(np.max(np.abs(found[0].x - trajectory.x)))
+    scale = 1.0 + float(np.max(np.abs(trajectory.x)))
+    growth = NAN
+    if not drift <= DRIFT * scale and not _wide(problem, depth):
+        local = local_errors(problem, depth, Sweeper(problem, depth), trajectory, adjoint.costate, u, p)
+        steady = float(np.abs(local.ends).max(axis=(1, 2)).sum()) + 1e-15 * scale * depth.count
+        if not drift <= STEADY * steady:
+            found = _restarted(problem, depth, u, p, cost, local), 0.0
+            growth = _growth(local, p)
+    if found is None:
+        raise SweepFailed("the controls have no trajectory in continuous depth")
+    best, error = found
+    excess = cost - best.cost
+    family, value, at = best.worst
+    return {
+        "cost": best.cost,
+        "error": max(error, best.error) + 1e-15 * abs(best.cost),
+        "excess": excess,
+        "end_error": float(np.max(np.abs(best.x[-1] - trajectory.x[-1]))),
+        "restarted": best.restarted,
+        "drift": drift,
+        "growth": growth,
+        "super_optimal": bool(excess < -error - NEGLIGIBLE * abs(best.cost) - 1e-12 - max(gap, 0.0)),
+        "control_violation": best.control_violation,
+        "control_depth": problem.depth_scale(p) * best.control_depth,
+        "constraint_violation": value,
+        "constraint_depth": at,
+        "constraint": family,
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class _Integral:
+    """One re-integration: cost and its error bar, states at the nodes of the layers (N+1, S, n), the largest violation
+    of the box of u, and the worst constraint.
+    """
+
+    cost: float
+    x: Array
+    control_violation: float
+    control_depth: float
+    worst: tuple[str, float, float]
+    error: float = 0.0
+    restarted: bool = False
+
+
+def _in_open_loop(
+    problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, cost: float
+) -> tuple[_Integral, float]:
+    """The finer of two integrations from the initial state, and what the cost of the coarser one differs by."""
     parts = WIDE_PARTS if _wide(problem, depth) else PARTS
     implicit = gauss_tableau(int(np.clip(depth.tableau.stages + 1, 4, 7)))
     try:
@@ -193,32 +235,38 @@ def _reintegrated(
         stiff = True
     if stiff and not _wide(problem, depth):
         coarse, fine = _refined(problem, depth, u, p, implicit, parts)
-    error = abs(fine.cost - coarse.cost) + 1e-15 * abs(fine.cost)
-    excess = cost - fine.cost
-    family, value, at = fine.worst
-    return {
-        "cost": fine.cost,
-        "error": error,
-        "excess": excess,
-        "end_error": float(np.max(np.abs(fine.end - trajectory.x[-1]))),
-        "super_optimal": bool(excess < -error - NEGLIGIBLE * abs(fine.cost) - 1e-12 - max(gap, 0.0)),
-        "control_violation": fine.control_violation,
-        "control_depth": problem.depth_scale(p) * fine.control_depth,
-        "constraint_violation": value,
-        "constraint_depth": at,
-        "constraint": family,
-    }
+    return fine, abs(fine.cost - coarse.cost)
 
 
-@dataclass(frozen=True, eq=False)
-class _Integral:
-    """One re-integration: cost, end, the largest violation of the box of u, and the worst constraint."""
+def _restarted(
+    problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, cost: float, local: LocalErrors
+) -> _Integral:
+    """J and its local errors; their absolute values sum to the error bar."""
+    _, violation, at = _applied(problem, depth, u, local.fine)
+    return _Integral(
+        cost=cost + float(local.cost.sum()),
+        x=local.trajectory.x,
+        control_violation=violation,
+        control_depth=at,
+        worst=_worst(problem, local.fine, local.sweeper, local.trajectory, local.controls, p),
+        error=float(np.abs(local.cost).sum()),
+        restarted=True,
+    )
 
-    cost: float
-    end: Array
-    control_violation: float
-    control_depth: float
-    worst: tuple[str, float, float]
+
+def _growth(local: LocalErrors, p: Array) -> float:
+    """The largest ‖∂x_N/∂x_k‖₂ over nodes and samples; NaN where its matrices are too many."""
+    N, s, S, n = local.trajectory.stages.shape
+    if N * S * (s * n) ** 2 > MOST_ENTRIES:
+        return NAN
+    onwards, largest = np.broadcast_to(np.eye(n), (S, n, n)), 1.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        for layer in local.sweeper.transitions(local.trajectory, local.controls, p)[::-1]:
+            onwards = onwards @ layer
+            if not np.all(np.isfinite(onwards)):
+                return float("inf")
+            largest = max(largest, float(np.linalg.norm(onwards, 2, axis=(1, 2)).max()))
+    return largest
 
 
 def _refined(
@@ -240,6 +288,15 @@ def _integral(
 ) -> _Integral:
     values, violation, at = _applied(problem, depth, u, fine)
     trajectory = sweeper.state(values, p)
+    nodes = np.searchsorted(fine.layer, np.arange(depth.count + 1))
+    worst = _worst(problem, fine, sweeper, trajectory, values, p)
+    return _Integral(sweeper.cost(trajectory, values, p), trajectory.x[nodes], violation, at, worst)
+
+
+def _worst(
+    problem: ControlProblem, fine: FineMesh, sweeper: Sweeper, trajectory: Trajectory, values: Array, p: Array
+) -> tuple[str, float, float]:
+    """The constraint that the trajectory violates most, by how much, and at what depth."""
     constraints = Constraints(problem, fine, sweeper)
     worst = ("", NAN, NAN)
     for family in constraints.families(trajectory, values, p, constraints.no_multipliers()):
@@ -251,7 +308,7 @@ def _integral(
         )
         if not family.violation[place] <= worst[1]:
             worst = (family.name, float(family.violation[place]), float(depths[place[: depths.ndim]]))
-    return _Integral(sweeper.cost(trajectory, values, p), trajectory.x[-1], violation, at, worst)
+    return worst
 
 
 def _applied(problem: ControlProblem, depth: DepthScheme, u: Array, fine: FineMesh) -> tuple[Array, float, float]:

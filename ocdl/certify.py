@@ -1,8 +1,14 @@
-"""The referee: judges the controls of any route by one state sweep and one costate sweep.
+"""The referee: judges the trajectory of any route, layer by layer, from the problem's formulas alone.
 
-Cost, costate, feasibility, Hamiltonian and maximum-principle gap are recomputed from the controls alone. Only where
-the problem has constraints on states, paths or ends does a costate need their multipliers too: those are taken as
-given, and weighed in the gap, which then also counts what a multiplier pushes against no bound.
+An answer's own states and costates are taken where it has them; for one that has controls only, one state sweep and one
+costate sweep supply the rest. Nothing of it is believed: the referee evaluates
+
+    the defects δ of the state equation, the feasibility with the violation of every constraint;
+    the defects ρ of the adjoint equation at the costates and multipliers that were handed in;
+    cost, Hamiltonian, and the gap  Σ h b [H(u) − min H] + Σ |λ| slack + Σ |ρ_k| |x|,
+
+the last two being what wrong multipliers and wrong costates can be worth, |x| the size of each state. To first order
+δ changed the cost by Σ ⟨p_{k+1}, δ_k⟩ (``defect_worth``).
 """
 
 from __future__ import annotations
@@ -17,16 +23,18 @@ from numpy.typing import NDArray
 from ocdl.arrays import real_array
 from ocdl.certificate import Certificate, certified
 from ocdl.constraints import Constraints
+from ocdl.defects import judged_adjoint, trajectory_of
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput
 from ocdl.hamiltonian import Hamiltonian
-from ocdl.method import Multipliers, Outcome, Status
+from ocdl.method import FEASIBLE, Multipliers, Outcome, Status
 from ocdl.problem import ControlProblem
 from ocdl.solution import FORMAT, Solution
 from ocdl.sweeps import Adjoint, Sweeper, Trajectory
 
 Array = NDArray[np.float64]
 
+ROUNDING = 1e-8  # of |J| and ∫|H|: what a gap may lie below zero
 VANISHING = 1e-6  # a costate function below this everywhere: the target is reached
 
 
@@ -35,7 +43,10 @@ class Verdict:
     """What the referee finds, in Euclidean coordinates.
 
     ``hamiltonian`` and ``excess`` = H(u) − min_u H at the stages, (N, s); ``gap`` = Σ h_k b_i excess plus the duality
-    gap of the constraints. ``violations``: the largest of every family of constraints, by name.
+    gap of the constraints and what the defects of the adjoint equation can be worth. ``violations``: the largest of
+    every family of constraints, by name; of the state equation, ``dynamics``, in units of max(1, |x|).
+    ``state_defect``, ``costate_defect`` (N+1, S, n): what the answer's own states and costates miss of their equations
+    at the nodes, zero where they are the referee's sweeps; ``defect_worth``: Σ ⟨p, δ⟩, what the former changed J by.
     """
 
     cost: float
@@ -47,13 +58,26 @@ class Verdict:
     gap_is_exact: bool
     feasibility: float
     violations: dict[str, float]
+    state_defect: Array
+    costate_defect: Array
+    defect_worth: float
 
 
 def certify(
-    problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, multipliers: Multipliers | None = None
+    problem: ControlProblem,
+    depth: DepthScheme,
+    u: Array,
+    p: Array,
+    multipliers: Multipliers | None = None,
+    *,
+    x: Array | None = None,
+    stages: Array | None = None,
+    costate: Array | None = None,
 ) -> Verdict:
     """Judge controls u (Q, m) and parameters p (P,); ``multipliers`` of its constraints, zero by default.
 
+    x (N+1, S, n), stages (N, s, S, n): the answer's own states at nodes and stages; costate (N+1, S, n): its own
+    Euclidean costates at the nodes. Swept where they are missing; stages from the answer's own nodes.
     Raises InvalidInput for wrong shapes, SweepFailed where the state equation has no solution.
     """
     if not isinstance(problem, ControlProblem) or not isinstance(depth, DepthScheme):
@@ -62,30 +86,47 @@ def certify(
             "(SelectionProblem.discretise makes one) and a depth scheme."
         )
     u, p = _shaped("u", u, (depth.control_rows, problem.m)), _shaped("p", p, (problem.P,))
+    nodes, inner = _grids(problem, depth)
+    x, stages, costate = _own("x", x, nodes), _own("stages", stages, inner), _own("costate", costate, nodes)
     sweeper = Sweeper(problem, depth)
-    trajectory = sweeper.state(u, p)
+    trajectory = trajectory_of(sweeper, u, p, x, stages)
     constraints = Constraints(problem, depth, sweeper)
     multipliers = constraints.no_multipliers() if multipliers is None else multipliers
     families = list(constraints.families(trajectory, u, p, multipliers))
     forces = constraints.forces(trajectory, u, p, multipliers) if families else None
-    adjoint = sweeper.costate(trajectory, u, p, forces)
+    adjoint, defects = judged_adjoint(sweeper, trajectory, u, p, forces, costate, x is not None)
     hamiltonian = stage_hamiltonian(sweeper, trajectory, adjoint, u, p)
     excess, exact = stage_excess(sweeper, trajectory, adjoint, u, p, multipliers, hamiltonian)
     weights = sweeper.h[:, None] * sweeper.tableau.b
     violations = {family.name: float(np.max(family.violation, initial=0.0)) for family in families}
     violations["controls"] = _violation(u, problem.control_box_at(_depths(sweeper, depth)))
     violations["parameters"] = _violation(p, problem.parameter_box)
+    violations["dynamics"] = defects.violation
+    gap = float(np.sum(weights * excess)) + sum(family.duality_gap for family in families) + defects.costate_worth
     return Verdict(
         cost=sweeper.cost(trajectory, u, p),
         trajectory=trajectory,
         adjoint=adjoint,
         hamiltonian=hamiltonian,
         excess=excess,
-        gap=float(np.sum(weights * excess)) + sum(family.duality_gap for family in families),
+        gap=gap if np.all(np.isfinite(adjoint.costate)) else np.nan,
         gap_is_exact=exact,
-        feasibility=max(violations.values()),
+        feasibility=float(np.max(list(violations.values()))),
         violations=violations,
+        state_defect=defects.state,
+        costate_defect=defects.costate,
+        defect_worth=defects.state_worth,
     )
+
+
+def _grids(problem: ControlProblem, depth: DepthScheme) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shapes of states at the nodes and at the stages."""
+    N, s, S, n = depth.count, depth.tableau.stages, problem.samples, problem.n
+    return (N + 1, S, n), (N, s, S, n)
+
+
+def _own(name: str, values: Any, shape: tuple[int, ...]) -> Array | None:
+    return None if values is None else _shaped(name, values, shape)
 
 
 def _depths(sweeper: Sweeper, depth: DepthScheme) -> Array:
@@ -135,9 +176,24 @@ def stage_hamiltonian(sweeper: Sweeper, trajectory: Trajectory, adjoint: Adjoint
     return values + sweeper.effort(u, p)
 
 
-def judged(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, *, method: str, seconds: float) -> Solution:
-    """The labelled ``Solution`` of a route's outcome: the referee's verdict beside the route's own claim."""
-    verdict = on_true_depths(problem, certify(problem, depth, outcome.u, outcome.p, outcome.multipliers), outcome.p)
+def judged(
+    problem: ControlProblem,
+    depth: DepthScheme,
+    outcome: Outcome,
+    *,
+    method: str,
+    seconds: float,
+    feasible: float = FEASIBLE,
+) -> Solution:
+    """The labelled ``Solution`` of a route's outcome: the referee's verdict beside the route's own claim.
+
+    A success whose figures contradict it, such as a feasibility above ``feasible``, is none.
+    """
+    own = {name: _finite(getattr(outcome, name)) for name in ("x", "stages", "costate")}
+    with np.errstate(invalid="ignore", over="ignore"):  # what is lost is found, and named, in the verdict
+        verdict = certify(problem, depth, outcome.u, outcome.p, outcome.multipliers, **own)
+    verdict = on_true_depths(problem, verdict, outcome.p)
+    outcome = _confirmed(problem, outcome, verdict, feasible)
     certificate = certified(
         problem,
         depth,
@@ -151,6 +207,39 @@ def judged(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, *, met
         seconds=seconds,
     )
     return labelled(problem, depth, outcome, verdict, method=method, seconds=seconds, certificate=certificate)
+
+
+def _finite(values: Array | None) -> Array | None:
+    """Nothing where a trajectory is not finite: the sweeps of the controls stand in for it."""
+    return values if values is not None and np.all(np.isfinite(values)) else None
+
+
+def _confirmed(problem: ControlProblem, outcome: Outcome, verdict: Verdict, feasible: float) -> Outcome:
+    """The outcome with the status that the verdict leaves it."""
+    if outcome.status.failed or outcome.status is Status.INTERRUPTED:
+        return outcome
+    figures = [verdict.cost, verdict.gap, verdict.feasibility]
+    if not (np.all(np.isfinite(verdict.adjoint.costate)) and not np.any(np.isnan(figures))):
+        return replace(outcome, status=Status.NOT_A_NUMBER)
+    said = _contradiction(verdict, feasible)
+    if said:
+        return replace(outcome, status=Status.REFUTED, detail=f"{outcome.detail} {said}".strip())
+    vanishes = np.max(np.abs(verdict.adjoint.costate / problem.state_metric)) < VANISHING
+    plain = not problem.has_running_cost and not problem.constraints
+    done = outcome.status in (Status.CONVERGED, Status.ACCEPTABLE, Status.STALLED)
+    return replace(outcome, status=Status.REACHABLE) if done and vanishes and plain else outcome
+
+
+def _contradiction(verdict: Verdict, feasible: float) -> str:
+    """What of the verdict no success can have; empty where there is nothing."""
+    if verdict.feasibility > feasible:
+        name, worst = max(verdict.violations.items(), key=lambda pair: pair[1])
+        missed = "its own states miss the state equation" if name == "dynamics" else f"it violates its {name}"
+        return f"The referee finds that {missed} by {worst:.2g}, more than {feasible:.1g}."
+    weights = verdict.trajectory.h @ np.abs(verdict.hamiltonian)
+    if verdict.gap < -ROUNDING * (1.0 + abs(verdict.cost) + float(np.sum(weights))):
+        return f"The referee finds a negative gap, {verdict.gap:.2g}: other controls than its own are admissible here."
+    return ""
 
 
 def unjudged(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, states: Array, *, method: str) -> Solution:
@@ -172,6 +261,9 @@ def unjudged(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, stat
         gap_is_exact=False,
         feasibility=np.nan,
         violations={},
+        state_defect=np.full_like(x, np.nan),
+        costate_defect=np.full_like(x, np.nan),
+        defect_worth=np.nan,
     )
     return labelled(problem, depth, outcome, on_true_depths(problem, verdict, outcome.p), method=method, seconds=0.0)
 
@@ -204,35 +296,28 @@ def labelled(
     tree.attrs = {
         "format": FORMAT,
         "method": method,
-        "status": _status(problem, outcome, verdict).name,
+        "status": outcome.status.name,
         "detail": outcome.detail,
         "seconds": seconds,
         "cost": verdict.cost,
         "gap": verdict.gap,
         "gap_is_exact": int(verdict.gap_is_exact),
         "feasibility": verdict.feasibility,
+        "defect_worth": verdict.defect_worth,
         "scheme": repr(depth),
     } | {f"violation of {name}": value for name, value in verdict.violations.items()}
     tree.attrs.update({} if certificate is None else certificate.attributes())
     return Solution(tree)
 
 
-def _status(problem: ControlProblem, outcome: Outcome, verdict: Verdict) -> Status:
-    """The route's status; a success whose costate vanishes everywhere is named for what it is."""
-    vanishes = np.max(np.abs(verdict.adjoint.costate / problem.state_metric)) < VANISHING
-    done = outcome.status in (Status.CONVERGED, Status.ACCEPTABLE, Status.STALLED)
-    plain = not problem.has_running_cost and not problem.constraints
-    return Status.REACHABLE if done and vanishes and plain else outcome.status
-
-
 def _nodes(problem: ControlProblem, verdict: Verdict) -> xr.Dataset:
-    x = verdict.trajectory.x
-    return xr.Dataset(
-        {
-            "states": _at_nodes(problem, verdict, x, "states"),  # "state" is a ControlProblem's dimension
-            "costate": _at_nodes(problem, verdict, verdict.adjoint.costate / problem.state_metric, "costate"),
-        }
-    )
+    found = {
+        "states": verdict.trajectory.x,  # "state" is a ControlProblem's dimension
+        "costate": verdict.adjoint.costate / problem.state_metric,
+        "state_defect": verdict.state_defect,
+        "costate_defect": verdict.costate_defect / problem.state_metric,
+    }
+    return xr.Dataset({name: _at_nodes(problem, verdict, values, name) for name, values in found.items()})
 
 
 def _at_nodes(problem: ControlProblem, verdict: Verdict, values: Array, name: str) -> xr.DataArray:

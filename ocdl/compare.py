@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.agreement import FEASIBLE, comparison_text, findings
-from ocdl.certificate import halved_controls
+from ocdl.agreement import comparison_text, findings
 from ocdl.certify import coefficients
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported, OcdlError
+from ocdl.fine_mesh import halved_controls
 from ocdl.interrupts import uninterrupted
-from ocdl.method import Method, Status
+from ocdl.method import FEASIBLE, Method, Status
 from ocdl.problem import ControlProblem
 from ocdl.progress import progress_bar
 from ocdl.selection import Grid
@@ -46,7 +46,7 @@ class Row:
 
     cost, gap, feasibility: the referee's. excess, relative: over the best cost, absolute and as a fraction.
     claimed: the cost the route itself reports (V(f_I, 0) for value iteration). own_costate: maximum distance of the
-    costate it reports (multipliers, ∇V) from the referee's, in function space.
+    costate it reports (multipliers, ∇V) from the referee's, or from satisfying the adjoint equation, in function space.
     """
 
     method: str
@@ -283,7 +283,11 @@ def _assembled(
 
 
 def _depth_error(problem: ControlProblem, depth: DepthScheme, solution: Solution) -> float | None:
-    """|J on every layer halved − J| for the same controls."""
+    """|J on every layer halved − J| for the same controls; where these are unstable in open loop, what every layer
+    integrated anew from the answer's own node changes.
+    """
+    if solution.certificate is not None and solution.certificate.restarted:
+        return abs(solution.certificate.excess)
     mesh, (u, p) = depth.mesh(problem.span), coefficients(problem, depth, solution)
     halved = depth.with_layers(tuple(np.repeat(np.diff(mesh) / 2.0, 2)))
     try:
@@ -295,5 +299,10 @@ def _depth_error(problem: ControlProblem, depth: DepthScheme, solution: Solution
 
 
 def _own_costate(solution: Solution) -> float | None:
-    claimed = solution.claim.get("costate")
-    return None if claimed is None else float(np.max(np.abs(claimed.values - solution.costate.values)))
+    """How far the costate that the route reports is from the referee's; where it is the answer's own, what it misses of
+    the adjoint equation in any layer.
+    """
+    claimed, missed = solution.claim.get("costate"), solution.costate_defect
+    if claimed is None:
+        return None
+    return float(max(np.max(np.abs(claimed.values - solution.costate.values)), np.max(np.abs(missed.values))))

@@ -15,20 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.batch import Batch
-from ocdl.certificate import control_at
 from ocdl.constraints import Constrained, Constraints
+from ocdl.defects import trajectory_of
 from ocdl.depth import DepthScheme
+from ocdl.fine_mesh import control_at
 from ocdl.layout import Part
-from ocdl.method import Start
+from ocdl.method import Outcome, Start
 from ocdl.problem import ControlProblem
 from ocdl.selection import SelectionProblem
-from ocdl.sweeps import Sweeper, SweepFailed
+from ocdl.sweeps import Sweeper, SweepFailed, Trajectory
 
 Array = NDArray[np.float64]
 
 LOST = "Not finite"
 NOTEWORTHY = 1e-6  # a smaller violation is not listed
 LISTED = 4
+EXPLODED = 1e3  # times 1 + |x| of the answer: a sweep that goes there tells nothing of it
 SHOWN = 6  # arguments of a formula in a sentence
 
 REMEDIES = {
@@ -332,9 +334,11 @@ def layer_points(problem: ControlProblem, depth: DepthScheme, u: Array, p: Array
     )
 
 
-def lost_at(problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, states: Array) -> str:
+def lost_at(
+    problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, states: Array, derivatives: bool = False
+) -> str:
     """Where a sweep with these controls lost its numbers, in words; empty where no formula explains it."""
-    return located(problem, layer_points(problem, depth, u, p, states), derivatives=False)
+    return located(problem, layer_points(problem, depth, u, p, states), derivatives)
 
 
 # -- constraints ---------------------------------------------------------------------------------------------
@@ -368,19 +372,32 @@ def listed(misses: list[Miss], heading: str, remedy: bool = True) -> str:
     return f"{heading} {'; '.join(said)}." + (f" {REMEDIES[shown[0].kind]}" if remedy else "")
 
 
-def violations(problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, told: str = "") -> str:
-    """The constraints that the trajectory of controls u (Q, m) and parameters p (P,) misses, in the user's terms, but
-    for those that ``told`` names already.
+def violations(problem: ControlProblem, depth: DepthScheme, outcome: Outcome) -> str:
+    """The constraints that the states of the last controls miss, in the user's terms, but for those that the detail
+    names already; of the answer's own states where the controls alone have none, or lose them.
     """
-    sweeper = Sweeper(problem, depth)
-    try:
-        trajectory = sweeper.state(u, p)
-    except SweepFailed:
+    sweeper, told = Sweeper(problem, depth), outcome.detail
+    trajectory, whose = _last_trajectory(sweeper, outcome)
+    if trajectory is None:
         return ""
     constraints = Constraints(problem, depth, sweeper)
-    families = constraints.families(trajectory, u, p, constraints.no_multipliers())
+    families = constraints.families(trajectory, outcome.u, outcome.p, constraints.no_multipliers())
     misses = [miss for family in families for miss in _misses(problem, family) if f" {miss.name}" not in told]
-    return listed(misses, "The trajectory of the last controls misses", remedy=not told.count("Unmet"))
+    return listed(misses, whose, remedy=not told.count("Unmet"))
+
+
+def _last_trajectory(sweeper: Sweeper, outcome: Outcome) -> tuple[Trajectory | None, str]:
+    """The sweep of the last controls, or the answer's own states where that fails or explodes; and how to say so."""
+    try:
+        swept = sweeper.state(outcome.u, outcome.p)
+    except SweepFailed:
+        swept = None
+    x, said = outcome.x, "The trajectory of the last controls misses"
+    if x is None or not np.all(np.isfinite(x)):
+        return swept, said
+    if swept is not None and np.max(np.abs(swept.x)) <= EXPLODED * (1.0 + np.max(np.abs(x))):
+        return swept, said
+    return trajectory_of(sweeper, outcome.u, outcome.p, x, outcome.stages), "The last iterate misses"
 
 
 def _misses(problem: ControlProblem, family: Constrained) -> list[Miss]:

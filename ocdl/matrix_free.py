@@ -53,8 +53,8 @@ class MatrixFreeLayers:
             return None
         return x + h * np.tensordot(self.tableau.b, slopes, axes=1), stages
 
-    def backward(self, stages: Array, after: Array, h: float, u: Array, p: Array) -> tuple[Array, Array] | None:
-        """p_k (S, n) and K (s, S, n) from the stages (s, S, n) and p_{k+1} (S, n), or None."""
+    def backward(self, stages: Array, after: Array, h: float, u: Array, p: Array) -> tuple[Array, Array, Array] | None:
+        """p_k (S, n), K and φ_xᵀK (s, S, n) from the stages (s, S, n) and p_{k+1} (S, n), or None."""
         pulled = np.zeros_like(stages)
         source = h * self.tableau.b[:, None, None] * after
 
@@ -63,7 +63,7 @@ class MatrixFreeLayers:
             return np.asarray(source + h * np.tensordot(self.tableau.A.T, pulled, axes=1))
 
         K = _fixed_point(advance, source)
-        return None if K is None else (after + pulled.sum(axis=0), K)
+        return None if K is None else (after + pulled.sum(axis=0), K, pulled)
 
     def rates(self, stages: Array, u: Array, p: Array) -> Array:
         """φ at the stages (s, S, n)."""

@@ -20,11 +20,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.certificate import FineMesh, control_at
 from ocdl.certify import coefficients
 from ocdl.constraints import Constraints
-from ocdl.control_shapes import PerStage, PiecewiseConstant
-from ocdl.depth import Collocation, DepthScheme, gauss_tableau
+from ocdl.control_shapes import PiecewiseConstant
+from ocdl.depth import Collocation, DepthScheme
+from ocdl.local_errors import LocalErrors, local_errors
 from ocdl.problem import ControlProblem
 from ocdl.solution import Solution
 from ocdl.sweeps import Sweeper, Trajectory
@@ -61,20 +61,18 @@ def layer_errors(problem: ControlProblem, depth: DepthScheme, solution: Solution
     costate = solution.costate.values * np.asarray(problem.state_metric)
     own = Sweeper(problem, depth)
     inside = solution.tree.children["stages"].dataset
-    stages = inside["stage_state"].values
-    trajectory = Trajectory(own.t, own.h, own.stage_t, x, stages)
-    fine, sweeper, values = _finer(problem, depth, own.t, u)
-    ends, inner = sweeper.restarted(x[:-1], values, p)
-    finer = Trajectory(fine.nodes, sweeper.h, sweeper.stage_t, np.concatenate([x[:1], ends]), inner)
-    missed = np.sum(costate[1:] * (ends - x[1:]), axis=(1, 2))
-    missed += _running(problem, sweeper, finer, values, p) - _running(problem, own, trajectory, u, p)
-    state = np.max(np.abs(ends - x[1:]), axis=(1, 2)) / (1.0 + np.max(np.abs(x)))
-    violation = _violations(problem, fine, sweeper, finer, values, p)
+    trajectory = Trajectory(own.t, own.h, own.stage_t, x, inside["stage_state"].values)
+    local = local_errors(problem, depth, own, trajectory, costate, u, p)
+    state = np.max(np.abs(local.ends), axis=(1, 2)) / (1.0 + np.max(np.abs(x)))
+    violation = _violations(problem, local, p)
     state = np.maximum(state, violation / (1.0 + np.max(np.abs(x))))
     weights = solution.tree.children["layers"].dataset["width"].values[:, None] * depth.tableau.b
     control = np.maximum(np.sum(weights * inside["excess"].values, axis=1), 0.0)
     return LayerErrors(
-        np.abs(missed) + violation * _pressure(problem, solution, own.h.size), control, state, float(missed.sum())
+        np.abs(local.cost) + violation * _pressure(problem, solution, own.h.size),
+        control,
+        state,
+        float(local.cost.sum()),
     )
 
 
@@ -90,35 +88,11 @@ def _pressure(problem: ControlProblem, solution: Solution, N: int) -> Array:
     return np.asarray(nodes[:-1] + nodes[1:] + inner + np.abs(found["path_multiplier"].values).sum(axis=(1, 2, 3)))
 
 
-def _finer(problem: ControlProblem, depth: DepthScheme, mesh: Array, u: Array) -> tuple[FineMesh, Sweeper, Array]:
-    """The same layers by a scheme of higher order, and the same controls as functions of depth on it."""
-    tableau = gauss_tableau(int(np.clip(depth.tableau.order // 2 + 2, 3, 8)))
-    layers = np.arange(mesh.size - 1)
-    constant = isinstance(depth.controls, PiecewiseConstant)
-    fine = FineMesh(tableau, mesh, layers, PiecewiseConstant() if constant else PerStage())
-    values = u
-    if not constant:
-        t = fine.stage_t.ravel()
-        values = control_at(depth, mesh, u, np.repeat(layers, tableau.stages), t)
-        values = np.clip(values, *problem.control_box_at(t))
-    return fine, Sweeper(problem, fine), values
-
-
-def _running(problem: ControlProblem, sweeper: Sweeper, trajectory: Trajectory, u: Array, p: Array) -> Array:
-    """The running cost of every layer by the sweeper's own quadrature, (N,)."""
-    density = sweeper.effort(u, p)
-    if problem.running is not None:
-        density = density + sweeper.running(trajectory, u, p) @ np.asarray(problem.weights)
-    return np.asarray(np.sum(sweeper.h[:, None] * sweeper.tableau.b * density, axis=1))
-
-
-def _violations(
-    problem: ControlProblem, fine: FineMesh, sweeper: Sweeper, trajectory: Trajectory, u: Array, p: Array
-) -> Array:
+def _violations(problem: ControlProblem, local: LocalErrors, p: Array) -> Array:
     """The largest violation of state bounds and path constraints inside every layer, (N,)."""
-    worst = np.zeros(fine.count)
-    constraints = Constraints(problem, fine, sweeper)
-    for family in constraints.families(trajectory, u, p, constraints.no_multipliers()):
+    worst = np.zeros(local.fine.count)
+    constraints = Constraints(problem, local.fine, local.sweeper)
+    for family in constraints.families(local.trajectory, local.controls, p, constraints.no_multipliers()):
         if family.name in ("state at the stages", "path"):
             worst = np.maximum(worst, family.violation.max(axis=(1, 2, 3), initial=0.0))
     return worst

@@ -5,8 +5,8 @@ A method is a frozen set of options. Its one verb
     outcome = method.solve(problem, depth, start, progress=...)
 
 gets a ``ControlProblem``, a ``DepthScheme`` and a ``Start`` (controls to begin from), keeps nothing on itself,
-prints nothing, and returns an ``Outcome``: the controls it found, a status and what it says of itself. It never
-judges itself: cost, costate, feasibility and gap in a ``Solution`` come from the referee.
+prints nothing, and returns an ``Outcome``: the trajectory it found (or its controls alone), a status and what it says
+of itself. It never judges itself: cost, defects, feasibility and gap in a ``Solution`` come from the referee.
 It stops early on KeyboardInterrupt and returns its best iterate with ``Status.INTERRUPTED``.
 """
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from ocdl.problem import ControlProblem
 
 Array = NDArray[np.float64]
+
+FEASIBLE = 1e-6  # what a success may violate a bound, a constraint or the state equation by
 
 
 class Status(Enum):
@@ -65,6 +67,10 @@ class Status(Enum):
         "The model returned NaN or infinity; the last iterate is kept. "
         "Bound the controls and states away from the singularity, or start elsewhere."
     )
+    REFUTED = (
+        "The method reports a success that the figures of its own answer contradict; the answer is kept as it is. "
+        "Tighten the method's tolerance, refine the grid, or start elsewhere."
+    )
     FAILED = "The solver failed; the last iterate is kept. Try another start, a coarser grid or other solver options."
     ROLLED_OUT = "The value function was computed on its grid and its feedback rolled out."
 
@@ -75,6 +81,7 @@ class Status(Enum):
             Status.ITERATION_LIMIT,
             Status.INFEASIBLE,
             Status.NOT_A_NUMBER,
+            Status.REFUTED,
             Status.FAILED,
         )
 
@@ -119,9 +126,12 @@ class Start:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a method hands back, in Euclidean coordinates.
+    """What a method hands back, in Euclidean coordinates: a trajectory, or what the referee's sweeps make one from.
 
     ``u`` (Q, m): controls, one row a layer where they are constant there; ``p`` (P,): parameters;
+    ``x`` (N+1, S, n), ``stages`` (N, s, S, n): the answer's own states at nodes and stages; the sweep of ``u`` where it
+    has none, and each layer from its own node where it has no ``stages``;
+    ``costate`` (N+1, S, n): its own costates at the nodes, each the one just behind; the costate sweep without;
     ``detail``: one sentence with this run's figures;
     ``claim``: the route's own report, under the keys ``cost`` (float), ``costate`` (N+1, S, n),
     ``stage_costate`` (N, s, S, n); never used in a comparison;
@@ -141,6 +151,9 @@ class Outcome:
     extras: dict[str, xr.DataArray] = field(default_factory=dict)
     multipliers: Multipliers | None = None
     judge: ControlProblem | None = None
+    x: Array | None = None
+    stages: Array | None = None
+    costate: Array | None = None
 
 
 def wrapped_up(outcome: Callable[[], Outcome]) -> Outcome:
@@ -180,6 +193,11 @@ class Method:
                 f"problem is constrained by {', '.join(refused)}. "
                 "Use Ipopt, or put the constraint into the cost as a penalty."
             )
+
+    @property
+    def feasible(self) -> float:
+        """What a success of this method may violate a bound, a constraint or the state equation by."""
+        return FEASIBLE
 
     @property
     def name(self) -> str:

@@ -34,6 +34,7 @@ def solution_text(solution: Solution) -> str:
         f"  cost J        {solution.cost:.12g}",
         f"  gap           {solution.gap:.3e}{exact}",
         f"  infeasibility {solution.feasibility:.1e}",
+        *_defect_line(solution),
         f"  time          {solution.seconds:.3g} s",
     ]
     if "cost" in solution.claim:
@@ -42,6 +43,15 @@ def solution_text(solution: Solution) -> str:
     arrays = {"state": solution.state, "costate": solution.costate} | solution.controls | solution.parameters
     lines += [_array_line(name, array) for name, array in arrays.items()]
     return "\n".join(lines)
+
+
+def _defect_line(solution: Solution) -> list[str]:
+    """What an answer's own states and costates miss of their equations; nothing for the referee's sweeps."""
+    state, costate = (float(abs(array).max()) for array in (solution.state_defect, solution.costate_defect))
+    if state == costate == 0.0:
+        return []
+    worth = f"worth {solution.defect_worth:+.1e} in J" if state else "none"
+    return [f"  defects       state {state:.1e} ({worth}), costate {costate:.1e}"]
 
 
 def solution_summary(solution: Solution) -> dict[str, Any]:
@@ -56,6 +66,7 @@ def solution_summary(solution: Solution) -> dict[str, Any]:
             "gap": solution.gap,
             "gap_is_exact": solution.gap_is_exact,
             "feasibility": solution.feasibility,
+            "defect_worth": solution.defect_worth,
             "claimed": solution.claim.get("cost"),
             "seconds": solution.seconds,
             "scheme": str(solution.tree.attrs["scheme"]),
@@ -91,6 +102,8 @@ def _reintegrated_lines(c: Certificate) -> list[str]:
     ]
     if c.warning:
         lines.append(f"  {c.warning}")
+    if c.open_loop:
+        lines.append(f"  {c.open_loop}")
     if c.control_violation > NOTEWORTHY:
         lines.append(
             f"  between nodes a control leaves its box by {c.control_violation:.2g} at t = {c.control_depth:g}"

@@ -25,8 +25,9 @@ class Solution:
 
     ``nodes``: state and costate at t_0..t_N; ``layers``: controls, Hamiltonian and gradients, constant on
     [t_k, t_{k+1}) and labelled by t_k; ``stages``: state and costate at the stages; ``parameters``; ``claim``: what
-    the route says of itself; ``history``: its learning curve. Everything but ``claim``, ``history`` and ``extras``
-    is recomputed by the referee from the controls.
+    the route says of itself; ``history``: its learning curve. States and costates at the nodes are the answer's own
+    where the route has them, with what they miss of their equations (``state_defect``, ``costate_defect``); everything
+    else but ``claim``, ``history`` and ``extras`` is recomputed by the referee.
     """
 
     def __init__(self, tree: xr.DataTree) -> None:
@@ -58,7 +59,7 @@ class Solution:
 
     @property
     def cost(self) -> float:
-        """J of the controls, re-integrated on the solution's own depth scheme."""
+        """J along the answer's own states, by the quadrature of its depth scheme."""
         return float(self.tree.attrs["cost"])
 
     @property
@@ -73,8 +74,13 @@ class Solution:
 
     @property
     def feasibility(self) -> float:
-        """Largest violation of a bound or constraint (the state satisfies its equation by construction)."""
+        """Largest violation of a bound, a constraint, or the state equation (there in units of max(1, |x|))."""
         return float(self.tree.attrs["feasibility"])
+
+    @property
+    def defect_worth(self) -> float:
+        """Σ ⟨p, δ⟩: what the defects δ of the answer's own states changed J by, to first order; 0 for swept states."""
+        return float(self.tree.attrs.get("defect_worth", 0.0))
 
     @property
     def certificate(self) -> Certificate | None:
@@ -100,6 +106,21 @@ class Solution:
     def costate(self) -> xr.DataArray:
         """p = ∂J/∂f in function space at the depth nodes, dimensions (t, sample, y)."""
         return self.tree.children["nodes"].dataset["costate"]
+
+    @property
+    def state_defect(self) -> xr.DataArray:
+        """What the answer's own states miss of the state equation at the nodes, (t, sample, y); 0 for swept states."""
+        return self._defect("state_defect", self.state)
+
+    @property
+    def costate_defect(self) -> xr.DataArray:
+        """What its own costates miss of the adjoint equation, layer by layer, in function space; 0 where swept."""
+        return self._defect("costate_defect", self.costate)
+
+    def _defect(self, name: str, like: xr.DataArray) -> xr.DataArray:
+        """Files of before have none: their states and costates are sweeps."""
+        nodes = self.tree.children["nodes"].dataset
+        return nodes[name] if name in nodes else xr.zeros_like(like).rename(name)
 
     @property
     def multipliers(self) -> dict[str, xr.DataArray]:

@@ -10,6 +10,8 @@ from dataclasses import replace
 from functools import wraps
 from typing import Any, Literal, ParamSpec
 
+import numpy as np
+
 from ocdl.certify import judged, unjudged
 from ocdl.depth import DepthScheme
 from ocdl.diagnosis import LOST, lost_at, start_notes, target_notes, violations
@@ -85,9 +87,9 @@ def solve(
         outcome = _ended(method, control_problem, depth, beginning, progress)
         seconds = time.perf_counter() - clock
         if outcome.status.failed and control_problem.constraints:
-            said = violations(control_problem, depth, outcome.u, outcome.p, outcome.detail)
-            outcome = replace(outcome, detail=f"{outcome.detail} {said}".strip())
-        solution = judged(outcome.judge or control_problem, depth, outcome, method=method.name, seconds=seconds)
+            outcome = replace(outcome, detail=f"{outcome.detail} {violations(control_problem, depth, outcome)}".strip())
+        statement = outcome.judge or control_problem
+        solution = judged(statement, depth, outcome, method=method.name, seconds=seconds, feasible=method.feasible)
     except SweepFailed as error:  # no state, so that there is nothing to judge
         raise _without_state(control_problem, depth, method, beginning, outcome, error) from error
     except OcdlError:
@@ -98,13 +100,13 @@ def solve(
             raise
         said = f"it broke off, {type(error).__name__}: {error}. {LOST} at the start: {cause}"
         raise SolveFailed(f"{method.name}: {said}") from error
-    if not math.isfinite(solution.cost) and LOST not in outcome.detail:
-        outcome = _without_cost(control_problem, depth, outcome)
-        solution.tree.attrs.update(status=outcome.status.name, detail=outcome.detail)
+    if LOST not in solution.detail and not (math.isfinite(solution.cost) and np.all(np.isfinite(solution.costate))):
+        detail = f"{solution.detail} {LOST}: {_lost_formula(control_problem, depth, outcome, solution)}".strip()
+        solution.tree.attrs.update(status=Status.NOT_A_NUMBER.name, detail=detail)
     if notes:
         solution.tree.attrs["notes"] = "\n".join(notes)
-    if outcome.status.failed and on_failure != "return":
-        message = " ".join(filter(None, (f"{method.name}: {outcome.status.value}", outcome.detail, *notes)))
+    if solution.status.failed and on_failure != "return":
+        message = " ".join(filter(None, (f"{method.name}: {solution.status.value}", solution.detail, *notes)))
         if on_failure == "raise":
             raise SolveFailed(message, solution)
         warnings.warn(message, stacklevel=3)
@@ -142,11 +144,11 @@ def _without_state(
     return SolveFailed(f"{method.name}: {message}", solution)
 
 
-def _without_cost(problem: ControlProblem, depth: DepthScheme, outcome: Outcome) -> Outcome:
-    """An outcome whose cost is not finite along a finite state, and which formula makes it so."""
-    states = Sweeper(problem, depth).state(outcome.u, outcome.p).x
-    cause = lost_at(problem, depth, outcome.u, outcome.p, states) or "the cost."
-    return replace(outcome, status=Status.NOT_A_NUMBER, detail=f"{outcome.detail} {LOST}: {cause}".strip())
+def _lost_formula(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, solution: Solution) -> str:
+    """Which formula, or derivative of one, is not finite along finite states."""
+    states = solution.state.values
+    cause = lost_at(problem, depth, outcome.u, outcome.p, states, derivatives=math.isfinite(solution.cost))
+    return cause or ("the costate." if math.isfinite(solution.cost) else "the cost.")
 
 
 def _lost_at_the_start(problem: ControlProblem, depth: DepthScheme, start: Start) -> str:

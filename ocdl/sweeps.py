@@ -72,6 +72,27 @@ class Adjoint:
 
 
 @dataclass(frozen=True, eq=False)
+class Defects:
+    """What a trajectory misses of its equations: x_0 − x^0 and x_{k+1} − x_k − h Σ_i b_i φ_i at the nodes (N+1, S, n),
+    X_i − x_k − h Σ_j a_ij φ_j at the stages (N, s, S, n).
+    """
+
+    nodes: Array
+    stages: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """The adjoint equation at costates p (N+1, S, n) that somebody claims: what p_k misses of one layer's sweep from
+    p_{k+1} (and p_N of the terminal losses), and G = φ_xᵀ K + h b ω L_x at the stages (N, s, S, n), the costates of the
+    stage equations.
+    """
+
+    missed: Array
+    pulled: Array
+
+
+@dataclass(frozen=True, eq=False)
 class Forces:
     """What constraints add to the stationarity of the cost, in Euclidean coordinates: to x at the nodes (N+1, S, n) and
     at the stages (N, s, S, n), to u at the stages (N·s, m), and to p (P,).
@@ -81,6 +102,16 @@ class Forces:
     stages: Array
     controls: Array
     parameters: Array
+
+
+@dataclass(frozen=True, eq=False)
+class _Backward:
+    """What a sweep back starts each layer from (``after``, its own ``costate`` unless others are given) and fills."""
+
+    after: Array
+    costate: Array
+    K: Array
+    pulled: Array | None = None
 
 
 class Sweeper:
@@ -195,14 +226,16 @@ class Sweeper:
         self._check(np.array(x), np.zeros((self.h.size, len(x0))))
         return Trajectory(self.t, self.h, self.stage_t, np.array(x), np.array(stages))
 
-    def _matrix_free_costate(self, trajectory: Trajectory, u: Array, p: Array, costate: Array, K: Array) -> bool:
+    def _matrix_free_costate(self, trajectory: Trajectory, u: Array, p: Array, back: _Backward) -> bool:
         """Fill K and p without Jacobians; False where Picard's iteration does not contract."""
         layers = self._wide_layers(trajectory.x.shape[1])
         for k in reversed(range(self.h.size)):
-            passed = layers.backward(trajectory.stages[k], costate[k + 1], self.h[k], u[k], p)
+            passed = layers.backward(trajectory.stages[k], back.after[k + 1], self.h[k], u[k], p)
             if passed is None:
                 return False
-            costate[k], K[k] = passed
+            back.costate[k], back.K[k], pulled = passed
+            if back.pulled is not None:
+                back.pulled[k] = pulled
         return True
 
     def _check(self, x: Array, residual: Array) -> None:
@@ -262,20 +295,64 @@ class Sweeper:
         """The costate sweep and the gradient of the discrete cost, along ``trajectory``; of the Lagrangian where
         ``forces`` are given. A costate at a node is the one just behind it (at T, the one just before it).
         """
-        problem = self.problem
         (N, s, S, n) = trajectory.stages.shape
-        _, terminal_x, terminal_p = self._terminal(trajectory.x[-1].T, p, self._data.T)
         costate, K = np.empty((N + 1, S, n)), np.empty((N, s, S, n))
-        costate[N] = problem.weights[:, None] * terminal_x.T
+        self._sweep_back(trajectory, u, p, forces, _Backward(costate, costate, K))
+        return self._adjoint(trajectory, u, p, forces, costate, K)
+
+    def given_costate(
+        self, trajectory: Trajectory, u: Array, p: Array, costate: Array, forces: Forces | None = None
+    ) -> tuple[Adjoint, Given]:
+        """The adjoint of given nodal costates (N+1, S, n): those of the stages, and the gradient, follow from them
+        layer by layer; and what they miss of the adjoint equation.
+        """
+        predicted, K, pulled = (
+            np.empty(costate.shape),
+            np.empty(trajectory.stages.shape),
+            np.empty(trajectory.stages.shape),
+        )
+        self._sweep_back(trajectory, u, p, forces, _Backward(costate, predicted, K, pulled))
+        return self._adjoint(trajectory, u, p, forces, costate, K), Given(costate - predicted, pulled)
+
+    def defects(self, trajectory: Trajectory, u: Array, p: Array) -> Defects:
+        """What the states of a trajectory, at its nodes and stages, miss of the state equation."""
+        x, h = trajectory.x, self.h[:, None, None]
+        rates = self.rates(trajectory, u, p)
+        first = x[:1] - self.problem.initial_states(p)
+        ends = np.diff(x, axis=0) - h * np.einsum("i,kisn->ksn", self.tableau.b, rates)
+        inner = trajectory.stages - x[:-1, None] - h[:, None] * np.einsum("ij,kjsn->kisn", self.tableau.A, rates)
+        return Defects(np.concatenate([first, ends]), inner)
+
+    def transitions(self, trajectory: Trajectory, u: Array, p: Array) -> Array:
+        """∂x_{k+1}/∂x_k of every layer and sample, (N, S, n, n)."""
+        (N, s, S, n), (A, b) = trajectory.stages.shape, (self.tableau.A, self.tableau.b)
+        jacobian, _ = self._linearised(trajectory, u, p, range(N))
+        system = -np.einsum("k,ij,kjSab->kSiajb", self.h, A, jacobian, optimize=True).reshape(N, S, s * n, s * n)
+        inner = np.linalg.solve(system + np.eye(s * n), np.tile(np.eye(n), (s, 1)))
+        slopes = np.einsum("k,j,kjSab,kSjbc->kSac", self.h, b, jacobian, inner.reshape(N, S, s, n, n), optimize=True)
+        return np.asarray(np.eye(n) + slopes)
+
+    def _sweep_back(self, trajectory: Trajectory, u: Array, p: Array, forces: Forces | None, back: _Backward) -> None:
+        """Fill p_k and K, each layer from ``back.after`` at its end."""
+        (N, s, S, n) = trajectory.stages.shape
+        back.costate[N] = self.problem.weights[:, None] * self._terminal(trajectory.x[-1].T, p, self._data.T)[1].T
         if forces is not None:
-            costate[N] += forces.nodes[N]
+            back.costate[N] += forces.nodes[N]
         wide = self._suits_matrix_free and forces is None
-        if not (wide and self._matrix_free_costate(trajectory, u, p, costate, K)):
-            for layers in self._blocks(N, s * S * n * n * (s if not self.tableau.explicit else 1)):
-                jacobian, source = self._linearised(trajectory, u, p, layers)
-                kicks = np.zeros((N + 1, S, n)) if forces is None else forces.nodes
-                source = source if forces is None else source + forces.stages[layers.start : layers.stop]
-                self._backward(layers, jacobian, source, costate, K, kicks)
+        if wide and self._matrix_free_costate(trajectory, u, p, back):
+            return
+        kicks = np.zeros((N + 1, S, n)) if forces is None else forces.nodes
+        for layers in self._blocks(N, s * S * n * n * (s if not self.tableau.explicit else 1)):
+            jacobian, source = self._linearised(trajectory, u, p, layers)
+            source = source if forces is None else source + forces.stages[layers.start : layers.stop]
+            sweep = self._explicit_backward if self.tableau.explicit else self._implicit_backward
+            sweep(layers, jacobian, source, back, kicks)
+
+    def _adjoint(
+        self, trajectory: Trajectory, u: Array, p: Array, forces: Forces | None, costate: Array, K: Array
+    ) -> Adjoint:
+        problem = self.problem
+        terminal_p = self._terminal(trajectory.x[-1].T, p, self._data.T)[2]
         gradient_u, gradient_p = self._gradients(trajectory, u, p, K)
         if forces is not None:
             gradient_u = gradient_u + self.basis.T @ forces.controls
@@ -288,30 +365,25 @@ class Sweeper:
         penalty = self._penalty(p)[1]
         return Adjoint(costate, stages, gradient_u, gradient_p + terminal_p @ problem.weights + penalty, K)
 
-    def _backward(self, layers: range, jacobian: Array, source: Array, costate: Array, K: Array, kicks: Array) -> None:
-        """Fill K and p over ``layers``; jacobian φ_x and source h b_j ω L_x at their stages; ``kicks`` jumps of p."""
-        sweep = self._explicit_backward if self.tableau.explicit else self._implicit_backward
-        sweep(layers, jacobian, source, costate, K, kicks)
-
-    def _explicit_backward(
-        self, layers: range, jacobian: Array, source: Array, costate: Array, K: Array, kicks: Array
-    ) -> None:
-        """The stages from last to first: K_i = h b_i p⁺ + h Σ_{j>i} a_ji G_j."""
+    def _explicit_backward(self, layers: range, jacobian: Array, source: Array, back: _Backward, kicks: Array) -> None:
+        """The stages from last to first: K_i = h b_i p⁺ + h Σ_{j>i} a_ji G_j; jacobian φ_x and source h b_j ω_s L_x at
+        the stages, ``kicks`` jumps of p.
+        """
         A, b = self.tableau.A, self.tableau.b
         s = b.size
         later = [[(j, A[j, i]) for j in range(i + 1, s) if A[j, i]] for i in range(s)]
         for k in reversed(layers):
             J, g, h = jacobian[k - layers.start], source[k - layers.start], self.h[k]
-            at = costate[k + 1] + kicks[k + 1] if k + 1 < self.h.size else costate[k + 1]
+            at = back.after[k + 1] + kicks[k + 1] if k + 1 < self.h.size else back.after[k + 1]
             G: list[Any] = [None] * s
             for i in reversed(range(s)):
-                K[k, i] = h * sum((a * G[j] for j, a in later[i]), b[i] * at)
-                G[i] = (K[k, i, :, None, :] @ J[i])[:, 0] + g[i]
-            costate[k] = sum(G, at)
+                back.K[k, i] = h * sum((a * G[j] for j, a in later[i]), b[i] * at)
+                G[i] = (back.K[k, i, :, None, :] @ J[i])[:, 0] + g[i]
+            back.costate[k] = sum(G, at)
+            if back.pulled is not None:
+                back.pulled[k] = G
 
-    def _implicit_backward(
-        self, layers: range, jacobian: Array, source: Array, costate: Array, K: Array, kicks: Array
-    ) -> None:
+    def _implicit_backward(self, layers: range, jacobian: Array, source: Array, back: _Backward, kicks: Array) -> None:
         """(I − h Aᵀ ⊗ φ_xᵀ) K = h b ⊗ p⁺ + h Aᵀ g: all systems are solved for K's dependence on p⁺ and g at once."""
         A, b = self.tableau.A, self.tableau.b
         h = self.h[layers.start : layers.stop]
@@ -324,10 +396,13 @@ class Sweeper:
         solved = np.linalg.solve(system, right)
         for k in reversed(layers):
             J, g = jacobian[k - layers.start], source[k - layers.start]
-            at = costate[k + 1] + kicks[k + 1] if k + 1 < self.h.size else costate[k + 1]
-            K_at = (solved[k - layers.start, ..., :n] @ at[..., None])[..., 0] + solved[k - layers.start, ..., n]
-            K[k] = K_at.reshape(S, s, n).swapaxes(0, 1)
-            costate[k] = at + ((K[k, :, :, None, :] @ J)[:, :, 0] + g).sum(axis=0)
+            at = back.after[k + 1] + kicks[k + 1] if k + 1 < self.h.size else back.after[k + 1]
+            K = (solved[k - layers.start, ..., :n] @ at[..., None])[..., 0] + solved[k - layers.start, ..., n]
+            back.K[k] = K.reshape(S, s, n).swapaxes(0, 1)
+            G = (back.K[k, :, :, None, :] @ J)[:, :, 0] + g
+            back.costate[k] = at + G.sum(axis=0)
+            if back.pulled is not None:
+                back.pulled[k] = G
 
     def _linearised(self, trajectory: Trajectory, u: Array, p: Array, layers: range) -> tuple[Array, Array]:
         """φ_x (layers, s, S, n, n) and h b ω L_x (layers, s, S, n)."""

@@ -12,7 +12,7 @@ from families import scalar, selection
 from scipy.integrate import solve_ivp
 
 import ocdl
-from ocdl import certificate
+from ocdl import certificate, fine_mesh
 from ocdl.certify import judged
 from ocdl.report import certificate_lines, solution_summary, solution_text
 
@@ -240,10 +240,10 @@ def test_halved_controls_are_the_same_function_of_depth(shape):
     scheme = ocdl.Gauss((0.2, 0.5), degree=3, controls=shape)
     u = np.random.default_rng(2).uniform(-1, 1, (scheme.control_rows, 2))
     mesh, halved = scheme.mesh(0.7), scheme.with_layers((0.1, 0.1, 0.25, 0.25))
-    v = certificate.halved_controls(scheme, mesh, u)
+    v = fine_mesh.halved_controls(scheme, mesh, u)
     t, whole, half = np.array([0.05, 0.15, 0.3, 0.6]), np.array([0, 0, 1, 1]), np.arange(4)
-    expected = certificate.control_at(scheme, mesh, u, whole, t)
-    np.testing.assert_allclose(certificate.control_at(halved, halved.mesh(0.7), v, half, t), expected, atol=1e-12)
+    expected = fine_mesh.control_at(scheme, mesh, u, whole, t)
+    np.testing.assert_allclose(fine_mesh.control_at(halved, halved.mesh(0.7), v, half, t), expected, atol=1e-12)
 
 
 def test_a_comparison_of_per_stage_controls_warns_of_its_best():

@@ -14,7 +14,7 @@ from ocdl.arrays import is_real
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.interrupts import uninterrupted
-from ocdl.method import Method, Outcome, Start, Status, wrapped_up
+from ocdl.method import FEASIBLE, Method, Outcome, Start, Status, wrapped_up
 from ocdl.nlp import rank_one
 from ocdl.nlp.assembly import NonlinearProgram
 from ocdl.nlp.reduced import Reduced, not_in_reduced_space
@@ -112,6 +112,10 @@ class Ipopt(Method):
         if self._in_reduced_space(problem, depth):
             return self._solve_in_reduced_space(problem, depth, start, progress)
         return self._solve_in_full_space(problem, depth, start, progress)
+
+    @property
+    def feasible(self) -> float:
+        return max(FEASIBLE, self.tolerance)
 
     def _reduces(self, problem: ControlProblem, depth: DepthScheme) -> bool:
         applicable = rank_one.applies(problem, depth)
@@ -254,10 +258,14 @@ def _outcome(
         del claim["stage_costate"]
     status = STATUS.get(str(stats["return_status"]), Status.FAILED)
     explained = explanation(transcription, w, status) if status.failed else ""
+    x, stages = transcription.trajectory(w)
     return replace(
         _reported(*transcription.controls(w), stats, claim, explained),
         multipliers=transcription.constraint_multipliers(w, multipliers),
         extras=shown_scales(transcription),
+        x=x,
+        stages=stages,
+        costate=costate,
     )
 
 

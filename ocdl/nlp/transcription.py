@@ -27,9 +27,12 @@ from ocdl.depth import DepthScheme
 from ocdl.method import Multipliers, Start
 from ocdl.nlp.assembly import Elements, Indices, NonlinearProgram, assemble
 from ocdl.problem import ControlProblem
-from ocdl.sweeps import Sweeper, SweepFailed
+from ocdl.sweeps import Sweeper, SweepFailed, Trajectory
 
 Array = NDArray[np.float64]
+
+EXPLODED = 1e6  # times 1 + |x_0|: a sweep that goes there is no guess
+CLOSE = 0.1  # of 1 + |x|: within it a sweep replaces states carried over from another grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -363,24 +366,34 @@ class Transcription:
     def _states(self, start: Start) -> tuple[Array, Array]:
         """States at nodes (N+1, S, n) and stages (N, S, s, n).
 
-        The state sweep's where only controls are bounded; a line to the end where that is prescribed; constant where
-        the sweep fails.
+        Those that the start gives; a start carried over from another grid gives way to its own sweep where only
+        controls are bounded and the two stay close. Without any the sweep's, constant where that fails or explodes; a
+        line to the end where that is prescribed.
         """
-        problem = self.problem
-        x = start.x
-        if x is None or not problem.constraints:
-            try:
-                trajectory = Sweeper(problem, self.depth).state(start.u, start.p)
-                if not problem.constraints:
-                    return trajectory.x, trajectory.stages.swapaxes(1, 2)
-                x = trajectory.x
-            except SweepFailed:
-                x0 = problem.initial_states(start.p)
-                x = np.broadcast_to(x0, self.places.x.shape) if start.x is None else start.x
+        problem, x = self.problem, start.x
+        if x is None or (start.costate is not None and not problem.constraints):
+            swept = self._swept(start)
+            if swept is not None and not problem.constraints:
+                return swept.x, swept.stages.swapaxes(1, 2)
+            if x is None:
+                held = np.broadcast_to(problem.initial_states(start.p), self.places.x.shape)
+                x = held if swept is None else swept.x
         if start.x is None and problem.final is not None:
             x = self._towards_the_end(x)
         inner = x[:-1, :, None] + self.tableau.c[:, None] * np.diff(x, axis=0)[:, :, None]
         return x, inner
+
+    def _swept(self, start: Start) -> Trajectory | None:
+        """The sweep of the start's controls; None where it fails, explodes, or leaves the states carried over."""
+        try:
+            trajectory = Sweeper(self.problem, self.depth).state(start.u, start.p)
+        except SweepFailed:
+            return None
+        begin = 1.0 + np.max(np.abs(trajectory.x[0]))
+        if start.x is None:
+            return trajectory if np.max(np.abs(trajectory.x)) <= EXPLODED * begin else None
+        away = np.max(np.abs(trajectory.x - start.x), initial=0.0)
+        return trajectory if away <= CLOSE * (1.0 + np.max(np.abs(start.x))) else None
 
     def _towards_the_end(self, x: Array) -> Array:
         low, high = self.problem.final_box
@@ -409,6 +422,17 @@ class Transcription:
         """Controls u (Q, m) and parameters p (P,) of w, brought into their boxes against rounding."""
         u, p = w[self.places.u], w[self.places.p]
         return np.clip(u, *self.problem.control_box_at(self.control_depths)), np.clip(p, *self.problem.parameter_box)
+
+    def trajectory(self, w: Array) -> tuple[Array, Array | None]:
+        """States of w at nodes (N+1, S, n) and stages (N, s, S, n), no stages where the scheme has none of its own."""
+        x = w[self.places.x]
+        if self.depth.condensed:
+            return x, None
+        (N, S, n), s = x[1:].shape, self.tableau.stages
+        stages = np.empty((N, s, S, n))
+        stages[:, self.at_start], stages[:, self.at_end] = x[:-1, None], x[1:, None]
+        stages[:, self.own] = w[self.places.stages].swapaxes(1, 2)
+        return x, stages
 
     def costates(self, w: Array, multipliers: Array) -> tuple[Array, Array]:
         """Euclidean costates from the multipliers: nodes p (N+1, S, n), behind a jump, and stages Λ (N, s, S, n).
