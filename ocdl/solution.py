@@ -211,14 +211,23 @@ class Solution:
         It is written beside ``path`` and renamed: the name always stands for a whole file, the old one or the new,
         whenever the program or the machine is stopped.
 
-        Raises InvalidInput where the directory of ``path`` does not exist or ``path`` is one.
+        Raises InvalidInput where ``path`` is a directory, its own directory does not exist, or it cannot be written.
         """
-        if Path(path).is_dir():
+        if not isinstance(path, (str, Path)) or not str(path) or "\0" in str(path):
+            raise InvalidInput(f"save({path!r}): the name of a file is needed.")
+        try:
+            self._save(Path(path))
+        except (OSError, RuntimeError) as error:  # the netCDF library says RuntimeError where the disk is full
+            why = getattr(error, "strerror", None) or f"{error}; is the disk full?"
+            raise InvalidInput(f"save({str(path)!r}): this file cannot be written; {why}.") from None
+
+    def _save(self, path: Path) -> None:
+        if path.is_dir():
             raise InvalidInput(f"save({str(path)!r}): this is a directory; the name of a file is needed.")
-        if not Path(path).parent.is_dir():
-            raise InvalidInput(f"save({str(path)!r}): there is no directory {str(Path(path).parent)!r}.")
-        whole = Path(path).resolve()
-        part = whole.with_name(f".{whole.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+        if not path.parent.is_dir():
+            raise InvalidInput(f"save({str(path)!r}): there is no directory {str(path.parent)!r}.")
+        whole = path.resolve()
+        part = whole.with_name(f".{secrets.token_hex(4)}-{os.getpid()}.part")
         try:
             self.tree.to_netcdf(part, engine="netcdf4")
             with open(part, "rb") as written:

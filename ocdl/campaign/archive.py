@@ -242,10 +242,9 @@ def _last_byte(file: Any) -> bytes:
 
 @contextmanager
 def _writing(directory: Path) -> Iterator[None]:
-    """The netCDF library says RuntimeError where the disk is full."""
     try:
         yield
-    except (OSError, RuntimeError) as error:
+    except (OSError, InvalidInput) as error:
         raise InvalidInput(
             f"{directory}: results cannot be written there ({error}); what is done is kept, the same call goes on."
         ) from error
