@@ -97,6 +97,7 @@ def findings(comparison: Comparison) -> list[str]:
     said += _optimality_gap(name, best, comparison.solutions)
     said += [_claimed(n, s) for n, s in comparison.solutions.items() if _overclaims(s)]
     said += [f"{name}: {warning}" for warning in _exploits(best)]
+    said += [_between(n, s) for n, s in comparison.solutions.items() if s.status is Status.BETWEEN]
     said += _silent(comparison.solutions)
     return said + _depth(comparison)
 
@@ -164,6 +165,13 @@ def _unfinished(name: str, solution: Solution, best: Solution) -> str:
 
 def _infeasible(name: str, solution: Solution) -> str:
     return f"{name} violates its bounds by {solution.feasibility:.2g}: its cost {solution.cost:.6g} does not count."
+
+
+def _between(name: str, solution: Solution) -> str:
+    return (
+        f"{name} keeps the constraints only at the points where they are imposed: its cost {solution.cost:.6g} may lie "
+        "below what controls that keep them everywhere can attain."
+    )
 
 
 def _value(name: str, solution: Solution, best_name: str, best: Solution) -> str:

@@ -242,13 +242,13 @@ def _restarted(
     problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, cost: float, local: LocalErrors
 ) -> _Integral:
     """J and its local errors; their absolute values sum to the error bar."""
-    _, violation, at = _applied(problem, depth, u, local.fine)
+    _, violation, at = _applied(problem, depth, u, local.anew.fine)
     return _Integral(
         cost=cost + float(local.cost.sum()),
-        x=local.trajectory.x,
+        x=local.anew.trajectory.x,
         control_violation=violation,
         control_depth=at,
-        worst=_worst(problem, local.fine, local.sweeper, local.trajectory, local.controls, p),
+        worst=_worst(problem, local.anew.fine, local.anew.sweeper, local.anew.trajectory, local.anew.u, p),
         error=float(np.abs(local.cost).sum()),
         restarted=True,
     )
@@ -256,12 +256,12 @@ def _restarted(
 
 def _growth(local: LocalErrors, p: Array) -> float:
     """The largest ‖∂x_N/∂x_k‖₂ over nodes and samples; NaN where its matrices are too many."""
-    N, s, S, n = local.trajectory.stages.shape
+    N, s, S, n = local.anew.trajectory.stages.shape
     if N * S * (s * n) ** 2 > MOST_ENTRIES:
         return NAN
     onwards, largest = np.broadcast_to(np.eye(n), (S, n, n)), 1.0
     with np.errstate(over="ignore", invalid="ignore"):
-        for layer in local.sweeper.transitions(local.trajectory, local.controls, p)[::-1]:
+        for layer in local.anew.sweeper.transitions(local.anew.trajectory, local.anew.u, p)[::-1]:
             onwards = onwards @ layer
             if not np.all(np.isfinite(onwards)):
                 return float("inf")
@@ -299,7 +299,7 @@ def _worst(
     """The constraint that the trajectory violates most, by how much, and at what depth."""
     constraints = Constraints(problem, fine, sweeper)
     worst = ("", NAN, NAN)
-    for family in constraints.families(trajectory, values, p, constraints.no_multipliers()):
+    for family in constraints.families(trajectory, values, p, constraints.no_multipliers(), everywhere=True):
         place = np.unravel_index(int(np.argmax(family.violation)), family.violation.shape)
         depths = (
             family.depths

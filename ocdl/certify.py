@@ -21,6 +21,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ocdl.arrays import real_array
+from ocdl.between import worst_between
 from ocdl.certificate import Certificate, certified
 from ocdl.constraints import Constraints
 from ocdl.defects import judged_adjoint, trajectory_of
@@ -36,6 +37,7 @@ from ocdl.sweeps import Adjoint, Sweeper, Trajectory
 Array = NDArray[np.float64]
 
 ROUNDING = 1e-8  # of |J| and ∫|H|: what a gap may lie below zero
+NOTEWORTHY, LARGE = 1e-6, 1e-2  # violations between the points, relative: told from the one, named from the other
 VANISHING = 1e-6  # a costate function below this everywhere: the target is reached
 
 
@@ -151,11 +153,9 @@ def stage_excess(
     t, x, omega = sweeper.stage_t.ravel(), trajectory.stages.reshape(-1, S, n), np.asarray(problem.weights)
     value = hamiltonian.ravel()
     if problem.path is not None:
-        weights = (sweeper.h[:, None] * sweeper.tableau.b)[:, :, None, None]
-        path = multipliers.path
-        if sweeper.shape.group != "stages":  # the controls of a layer see the sum of its multipliers only
-            path = path.sum(axis=1, keepdims=True) * sweeper.tableau.b[:, None, None]
-        mu = np.divide(path, weights, out=np.zeros(multipliers.path.shape), where=weights != 0.0)
+        weights, basis = (sweeper.h[:, None] * sweeper.tableau.b).ravel(), sweeper.basis
+        pulls, mass = basis.T @ multipliers.path.reshape(N * s, -1), (basis.T @ weights)[:, None]
+        mu = basis @ np.divide(pulls, mass, out=np.zeros_like(pulls), where=mass != 0.0)  # as the coefficients see them
         costate = np.concatenate([costate, mu.reshape(N * s, S, -1)], axis=-1)
         value = law.values(t, x, costate, omega, controls, p)[0]
     least, _ = law.minimum(t, x, costate, omega, controls, p)
@@ -194,7 +194,7 @@ def judged(
     with np.errstate(invalid="ignore", over="ignore"):  # what is lost is found, and named, in the verdict
         verdict = certify(problem, depth, outcome.u, outcome.p, outcome.multipliers, **own)
     verdict = on_true_depths(problem, verdict, outcome.p)
-    outcome = _confirmed(problem, outcome, verdict, feasible)
+    outcome = between_points(problem, depth, _confirmed(problem, outcome, verdict, feasible), verdict.trajectory.x)
     certificate = certified(
         problem,
         depth,
@@ -309,6 +309,20 @@ def labelled(
     } | {f"violation of {name}": value for name, value in verdict.violations.items()}
     tree.attrs.update({} if certificate is None else certificate.attributes())
     return Solution(tree)
+
+
+def between_points(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, x: Array) -> Outcome:
+    """The outcome with what its constraints do between the points where they are imposed, in its detail.
+
+    A success that violates a row there by more than ``LARGE`` · (1 + max |row|) is named for it. x (N+1, S, n): the
+    states at the nodes.
+    """
+    worst = None if outcome.status.failed else worst_between(problem, depth, outcome.u, outcome.p, x)
+    if worst is None or worst.relative < NOTEWORTHY:
+        return outcome
+    done = outcome.status in (Status.CONVERGED, Status.ACCEPTABLE, Status.STALLED)
+    status = Status.BETWEEN if done and worst.relative > LARGE else outcome.status
+    return replace(outcome, status=status, detail=f"{outcome.detail} Between the points, {worst}.".strip())
 
 
 def _nodes(problem: ControlProblem, verdict: Verdict) -> xr.Dataset:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.batch import Batch
-from ocdl.constraints import Constrained, Constraints
+from ocdl.constraints import Constrained, Constraints, missed
 from ocdl.defects import trajectory_of
 from ocdl.depth import DepthScheme
 from ocdl.fine_mesh import control_at
@@ -65,21 +65,9 @@ def state_name(problem: ControlProblem, i: int) -> str:
 
 
 def entry_name(problem: ControlProblem, part: Part, i: int) -> str:
-    """What the user calls entry i of a part: its label, or the part's name with the place of it."""
+    """What the user calls entry i of a part."""
     assert problem.layout is not None
-    index = np.unravel_index(i, part.shape) if part.shape else ()
-    labels = [_label(problem.layout.coords.get(dim), at) for dim, at in zip(part.dims, index, strict=True)]
-    if len(labels) == 1 and isinstance(labels[0], str):
-        return labels[0]
-    places = [
-        f"{dim} = {label:g}" if label is not None else f"{dim} {at}"
-        for dim, label, at in zip(part.dims, labels, index, strict=True)
-    ]
-    return f"{part.name}({', '.join(places)})" if places else part.name
-
-
-def _label(coordinate: Any, at: Any) -> Any:
-    return None if coordinate is None or len(coordinate[0]) != 1 else coordinate[1][at]
+    return problem.layout.entry_name(part, i)
 
 
 def _entries(problem: ControlProblem, parts: tuple[Part, ...]) -> list[str]:
@@ -415,10 +403,3 @@ def _misses(problem: ControlProblem, family: Constrained) -> list[Miss]:
         amount = float(family.violation[index])
         found.append(Miss(kind, name, " ".join(filter(None, (where, sampled))), said, amount))
     return found
-
-
-def missed(value: float, low: float, high: float) -> str:
-    """``0.12 above its bound 0.111``."""
-    distance, end = (value - high, high) if value > high else (value - low, low)
-    side = "above" if distance > 0.0 else "below"
-    return f"{abs(distance):.2g} {side} {'its value' if low == high else 'its bound'} {end:g}"

@@ -22,6 +22,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ocdl.control_shapes import PiecewiseConstant
+from ocdl.equalities import check_equalities
 from ocdl.errors import NotSupported
 from ocdl.interrupts import uninterrupted
 
@@ -39,6 +40,11 @@ class Status(Enum):
 
     CONVERGED = "Converged."
     ACCEPTABLE = "Stopped at a looser tolerance than asked; refine the grid or restart from this solution to go on."
+    BETWEEN = (
+        "Converged at the points where the constraints are imposed, but between them they are violated. Refine the "
+        "mesh, or let the controls vary otherwise in a layer: controls=PiecewiseLinear() or PerStage(), and "
+        "PiecewiseConstant() for constraints on controls alone."
+    )
     REACHABLE = (
         "The target is reached: the costate vanishes and the maximum principle says nothing about the controls; "
         "many controls are optimal."
@@ -71,6 +77,10 @@ class Status(Enum):
         "The method reports a success that the figures of its own answer contradict; the answer is kept as it is. "
         "Tighten the method's tolerance, refine the grid, or start elsewhere."
     )
+    OVERDETERMINED = (
+        "More is prescribed than the controls can meet; the last iterate is kept. Use more layers or controls that "
+        "vary in a layer, prescribe less at the end, or leave out what is redundant."
+    )
     FAILED = "The solver failed; the last iterate is kept. Try another start, a coarser grid or other solver options."
     ROLLED_OUT = "The value function was computed on its grid and its feedback rolled out."
 
@@ -80,6 +90,7 @@ class Status(Enum):
         return self in (
             Status.ITERATION_LIMIT,
             Status.INFEASIBLE,
+            Status.OVERDETERMINED,
             Status.NOT_A_NUMBER,
             Status.REFUTED,
             Status.FAILED,
@@ -176,12 +187,15 @@ class Method:
     any_controls: ClassVar[bool] = False
 
     def check(self, problem: ControlProblem, depth: DepthScheme) -> None:
-        """Raise NotSupported where the route cannot take this problem or this shape of controls."""
+        """Raise NotSupported where the route cannot take this problem or this shape of controls, InvalidInput where
+        the controls cannot hold the equalities of path.
+        """
         self.check_constraints(problem)
         if problem.bounds.varies("u") and not self.constrained:
             raise NotSupported(f"{self.name}: bounds of the controls that depend on depth; use Ipopt.")
         if not isinstance(depth.controls, PiecewiseConstant) and not self.any_controls:
             raise NotSupported(f"{self.name}: it takes controls constant in a layer, not {depth.controls}; use Ipopt.")
+        check_equalities(problem, depth)
 
     def check_constraints(self, problem: ControlProblem) -> None:
         """Raise NotSupported where the route cannot take the constraints of this problem."""

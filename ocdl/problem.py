@@ -59,7 +59,8 @@ class ControlProblem:
     final: x(T), of the same shape; None, or ``Free(lower, upper)``, where it is not prescribed.
     horizon: T > 0, or ``Free(lower, upper)`` with lower > 0.
     bounds: ``Box(u=..., p=..., x=..., path=..., boundary=...)``, pairs (lower, upper) of numbers or arrays; those of u,
-        x and path may be functions of t. path is in (−∞, 0] and boundary in [0, 0] where no interval is given.
+        x and path may be functions of t. path is in (−∞, 0] and boundary in [0, 0] where no interval is given. An
+        equality of path, lower = upper, needs controls in it (``equalities``): it takes one of them away.
     states, controls, parameters: how many, or their names, used as labels.
     data: d, shape (S, k). weights: ω (S,) > 0, normalised to sum 1; equal by default.
     layout, state_metric (n,), control_metric (m,), parameter_metric (P,): names and quadrature weights of a

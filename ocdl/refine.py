@@ -126,6 +126,8 @@ def refine(
             grid = step.grid
     assert solution is not None
     message = step.said if step.grid is None else f"The tolerance was not reached in most_rounds={most_rounds} rounds."
+    if solution.status is Status.BETWEEN:
+        message += f" {solution.status.value} {solution.detail}"
     if not step.reached:
         message += f" Estimated error of the cost {errors.cost:.1e}, of the state {errors.state.max():.1e}."
         if solution.status is not Status.INTERRUPTED:

@@ -19,6 +19,7 @@ from ocdl.errors import InvalidInput, OcdlError, SolveFailed
 from ocdl.interrupts import interruptible, uninterrupted
 from ocdl.method import Method, Outcome, Start, Status
 from ocdl.problem import ControlProblem
+from ocdl.redundancy import dependent_ends
 from ocdl.selection import Grid, SelectionProblem
 from ocdl.solution import Solution
 from ocdl.start import make_start
@@ -87,7 +88,7 @@ def solve(
         outcome = _ended(method, control_problem, depth, beginning, progress)
         seconds = time.perf_counter() - clock
         if outcome.status.failed and control_problem.constraints:
-            outcome = replace(outcome, detail=f"{outcome.detail} {violations(control_problem, depth, outcome)}".strip())
+            outcome = _explained(control_problem, depth, outcome)
         statement = outcome.judge or control_problem
         solution = judged(statement, depth, outcome, method=method.name, seconds=seconds, feasible=method.feasible)
     except SweepFailed as error:  # no state, so that there is nothing to judge
@@ -120,6 +121,14 @@ def _ended(method: Method, problem: ControlProblem, depth: DepthScheme, start: S
             return method.solve(problem, depth, start, progress=progress)
     except KeyboardInterrupt:
         return Outcome(start.u, start.p, Status.INTERRUPTED, "The controls are those of the start.")
+
+
+def _explained(problem: ControlProblem, depth: DepthScheme, outcome: Outcome) -> Outcome:
+    """A failed outcome with the constraints that its trajectory misses, and the ends that follow from others."""
+    said = violations(problem, depth, outcome)
+    dependent = dependent_ends(problem)
+    status = Status.OVERDETERMINED if dependent and outcome.status is Status.FAILED else outcome.status
+    return replace(outcome, status=status, detail=" ".join(filter(None, (outcome.detail, said, dependent))))
 
 
 def _without_state(

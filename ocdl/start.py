@@ -18,6 +18,7 @@ from ocdl.arrays import Array, finite_array, is_whole
 from ocdl.control_shapes import PerStage, PiecewiseConstant
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput
+from ocdl.lattice import drawn
 from ocdl.layout import Layout, Part
 from ocdl.method import Start
 from ocdl.problem import ControlProblem
@@ -67,15 +68,8 @@ def _centre(low: Array, high: Array) -> Array:
 
 def _random(problem: ControlProblem, depth: DepthScheme, seed: int) -> Start:
     generator = np.random.default_rng(seed)
-
-    def draw(box: tuple[Array, Array], shape: tuple[int, ...]) -> Array:
-        low, high = box
-        finite = np.isfinite(low) & np.isfinite(high)
-        inside = generator.uniform(np.where(finite, low, 0.0), np.where(finite, high, 1.0), shape)
-        return np.where(finite, inside, np.clip(generator.standard_normal(shape), low, high))
-
-    u = draw(_control_box(problem, depth), (depth.control_rows, problem.m))
-    return Start(u, draw(problem.parameter_box, (problem.P,)))
+    u = drawn(generator, *_control_box(problem, depth), (depth.control_rows, problem.m))
+    return Start(u, drawn(generator, *problem.parameter_box, (problem.P,)))
 
 
 def _given(problem: ControlProblem, depth: DepthScheme, start: Mapping[str, Any], centre: Start) -> Start:

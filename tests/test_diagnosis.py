@@ -202,7 +202,9 @@ def test_contradicting_boundary_rows_are_named():
     message, _ = failure(cart(boundary=lambda x0, xT: [xT[0], xT[1], xT[0] - 2.0]))
     assert re.search(r"boundary row [02]: [\d.]+ (above|below) its value 0", message), message
     assert "Check that the rows of boundary can hold together" in message
-    assert message.count("boundary row 0") == 1
+    assert message.count("boundary row 0: ") == 1
+    assert "Contradiction: boundary row 0 − boundary row 2 = 2 follows from the dynamics" in message
+    assert "coarser" not in message
 
 
 def test_a_path_that_cannot_hold_is_named_with_depth_and_sample():

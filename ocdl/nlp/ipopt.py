@@ -33,6 +33,7 @@ STATUS = {
     "Feasible_Point_Found": Status.ACCEPTABLE,
     "Search_Direction_Becomes_Too_Small": Status.STALLED,
     "Infeasible_Problem_Detected": Status.INFEASIBLE,
+    "Not_Enough_Degrees_Of_Freedom": Status.OVERDETERMINED,
     "Maximum_Iterations_Exceeded": Status.ITERATION_LIMIT,
     "Maximum_CpuTime_Exceeded": Status.ITERATION_LIMIT,
     "Maximum_WallTime_Exceeded": Status.ITERATION_LIMIT,
@@ -281,8 +282,14 @@ def _reported(u: Array, p: Array, stats: Mapping[str, Any], claim: dict[str, Any
     """An outcome with IPOPT's own report."""
     said, iterations = str(stats["return_status"]), stats.get("iterations", {})
     history = {ours: list(map(float, iterations[own])) for own, ours in HISTORY.items() if own in iterations}
-    detail = f"IPOPT: {said.replace('_', ' ').lower()} after {stats.get('iter_count', 0)} iterations. {remark}".strip()
+    ended = f"IPOPT: {said.replace('_', ' ').lower()}{_after(stats)}."
+    detail = f"{ended} {remark}".strip()
     return Outcome(u, p, STATUS.get(said, Status.FAILED), detail=detail, claim=claim, history=history)
+
+
+def _after(stats: Mapping[str, Any]) -> str:
+    """How many iterations; nothing where IPOPT did not begin, whose count is then uninitialised memory."""
+    return f" after {stats['iter_count']} iterations" if stats.get("iterations") else ""
 
 
 def barrier(problem: ControlProblem, start: Start, held: NDArray[np.bool_]) -> dict[str, Any]:

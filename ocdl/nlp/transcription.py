@@ -3,7 +3,8 @@
 Layer k of sample s, with stages X_i, controls u_i, lifted z_i = g(X_i, u_i) and φ_i = φ(t_i, X_i, u_i, p, d_s, z_i):
 
     X_i − x_k − h Σ_j a_ij φ_j = 0,   z_i − g(t_i, X_i, u_i, p, d_s) = 0,   x_{k+1} − x_k − h Σ_j b_j φ_j = 0,
-    path c(t_i, X_i, u_i, p, d_s, z_i) in its interval;   boundary B(x_0, x_N, T, p, d_s) in its interval.
+    path c(t_i, X_i, u_i, p, d_s, z_i) in its interval, where ``equalities.imposed`` says so;
+    boundary B(x_0, x_N, T, p, d_s) in its interval.
 
 A stage that is the start of the layer (a zero row of A) or its end (stiff accuracy) is no variable of its own; a
 condensed scheme has no stages as variables at all. State boxes and final states are bounds on variables.
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 
 from ocdl.batch import evaluated
 from ocdl.depth import DepthScheme
+from ocdl.equalities import imposed
 from ocdl.method import Multipliers, Start
 from ocdl.nlp.assembly import Elements, Indices, NonlinearProgram, assemble
 from ocdl.problem import ControlProblem
@@ -110,6 +112,11 @@ class Transcription:
         self.shape_columns = depth.controls.columns(self.h.size, self.tableau.stages)
         self.shape_weights = depth.controls.weights(self.tableau.c, self.tableau.c)
         self.places = Places.of(problem, self.h.size, len(self.own), self.lifted_stages, depth.control_rows)
+
+    @cached_property
+    def imposed(self) -> NDArray[np.bool_]:
+        """Where the rows of path are imposed, (N, s, S, rows)."""
+        return imposed(self.problem, self.depth)
 
     @cached_property
     def program(self) -> NonlinearProgram:
@@ -334,15 +341,16 @@ class Transcription:
         return low, high
 
     def row_bounds(self) -> tuple[Array, Array]:
-        """Lower and upper bounds of g: zero but for path and boundary."""
+        """Lower and upper bounds of g: zero but for path, infinite where it is not imposed, and boundary."""
         problem, s = self.problem, self.tableau.stages
         low, high = np.zeros(self._constraints), np.zeros(self._constraints)
         stage_t = (self.t[:-1, None] + self.h[:, None] * self.tableau.c).ravel()
         for bound, side in ((low, 0), (high, 1)):
             if problem.path is not None:
-                ends = problem.interval_at("path", stage_t)[side].reshape(self.h.size, 1, -1)
+                ends = problem.interval_at("path", stage_t)[side].reshape(self.h.size, s, 1, -1)
+                held = np.where(self.imposed, ends, (-np.inf, np.inf)[side]).swapaxes(1, 2)
                 layers = bound[: self._layer_rows].reshape(self.h.size, problem.samples, -1)
-                layers[:, :, -s * problem.rows("path") :] = ends
+                layers[:, :, -s * problem.rows("path") :] = held.reshape(*layers.shape[:2], -1)
             if problem.boundary is not None:
                 rows = slice(self._layer_rows, self._layer_rows + self._boundary_rows)
                 bound[rows] = np.tile(problem.interval_at("boundary", np.zeros(1))[side].ravel(), problem.samples)
