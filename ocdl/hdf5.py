@@ -53,6 +53,26 @@ def _array_objections(array: Any, where: str, text: bool) -> Iterator[str]:
         yield f"{where} is stored in another file"
     if not text and array.dtype.kind not in PLAIN:
         yield f"{where} holds {array.dtype}, neither real numbers nor text"
+    for name in array.attrs:
+        attribute = array.attrs.get_id(name)
+        if not _expected(name, attribute.dtype, attribute.shape, array.ndim):
+            yield f"{where} has an attribute {name} of {attribute.dtype} {attribute.shape}, which is not netCDF's"
+
+
+def _expected(name: str, dtype: Any, shape: tuple[int, ...], dimensions: int) -> bool:
+    """Whether an attribute is what the netCDF library takes it for without a look; its own tell the dimensions."""
+    import h5py
+
+    text = dtype.kind == "S" or h5py.check_string_dtype(dtype) is not None
+    own = {
+        "CLASS": text and shape == (),
+        "NAME": text and shape == (),
+        "DIMENSION_LIST": h5py.check_vlen_dtype(dtype) is not None and shape == (dimensions,),
+        "REFERENCE_LIST": dtype.kind == "V" and len(shape) == 1,
+        "_Netcdf4Dimid": dtype.kind in "iu" and shape == (),
+        "_Netcdf4Coordinates": dtype.kind in "iu" and shape == (dimensions,),
+    }
+    return own.get(name, (text or dtype.kind in PLAIN) and len(shape) <= 1)
 
 
 def _address(member: Any) -> Any:

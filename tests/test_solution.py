@@ -230,6 +230,10 @@ def is_larger_than_itself(file):
     file.create_dataset("extras/huge", (10**6, 10**6), "f8", chunks=(100, 100), compression="gzip")
 
 
+def misleads_the_library(file):
+    file["history/gap"].attrs["DIMENSION_LIST"] = 7  # the netCDF library reads on where it points to
+
+
 def holds_compounds(file):
     file["extras/pairs"] = np.zeros(3, dtype=[("a", "f8"), ("b", "i4")])
 
@@ -244,6 +248,7 @@ def holds_compounds(file):
         (is_stored_in_another_file, "/nodes/states is stored in another file"),
         (is_made_of_another_file, "/nodes/states is stored in another file"),
         (is_larger_than_itself, "/extras/huge would make its arrays larger than the file"),
+        (misleads_the_library, "/history/gap has an attribute DIMENSION_LIST"),
         (holds_compounds, "/extras/pairs holds"),
     ],
 )
