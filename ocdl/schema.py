@@ -33,7 +33,7 @@ NEEDED = {
     "gap_is_exact": FLAG,
     "feasibility": FIGURE,
 }
-KNOWN = {"notes": TEXT, "task": TEXT, "statement": TEXT} | {
+KNOWN = {"defect_worth": FIGURE, "notes": TEXT, "task": TEXT, "statement": TEXT} | {
     PREFIX + field.name: {str: TEXT, bool: FLAG, float: FIGURE}[type(field.default)] for field in fields(Certificate)
 }
 
@@ -100,6 +100,9 @@ def _attributes(tree: xr.DataTree) -> Iterator[str]:
         yield f"it has the status {tree.attrs['status']!r}, which is unknown"
     if not (math.isfinite(tree.attrs["seconds"]) and tree.attrs["seconds"] >= 0.0):
         yield f"its seconds must not be negative; got {tree.attrs['seconds']!r}"
+    for name, value in tree.attrs.items():
+        if np.ndim(value):
+            yield f"its {name} is not one number or text: {value!r}"
     yield from _plain_attributes(tree.attrs)
 
 
