@@ -180,7 +180,8 @@ def _named(tree: xr.DataTree) -> Iterator[str]:
     shapes: dict[tuple[str, str], Any] = {}
     for group, array in _with_role(tree):
         role, symbol, leading = array.attrs["role"], array.attrs.get("symbol"), LEADING.get(group)
-        if role not in ROLES or leading is None or not isinstance(symbol, str) or not symbol:
+        elsewhere = role == ("control" if group == "parameters" else "parameter")
+        if role not in ROLES or elsewhere or leading is None or not isinstance(symbol, str) or not symbol:
             yield f"{group}/{array.name} is a {role!r} of the symbol {symbol!r}"
         elif array.dims[: len(leading)] != leading or not 0 < array.ndim - len(leading) <= 2 or 0 in array.shape:
             yield f"{group}/{array.name} has the dimensions {dict(array.sizes)}"

@@ -303,6 +303,10 @@ def of_kind(kind):
             changed("layers", "a", lambda data, name: data.assign(a=data.a.assign_attrs(symbol=3))),
             "is a 'control' of the symbol",
         ),
+        (
+            changed("layers", "a", lambda data, name: data.assign(a=data.a.assign_attrs(role="parameter"))),
+            "of the symbol",
+        ),
         (changed("layers", "a", lambda data, name: data.drop_vars(name)), "gradient in a belongs to nothing"),
         (changed("history", "cost", lambda data, name: data.assign(cost=1.0)), "history/cost has the dimensions ()"),
         (changed("extras", "value", lambda data, name: data.isel(t=0)), "extras/value is no table"),
