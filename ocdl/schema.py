@@ -100,9 +100,9 @@ def _attributes(tree: xr.DataTree) -> Iterator[str]:
         yield f"it has the status {tree.attrs['status']!r}, which is unknown"
     if not (math.isfinite(tree.attrs["seconds"]) and tree.attrs["seconds"] >= 0.0):
         yield f"its seconds must not be negative; got {tree.attrs['seconds']!r}"
-    for name, value in tree.attrs.items():
+    for any_name, value in tree.attrs.items():
         if np.ndim(value):
-            yield f"its {name} is not one number or text: {value!r}"
+            yield f"its {any_name} is not one number or text: {value!r}"
     yield from _plain_attributes(tree.attrs)
 
 
