@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ocdl.errors import InvalidInput, OcdlError
+from ocdl.interrupts import uninterrupted
 
 HINTS = {  # how a symbol fails in a function of numbers: part of the error, and what to write
     "truth value": "decide between two formulas by ca.if_else(condition, one, other)",
@@ -21,7 +22,8 @@ HINTS = {  # how a symbol fails in a function of numbers: part of the error, and
 def called(said: str, with_: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     """What ``function`` returns; InvalidInput says what it raised, ``said`` which function, ``with_`` its arguments."""
     try:
-        return function(*arguments, **named)
+        with uninterrupted():
+            return function(*arguments, **named)
     except OcdlError:
         raise
     except Exception as error:  # the user's own function may raise what it likes

@@ -30,7 +30,8 @@ from ocdl.errors import InvalidInput
 from ocdl.hamiltonian import Hamiltonian
 from ocdl.method import FEASIBLE, Multipliers, Outcome, Status
 from ocdl.problem import ControlProblem
-from ocdl.solution import FORMAT, Solution
+from ocdl.schema import FORMAT
+from ocdl.solution import Solution
 from ocdl.sweeps import Adjoint, Sweeper, Trajectory
 
 Array = NDArray[np.float64]

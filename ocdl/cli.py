@@ -6,9 +6,13 @@ rule or a route cannot take the problem; 130 interrupted (the best iterate is ke
 
 from __future__ import annotations
 
+import codecs
 import functools
 import inspect
+import io
+import os
 import re
+import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from math import prod
@@ -21,6 +25,7 @@ import ocdl
 from ocdl.campaign import Campaign, parameter_sweep, solve_many
 from ocdl.compare import Comparison, compare
 from ocdl.errors import InvalidInput, NotSupported, OcdlError
+from ocdl.interrupts import uninterrupted
 from ocdl.method import Method, Status
 from ocdl.problem_file import ProblemFile, parse_settings, read_problem_file
 from ocdl.report import (
@@ -40,6 +45,19 @@ FAILED, REFUSED, INTERRUPTED = 1, 2, 130
 MOST_SOLVES = 100_000  # of one campaign
 
 DEFAULT_METHODS = ("Ipopt", "NeedleSteps", "ValueIteration")
+
+
+PLAIN = str.maketrans({"−": "-", "–": "-", "─": "-", "≤": "<=", "≥": ">=", "∞": "inf", "→": "->", "…": "...", "×": "x"})
+
+
+def plain(error: UnicodeError) -> tuple[str, int]:
+    """What a terminal cannot print, in characters that every terminal can."""
+    assert isinstance(error, UnicodeEncodeError)
+    text = error.object[error.start : error.end].translate(PLAIN)
+    return text.encode("ascii", "replace").decode(), error.end
+
+
+codecs.register_error("ocdl.plain", plain)
 
 
 class Refusal(click.ClickException):
@@ -68,6 +86,9 @@ def refusing(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.version_option(version("ocdl"), prog_name="ocdl")
 def main() -> None:
     """Training a deep network is an optimal control problem: one definition, three routes, one comparison."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="ocdl.plain")
 
 
 def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -102,9 +123,8 @@ def solve_command(
         solution = solve(
             stated.problem, stated.grid, method, start=beginning, seed=seed, on_failure="return", progress=progress
         )
-    click.echo(solution_text(solution))
-    if directory is not None:
-        _say_files(write_solution(solution, directory, problem=str(file), grid=repr(stated.grid), seed=seed))
+    about = {"problem": str(file), "grid": repr(stated.grid), "seed": seed}
+    _deliver(lambda: solution_text(solution), directory, lambda out: write_solution(solution, out, **about))
     _leave(solution)
 
 
@@ -128,12 +148,11 @@ def compare_command(
     beginning = chosen_start(start, seed, stated)
     _say_grid(stated)
     if not names and stated.methods is None:
-        click.echo(f"methods: {', '.join(method.name for method in methods)} (the default: {file} has no methods())")
+        _say(f"methods: {', '.join(method.name for method in methods)} (the default: {file} has no methods())")
     with stated.blamed():
         comparison = compare(stated.problem, stated.grid, methods, start=beginning, seed=seed, progress=progress)
-    click.echo(str(comparison))
-    if directory is not None:
-        _say_files(write_comparison(comparison, directory, problem=str(file), grid=repr(stated.grid), seed=seed))
+    about = {"problem": str(file), "grid": repr(stated.grid), "seed": seed}
+    _deliver(lambda: str(comparison), directory, lambda out: write_comparison(comparison, out, **about))
     click.get_current_context().exit(comparison_exit_code(comparison))
 
 
@@ -178,8 +197,7 @@ def sweep_command(
     campaign = solve_many(
         tasks, directory, workers=workers, attempts=attempts, retry_failed=retry_failed, progress=progress
     )
-    click.echo(str(campaign))
-    _say_files([write_json(campaign.summary(), directory / "outcomes.json")])
+    _deliver(lambda: str(campaign), directory, lambda out: [write_json(campaign.summary(), out / "outcomes.json")])
     if campaign.interrupted:
         click.echo(f"Interrupted; what is done is kept in {directory}. The same command goes on.", err=True)
     click.get_current_context().exit(campaign_exit_code(campaign))
@@ -194,10 +212,13 @@ def show_command(file: str, out: str | None) -> None:
     from ocdl.plot import plot_solution
 
     solution = load(file)
-    click.echo(solution_text(solution))
-    if out is not None:
-        made_directory(Path(out).parent)
-        _say_files([write_figure(plot_solution(solution), Path(out))])
+    directory = None if out is None else made_directory(Path(out).parent)
+    figure = Path(out or "").name
+    _deliver(
+        lambda: solution_text(solution),
+        directory,
+        lambda there: [write_figure(plot_solution(solution), there / figure)],
+    )
 
 
 # -- methods by name -------------------------------------------------------------------------------------
@@ -241,7 +262,7 @@ def chosen_start(path: str | None, seed: int | None, stated: ProblemFile) -> Any
         return load(path)
     if stated.start is None or seed is not None:
         return None
-    click.echo(f"start: start() of {stated.path}")
+    _say(f"start: start() of {stated.path}")
     return stated.start
 
 
@@ -321,8 +342,33 @@ def _leave(solution: Solution) -> None:
 
 def _say_grid(stated: ProblemFile) -> None:
     note = f" (the default: {stated.path} has no grid())" if stated.default_grid else ""
-    click.echo(f"grid: {stated.grid!r}{note}")
+    _say(f"grid: {stated.grid!r}{note}")
 
 
-def _say_files(files: Sequence[Path]) -> None:
-    click.echo("wrote " + ", ".join(str(path) for path in files))
+def _deliver(text: Callable[[], str], directory: Path | None, write: Callable[[Path], list[Path]]) -> None:
+    """The files, then the words: neither Ctrl-C nor a terminal, pipe or disk that fails loses a result."""
+    refused: InvalidInput | None = None
+    with uninterrupted() as ctrl_c:
+        lines = []
+        try:
+            files = [] if directory is None else write(directory)
+            lines = ["wrote " + ", ".join(map(str, files))] * bool(files)
+        except InvalidInput as error:
+            refused = error
+        _say("\n".join([text(), *lines]))
+        if ctrl_c.taken():
+            click.get_current_context().exit(INTERRUPTED)
+    if refused is not None:
+        raise refused
+
+
+def _say(text: str) -> None:
+    """Print, unless nobody reads any more."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    except OSError as error:
+        raise Refusal(f"the output cannot be printed; {error.strerror}.") from None

@@ -18,6 +18,7 @@ from ocdl.certify import coefficients
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported, OcdlError
 from ocdl.fine_mesh import halved_controls
+from ocdl.interrupts import uninterrupted
 from ocdl.method import FEASIBLE, Method, Status
 from ocdl.problem import ControlProblem
 from ocdl.progress import progress_bar
@@ -105,7 +106,7 @@ class Comparison:
     @property
     def interrupted(self) -> bool:
         """True where Ctrl-C ended it; what was finished is kept."""
-        return any(f.status == "interrupted" for f in self.failures.values()) or any(
+        return any(f.status in ("interrupted", "not run") for f in self.failures.values()) or any(
             s.status is Status.INTERRUPTED for s in self.solutions.values()
         )
 
@@ -185,17 +186,19 @@ def compare(
     control_problem, depth = discretised(problem, grid)
     make_start(control_problem, depth, start, seed)  # a bad start is refused once, not by every method
     found: dict[str, Solution | Failure] = {}
-    with progress_bar("compare", len(named), progress=progress) as bar:
+    with uninterrupted() as ctrl_c, progress_bar("compare", len(named), progress=progress) as bar:
         for name, method in named.items():
             bar.set_description(name)
             found[name] = _attempt(control_problem, depth, method, start=start, seed=seed, progress=progress)
             if not bar.disable:
                 bar.write(_progress_line(name, found[name]), file=sys.stderr)
             bar.update()
-            if _stopped(found[name]):
+            if _stopped(found[name]) or ctrl_c.pressed:
                 break
-    missing = {name: Failure("not run", "Not run: the comparison was interrupted.") for name in named}
-    return _assembled(control_problem, depth, tuple(named), missing | found)
+        missing = {name: Failure("not run", "Not run: the comparison was interrupted.") for name in named}
+        comparison = _assembled(control_problem, depth, tuple(named), missing | found)
+        ctrl_c.taken()
+        return comparison
 
 
 def unique_names(methods: Sequence[Method]) -> dict[str, Method]:

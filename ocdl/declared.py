@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ocdl.batch import Batch
 from ocdl.callables import called
 from ocdl.errors import InvalidInput
+from ocdl.interrupts import uninterrupted
 
 Array = NDArray[np.float64]
 
@@ -47,7 +48,10 @@ def same_on_arrays_and_expressions(said: str, sigma: Callable[[Any], Any]) -> ca
         )
     symbol = ca.SX.sym("s")
     try:
-        with warnings.catch_warnings():  # CasADi announces a future change of numpy functions on its values
+        with (
+            uninterrupted(),
+            warnings.catch_warnings(),
+        ):  # CasADi announces a future change of numpy functions on its values
             warnings.simplefilter("ignore", FutureWarning)
             compiled = ca.Function("sigma", [symbol], [sigma(symbol)])
     except Exception as error:  # the user's own function may raise what it likes

@@ -12,7 +12,8 @@ It stops early on KeyboardInterrupt and returns its best iterate with ``Status.I
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -24,6 +25,7 @@ from ocdl.control_set import ControlSet
 from ocdl.control_shapes import PiecewiseConstant
 from ocdl.equalities import check_equalities
 from ocdl.errors import NotSupported
+from ocdl.interrupts import uninterrupted
 
 if TYPE_CHECKING:
     from ocdl.depth import DepthScheme, Layers
@@ -168,6 +170,13 @@ class Outcome:
     x: Array | None = None
     stages: Array | None = None
     costate: Array | None = None
+
+
+def wrapped_up(outcome: Callable[[], Outcome]) -> Outcome:
+    """What a method that has ended hands back, put together while Ctrl-C waits; one that came is in the status."""
+    with uninterrupted() as ctrl_c:
+        made = outcome()
+        return replace(made, status=Status.INTERRUPTED) if ctrl_c.taken() else made
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ import numpy as np
 
 from ocdl.depth import DepthScheme, Radau
 from ocdl.errors import InvalidInput, OcdlError
+from ocdl.interrupts import interruptible
 from ocdl.method import Method
 from ocdl.problem import ControlProblem
 from ocdl.selection import Grid, SelectionProblem
@@ -218,7 +219,8 @@ def _importable(directory: Path) -> Iterator[None]:
 def _blamed(path: Path) -> Iterator[None]:
     """Errors raised through the file become InvalidInput with its name and line; all others pass."""
     try:
-        yield
+        with interruptible():
+            yield
     except (Exception, SystemExit) as error:
         where = _place(path, error)
         if not where:

@@ -25,6 +25,7 @@ from ocdl.certify import coefficients
 from ocdl.control_shapes import PerStage, PiecewiseConstant
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput, SolveFailed
+from ocdl.interrupts import uninterrupted
 from ocdl.mesh import LayerErrors, layer_errors, refined
 from ocdl.method import FEASIBLE, Method, Status
 from ocdl.problem import ControlProblem
@@ -317,7 +318,7 @@ def continuation(
     if not values:
         raise InvalidInput("continuation(values=[]): at least one value of the parameter is needed.")
     solutions: list[Solution] = []
-    with progress_bar("continuation", len(values), progress=progress) as bar:
+    with uninterrupted(), progress_bar("continuation", len(values), progress=progress) as bar:
         for value in values:
             begin = solutions[-1] if solutions else start
             try:
@@ -344,10 +345,11 @@ def sequence(
     if not grids:
         raise InvalidInput("sequence(grids=[]): at least one grid is needed.")
     solution = None
-    for grid in grids:
-        solution = solve(problem, grid, method, start=solution or start, progress=progress)
-        if solution.status is Status.INTERRUPTED:
-            break
+    with uninterrupted():
+        for grid in grids:
+            solution = solve(problem, grid, method, start=solution or start, progress=progress)
+            if solution.status is Status.INTERRUPTED:
+                break
     assert solution is not None
     return solution
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -141,25 +142,43 @@ def made_directory(path: str | Path) -> Path:
 
 
 def write_solution(solution: Solution, directory: Path, **about: Any) -> list[Path]:
-    """METHOD.nc, METHOD.png and METHOD.json in ``directory``."""
+    """METHOD.nc, METHOD.json and METHOD.png in ``directory``."""
     name = file_name(solution.method)
-    return [
-        write_netcdf(solution, directory / f"{name}.nc"),
-        write_figure(plot_solution(solution), directory / f"{name}.png"),
-        write_json(about | solution_summary(solution), directory / f"{name}.json"),
-    ]
+    return all_written(
+        lambda: write_netcdf(solution, directory / f"{name}.nc"),
+        lambda: write_json(about | solution_summary(solution), directory / f"{name}.json"),
+        lambda: write_figure(plot_solution(solution), directory / f"{name}.png"),
+    )
 
 
 def write_comparison(comparison: Comparison, directory: Path, **about: Any) -> list[Path]:
-    """One METHOD.nc a solution, comparison.png and comparison.json in ``directory``."""
-    files = [write_netcdf(s, directory / f"{file_name(name)}.nc") for name, s in comparison.solutions.items()]
-    if comparison.solutions:
-        files.append(write_figure(plot_comparison(comparison), directory / "comparison.png"))
-    return [*files, write_json(about | comparison.summary(), directory / "comparison.json")]
+    """One METHOD.nc a solution, comparison.json and comparison.png in ``directory``."""
+    return all_written(
+        *(partial(write_netcdf, s, directory / f"{file_name(name)}.nc") for name, s in comparison.solutions.items()),
+        lambda: write_json(about | comparison.summary(), directory / "comparison.json"),
+        *(
+            [lambda: write_figure(plot_comparison(comparison), directory / "comparison.png")]
+            * bool(comparison.solutions)
+        ),
+    )
+
+
+def all_written(*writers: Callable[[], Path]) -> list[Path]:
+    """Each file in turn, whatever becomes of the others; InvalidInput at the end names those that could not be."""
+    files, refused = [], []
+    for write in writers:
+        try:
+            files.append(write())
+        except InvalidInput as error:
+            refused.append(str(error))
+    if refused:
+        raise InvalidInput(" ".join(refused) + f" Written: {', '.join(map(str, files)) or 'nothing'}.")
+    return files
 
 
 def write_netcdf(solution: Solution, path: Path) -> Path:
-    return _complete(path, lambda temporary: solution.save(temporary))
+    solution.save(path)
+    return path
 
 
 def write_json(data: dict[str, Any], path: Path) -> Path:

@@ -23,6 +23,7 @@ from ocdl.callables import called
 from ocdl.control_set import ControlSet, PairSet, SetVelocities, path_rows
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput
+from ocdl.interrupts import uninterrupted
 from ocdl.labelled import by_labels
 from ocdl.layout import Layout, Part
 from ocdl.losses import HalfSquare, IdentityLink, Link, Loss, Readout
@@ -114,7 +115,8 @@ class SelectionProblem:
     def output(self, width: Width, x: Array, p: Array) -> Array:
         """O of states x (S, M) at the nodes of ``width`` and readout parameters p (P,); shape (S, M) or (S, K)."""
         output = _Output.of(self.readout, width.on(self.domain).weights)
-        return np.asarray(ca.DM(output(ca.DM(x.T), ca.DM(p))).full()).T
+        with uninterrupted():
+            return np.asarray(ca.DM(output(ca.DM(x.T), ca.DM(p))).full()).T
 
     def discretise(self, width: Width) -> ControlProblem:
         """The method of lines: state f(y_i), controls [a(y_i), b(y_i, z_j) row by row], ∫ g dy ≈ Σ w_i g(y_i)."""

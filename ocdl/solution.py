@@ -12,13 +12,11 @@ from typing import Any
 
 import xarray as xr
 
+from ocdl import hdf5, schema
 from ocdl.certificate import Certificate
 from ocdl.errors import InvalidInput, NotWritten
 from ocdl.method import Status
-
-FORMAT = "ocdl solution 1"
-ATTRIBUTES = ("method", "status", "detail", "seconds", "cost", "gap", "gap_is_exact", "feasibility")
-GROUPS = ("nodes", "layers", "stages")
+from ocdl.schema import FORMAT, GROUPS
 
 
 class Solution:
@@ -278,22 +276,30 @@ class _Group(Mapping[str, Any]):
 def load(path: str | Path) -> Solution:
     """Read a solution that ``Solution.save`` wrote; data only, no code is ever executed.
 
-    Raises InvalidInput for a file that is missing, is no netCDF, or is not ours.
+    Raises InvalidInput for a file that is missing, is no netCDF, is not ours, links to others, or is damaged: what is
+    returned keeps the schema in ``ocdl.schema``, on which everything that a Solution can do relies.
     """
     if not Path(path).is_file():
         found = "this is a directory" if Path(path).is_dir() else "there is no such file"
         raise InvalidInput(f"load({str(path)!r}): {found}; a file that Solution.save wrote is needed.")
     try:
-        with xr.open_datatree(path, engine="netcdf4") as opened:
-            tree = opened.load()
+        unsafe = hdf5.objection(Path(path))
+        tree = None if unsafe else _read(path)
     except Exception as error:  # the readers below raise what they like
         raise InvalidInput(f"load({str(path)!r}): this is no netCDF-4 file that can be read ({error}).") from None
+    if tree is None:
+        raise InvalidInput(f"load({str(path)!r}): this file is not safe to read: {unsafe}.")
     if tree.attrs.get("format") != FORMAT:
         found = tree.attrs.get("format", "no such mark")
         raise InvalidInput(f"load({str(path)!r}): a file marked {FORMAT!r} is needed; this one has {found!r}.")
-    missing = sorted({*ATTRIBUTES} - tree.attrs.keys()) + [name for name in GROUPS if name not in tree.children]
-    if missing:
-        raise InvalidInput(f"load({str(path)!r}): the file is damaged: it has no {', '.join(missing)}.")
-    if tree.attrs["status"] not in Status.__members__:
-        raise InvalidInput(f"load({str(path)!r}): the file has the status {tree.attrs['status']!r}, which is unknown.")
+    damaged = schema.objection(tree)
+    if damaged:
+        raise InvalidInput(f"load({str(path)!r}): the file is damaged: {damaged}.")
     return Solution(tree)
+
+
+def _read(path: str | Path) -> xr.DataTree:
+    """The whole tree, in memory and without the file's own wishes of how it is to be saved again."""
+    with xr.open_datatree(path, engine="netcdf4") as opened:
+        tree = opened.load()
+    return xr.DataTree.from_dict({node.path: node.to_dataset(inherit=False).drop_encoding() for node in tree.subtree})

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from functools import wraps
+from typing import Any, Literal, ParamSpec
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from ocdl.depth import DepthScheme
 from ocdl.diagnosis import LOST, lost_along, lost_at, start_notes, target_notes, violations
 from ocdl.errors import InvalidInput, OcdlError, SolveFailed
 from ocdl.flat import flat_needles
+from ocdl.interrupts import interruptible, uninterrupted
 from ocdl.method import FEASIBLE, Method, Outcome, Start, Status
 from ocdl.problem import ControlProblem
 from ocdl.redundancy import dependent_ends
@@ -28,9 +30,34 @@ from ocdl.tries import add_note, best_of_sizes, better_start, not_idle, rank, si
 
 Problem = SelectionProblem | ControlProblem
 OnFailure = Literal["raise", "warn", "return"]
+P = ParamSpec("P")
 FLAT_GAIN = 1e-8  # of needles in flat regions, relative to 1 + |J|
 
 
+def kept(solve: Callable[P, Solution]) -> Callable[P, Solution]:
+    """Ctrl-C ends the method only: before and after it waits, and is in the status of what comes back.
+
+    So what calls ``solve`` many times ends there too.
+    """
+
+    @wraps(solve)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> Solution:
+        with uninterrupted() as ctrl_c:
+            try:
+                solution = solve(*args, **kwargs)
+            except SolveFailed as error:
+                if error.solution is None or not ctrl_c.pressed:
+                    raise
+                solution = error.solution
+            if ctrl_c.taken() and solution.status is not Status.INTERRUPTED:
+                said = f"The method itself had ended: {solution.status.value} {solution.detail}".strip()
+                solution.tree.attrs.update(status=Status.INTERRUPTED.name, detail=said)
+            return solution
+
+    return wrapped
+
+
+@kept
 def solve(
     problem: Problem,
     grid: Grid | DepthScheme,
@@ -86,9 +113,7 @@ def _attempt(
     """Solve from one start and have the answer judged."""
     clock, outcome = time.perf_counter(), None
     try:
-        outcome = _checked_outcome(
-            method, control_problem, depth, method.solve(control_problem, depth, beginning, progress=progress)
-        )
+        outcome = _ended(method, control_problem, depth, beginning, progress)
         seconds = time.perf_counter() - clock
         if outcome.status.failed and control_problem.constraints:
             outcome = _explained(control_problem, depth, outcome)
@@ -135,6 +160,16 @@ def _no_worse_than_its_start(problem: ControlProblem, depth: DepthScheme, start:
     said = f"The start is better than the last iterate (J = {begun.cost:.6g} against {solution.cost:.6g}): it is kept."
     begun.tree.attrs["detail"] = f"{solution.detail} {said}".strip()
     return begun
+
+
+def _ended(method: Method, problem: ControlProblem, depth: DepthScheme, start: Start, progress: bool | None) -> Outcome:
+    """The method's outcome, or the start where Ctrl-C ended it before there was one."""
+    try:
+        with interruptible():
+            outcome = method.solve(problem, depth, start, progress=progress)
+    except KeyboardInterrupt:
+        return Outcome(start.u, start.p, Status.INTERRUPTED, "The controls are those of the start.")
+    return _checked_outcome(method, problem, depth, outcome)
 
 
 def _explained(problem: ControlProblem, depth: DepthScheme, outcome: Outcome) -> Outcome:

@@ -178,6 +178,8 @@ def _transferred(problem: ControlProblem, depth: DepthScheme, solution: Solution
         if part.name in solution.parameters
     }
     packed = layout.pack(layout.controls, u, (depth.control_rows,)), layout.pack(layout.parameters, p, ())
+    if not all(np.all(np.isfinite(values)) for values in packed):
+        raise InvalidInput(f"solve(start=<solution by {solution.method}>): its controls or parameters are not finite.")
     x, costate = (_nodal(problem, array, mesh) for array in (solution.state, solution.costate))
     costate = None if costate is None else costate * np.asarray(problem.state_metric)
     return _clipped(problem, depth, *packed, x=x, costate=costate)
@@ -218,10 +220,10 @@ def _at_depths(array: xr.DataArray, mesh: Array, t: Array, scale: float) -> Arra
 
 
 def _nodal(problem: ControlProblem, array: xr.DataArray, mesh: Array) -> Array | None:
-    """States or costates at the nodes (N+1, S, n) by linear interpolation, None where the samples are others."""
+    """States or costates at the nodes (N+1, S, n) by linear interpolation, None where samples are others or lost."""
     layout = problem.layout
     assert layout is not None
-    if array.sizes["sample"] != problem.samples:
+    if array.sizes["sample"] != problem.samples or not np.all(np.isfinite(array.values)):
         return None
     old_t = array["t"].to_numpy()
     at = make_interp_spline(old_t * (mesh[-1] / old_t[-1]), array.values, k=1)(mesh)
@@ -241,6 +243,10 @@ def overlap_average(old: Array, new: Array) -> Array:
 
 def _on_width(array: xr.DataArray, part: Part, coords: Mapping[str, Any]) -> Array:
     """Values at this problem's width nodes, by linear interpolation, constant beyond the outermost node."""
+    if array.dims[array.ndim - len(part.dims) :] != part.dims:
+        raise InvalidInput(
+            f"solve(start=...): {part.name} has dimensions {array.dims}; this problem needs {part.dims}."
+        )
     shape = tuple(array.sizes[dim] for dim in part.dims)
     if shape == part.shape and all(np.array_equal(array[d], coords[d][1]) for d in part.dims if d in array.coords):
         return np.asarray(array.values)

@@ -176,7 +176,8 @@ def test_a_method_that_raises_becomes_a_row_and_the_others_go_on(error, status, 
 def test_ctrl_c_keeps_what_is_finished_and_runs_no_more():
     methods = [Constant(1.0, "Up"), Constant(label="Hung", error=KeyboardInterrupt()), Constant(-1.0, "Down")]
     comparison = compare(two_extremals(), GRID, methods)
-    assert list(comparison.solutions) == ["Up"] and comparison.interrupted
+    assert list(comparison.solutions) == ["Up", "Hung"] and comparison.interrupted
+    assert np.array_equal(comparison.solutions["Hung"].u, np.zeros((4, 1)))  # the start
     assert [row.status for row in comparison.table()] == ["converged", "interrupted", "not run"]
 
 

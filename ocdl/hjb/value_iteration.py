@@ -40,7 +40,8 @@ from ocdl.hjb.terminal import terminal_values
 from ocdl.hjb.time_steps import settled_steps
 from ocdl.hjb.upwind import DERIVATIVES, Upwind
 from ocdl.hjb.value_function import ValueFunction
-from ocdl.method import Method, Outcome, Start, Status
+from ocdl.interrupts import interruptible
+from ocdl.method import Method, Outcome, Start, Status, wrapped_up
 from ocdl.problem import ControlProblem
 from ocdl.progress import progress_bar
 
@@ -147,10 +148,25 @@ class ValueIteration(Method):
             )
         t, values, complete = self._march(problem, plan, progress)
         value = self._value_function(problem, plan, t, values)
-        if not complete:
-            detail = f"V is known from depth {t[0]:g} to {t[-1]:g}; the controls are those of the start."
-            extras = {"value": self._labelled(value, plan)}
-            return Outcome(start.u, start.p, Status.INTERRUPTED, detail, extras=extras)
+        if complete:
+            try:
+                with interruptible():
+                    return self._rolled_out(problem, depth, start, plan, value, progress)
+            except KeyboardInterrupt:
+                pass
+        detail = f"V is known from depth {t[0]:g} to {t[-1]:g}; the controls are those of the start."
+        return Outcome(start.u, start.p, Status.INTERRUPTED, detail, extras={"value": self._labelled(value, plan)})
+
+    def _rolled_out(
+        self,
+        problem: ControlProblem,
+        depth: DepthScheme,
+        start: Start,
+        plan: Plan,
+        value: ValueFunction,
+        progress: bool | None,
+    ) -> Outcome:
+        """The answer of a finished V; interrupted after the rollout, without the figures that were still to come."""
         u, x, stages = closed_loop(value, depth, self.feedback)
         inside = np.clip(x, plan.grid.lower, plan.grid.upper)
         if not np.isfinite(value(inside[0])):
@@ -160,30 +176,33 @@ class ValueIteration(Method):
                 f"least violation is about {worst:.2g} cells of this grid, and the controls violate them least."
             )
             return Outcome(u, start.p, Status.INFEASIBLE, detail, extras={"value": self._labelled(value, plan)})
-        costate = value.slope(inside, np.clip(depth.mesh(problem.span), t[0], t[-1]))
+        costate = value.slope(inside, np.clip(depth.mesh(problem.span), value.t[0], value.t[-1]))
         figures, said, status = self._figures(problem, plan, value, x)
         detail = f"V(x0, 0) = {figures['cost']:.8g} on {plan}{said}"
         try:
-            bound = lower_bound(problem, memory_limit=self.memory_limit, progress=progress)
-        except KeyboardInterrupt:
-            detail += " Interrupted before a lower bound was proven."
+            with interruptible():
+                bound = lower_bound(problem, memory_limit=self.memory_limit, progress=progress)
         except (NotSupported, MemoryError):
             pass
+        except KeyboardInterrupt:
+            status, detail = Status.INTERRUPTED, f"{detail} Interrupted before a lower bound was proven."
         else:
             if bound.says_more:
                 figures["lower_bound"] = bound.value
                 detail += f" Every cost is at least {bound.value:.8g} ({bound.argument})."
         shape = (-1, problem.samples, problem.n)
-        return Outcome(
-            u,
-            start.p,
-            status,
-            detail,
-            claim={**figures, "costate": costate.reshape(shape)},
-            multipliers=multipliers(value, depth, u, x, costate),
-            extras={"value": self._labelled(value, plan, **figures)},
-            x=x.reshape(shape),
-            stages=stages.reshape(depth.count, -1, *shape[1:]),
+        return wrapped_up(
+            lambda: Outcome(
+                u,
+                start.p,
+                status,
+                detail,
+                claim={**figures, "costate": costate.reshape(shape)},
+                multipliers=multipliers(value, depth, u, x, costate),
+                extras={"value": self._labelled(value, plan, **figures)},
+                x=x.reshape(shape),
+                stages=stages.reshape(depth.count, -1, *shape[1:]),
+            )
         )
 
     def _figures(
@@ -198,10 +217,11 @@ class ValueIteration(Method):
         if left:
             return figures, f"{searched}; {left}.", Status.EDGE
         try:
-            error = float(value.error(problem.x0.reshape(-1)))
-            change = self._change(problem, plan, value) if plan.cut else 0.0
+            with interruptible():
+                error = float(value.error(problem.x0.reshape(-1)))
+                change = self._change(problem, plan, value) if plan.cut else 0.0
         except KeyboardInterrupt:
-            return figures, f"{searched}; interrupted before its error was estimated.", Status.ROLLED_OUT
+            return figures, f"{searched}; interrupted before its error was estimated.", Status.INTERRUPTED
         if not change <= error:
             return figures, f"{searched}; a domain half as wide again changes it by {change:.2g}.", Status.EDGE
         if not np.isfinite(error):
@@ -271,7 +291,7 @@ class ValueIteration(Method):
             scheme = self._scheme(problem, plan, step) if done < plan.steps else None
             if scheme is not None and saved.kept is not None:
                 scheme.restore(saved.kept)
-            with progress_bar(f"value iteration, {plan}", plan.steps, progress=progress) as bar:
+            with interruptible(), progress_bar(f"value iteration, {plan}", plan.steps, progress=progress) as bar:
                 bar.update(done)
                 while scheme is not None and done < plan.steps:
                     value = scheme.advance(value, done)

@@ -23,7 +23,8 @@ from ocdl.arrays import is_whole
 from ocdl.depth import DepthScheme
 from ocdl.diagnosis import LOST
 from ocdl.errors import InvalidInput, NotSupported
-from ocdl.method import Method, Outcome, Start, Status
+from ocdl.interrupts import interruptible
+from ocdl.method import Method, Outcome, Start, Status, wrapped_up
 from ocdl.nlp.curvature import Blocks
 from ocdl.nlp.factor import Factor, NotPositive, factorised
 from ocdl.nlp.oracle import Point
@@ -80,10 +81,11 @@ class InteriorPoint(Method):
         # blocks are small: one thread of BLAS is faster, and many times so where cores are shared
         with progress_bar(self.name, progress=progress) as bar, threadpool_limits(1, user_api="blas"):
             try:
-                status = self._iterate(state, history, bar)
+                with interruptible():
+                    status = self._iterate(state, history, bar)
             except KeyboardInterrupt:
                 status = Status.INTERRUPTED
-        return state.outcome(status, max(len(history["cost"]) - 1, 0), history)
+            return wrapped_up(lambda: state.outcome(status, max(len(history["cost"]) - 1, 0), history))
 
     def _iterate(self, state: Iterate, history: dict[str, list[float]], bar: Any) -> Status:
         if not state.point.finite:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -17,7 +14,8 @@ from ocdl.arrays import is_real
 from ocdl.control_set import ControlSet, PairSet, path_rows
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported
-from ocdl.method import FEASIBLE, Method, Outcome, Start, Status
+from ocdl.interrupts import uninterrupted
+from ocdl.method import FEASIBLE, Method, Outcome, Start, Status, wrapped_up
 from ocdl.nlp import rank_one
 from ocdl.nlp.assembly import NonlinearProgram
 from ocdl.nlp.reduced import Reduced, not_in_reduced_space
@@ -176,27 +174,31 @@ class Ipopt(Method):
         reports: list[dict[str, Any]] = []
         with (
             progress_bar(self.name, progress=False if self.verbose else progress) as bar,
-            _Watch(program, begin / unit, bar) as watch,
+            uninterrupted() as ctrl_c,
         ):
+            watch = _Watch(program, begin / unit, bar, ctrl_c)
             scale = self.objective_scale or 1.0 / (np.mean(transcription.h) * np.mean(problem.state_metric))
             order = pivot_order(problem, sparse)
             solver = self._solver(program, watch, order, float(scale), barrier(problem, start, held))
             while True:
                 ends = (np.where(held, begin, end) / unit for end in (low, high))
-                found = solver(**dict(zip(("lbx", "ubx"), ends, strict=True)), x0=begin / unit, lbg=below, ubg=above)
+                box = dict(zip(("lbx", "ubx"), ends, strict=True))
+                found = watch.over(solver, **box, x0=begin / unit, lbg=below, ubg=above)
+                if found is None:
+                    return watch.broken_off(*transcription.controls(watch.iterate * unit))
                 reports.append(solver.stats())
                 w, multipliers = found["x"].full().ravel(), found["lam_g"].full().ravel()
                 if not np.all(np.isfinite(w)):
                     w, multipliers = watch.iterate, np.zeros(program.constraints)
                 w, multipliers = w * unit, multipliers * rows
-                if watch.stopped or not np.any(held):
+                if ctrl_c.pressed or not np.any(held):
                     break
                 solved = reports[-1]["success"]
                 gradient = transcription.stationarity(w, multipliers)
                 if solved and not objects(held, w, low, high, gradient, self.tolerance / scale):
                     break
                 begin, held = w if solved else guess, np.zeros_like(held)
-        return _outcome(transcription, w, multipliers, float(found["f"]), _together(reports))
+            return wrapped_up(lambda: _outcome(transcription, w, multipliers, float(found["f"]), _together(reports)))
 
     def _in_reduced_space(self, problem: ControlProblem, depth: DepthScheme) -> bool:
         why_not = not_in_reduced_space(problem, depth)
@@ -214,20 +216,19 @@ class Ipopt(Method):
         guess = np.clip(reduced.guess(start), low, high)
         with (
             progress_bar(self.name, progress=False if self.verbose else progress) as bar,
-            _Watch(program, guess, bar) as watch,
+            uninterrupted() as ctrl_c,
         ):
+            watch = _Watch(program, guess, bar, ctrl_c)
             scale = self.objective_scale or 1.0 / (np.mean(reduced.h) * np.mean(problem.state_metric))
             limited = program.variables > DENSE
             memory = {"hessian_approximation": "limited-memory", "limited_memory_max_history": MEMORY}
             solver = self._solver(program, watch, 7, float(scale), memory if limited else {}, no_nlp_grad=True)
-            found = solver(x0=guess, lbx=low, ubx=high)
-        v = found["x"].full().ravel()
-        v = v if np.all(np.isfinite(v)) else watch.iterate
-        costate, stages = reduced.costates(v, np.zeros(0))
-        claim = {"cost": float(found["f"]), "costate": costate, "stage_costate": stages}
-        kind = "limited-memory" if limited else "exact"
-        remark = f"Solved in reduced space: {program.variables} unknowns, {kind} Hessian."
-        return _reported(*reduced.controls(v), solver.stats(), claim, remark)
+            found = watch.over(solver, x0=guess, lbx=low, ubx=high)
+            if found is None:
+                return watch.broken_off(*reduced.controls(watch.iterate))
+            kind = "limited-memory" if limited else "exact"
+            remark = f"Solved in reduced space: {program.variables} unknowns, {kind} Hessian."
+            return wrapped_up(lambda: _reduced_outcome(reduced, watch, found, solver.stats(), remark))
 
     def _solver(
         self,
@@ -285,6 +286,14 @@ def _outcome(
     )
 
 
+def _reduced_outcome(reduced: Reduced, watch: _Watch, found: Any, stats: Mapping[str, Any], remark: str) -> Outcome:
+    v = found["x"].full().ravel()
+    v = v if np.all(np.isfinite(v)) else watch.iterate
+    costate, stages = reduced.costates(v, np.zeros(0))
+    claim = {"cost": float(found["f"]), "costate": costate, "stage_costate": stages}
+    return _reported(*reduced.controls(v), stats, claim, remark)
+
+
 def _reported(u: Array, p: Array, stats: Mapping[str, Any], claim: dict[str, Any], remark: str) -> Outcome:
     """An outcome with IPOPT's own report."""
     said, iterations = str(stats["return_status"]), stats.get("iterations", {})
@@ -335,13 +344,13 @@ def pivot_order(problem: ControlProblem, sparse: bool) -> int:
 
 
 class _Watch(ca.Callback):
-    """Shows progress and turns Ctrl-C into a stop at the current iterate."""
+    """Shows progress and turns Ctrl-C into a stop after the current iteration, a second one into a stop at once."""
 
-    def __init__(self, program: NonlinearProgram, guess: Array, bar: Any) -> None:
+    def __init__(self, program: NonlinearProgram, guess: Array, bar: Any, ctrl_c: uninterrupted) -> None:
         ca.Callback.__init__(self)
         self.sizes = {"x": program.variables, "f": 1, "g": program.constraints}
         self.sizes |= {"lam_x": program.variables, "lam_g": program.constraints, "lam_p": 0}
-        self.iterate, self.bar, self.stopped = guess, bar, False
+        self.iterate, self.bar, self.ctrl_c, self.seen = guess, bar, ctrl_c, 0
         self.construct("watch", {})
 
     def get_n_in(self) -> int:
@@ -363,34 +372,23 @@ class _Watch(ca.Callback):
         iterate = np.asarray(arguments[0]).ravel()
         if np.all(np.isfinite(iterate)):
             self.iterate = iterate
+        self.seen += 1
         self.bar.update()
         self.bar.set_postfix_str(f"cost {float(arguments[1]):.6g}", refresh=False)
-        return [int(self.stopped)]
+        return [int(self.ctrl_c.pressed)]
 
-    def __enter__(self) -> _Watch:
-        self._context = _interruptible(self)
-        self._context.__enter__()
-        return self
+    def over(self, solver: Any, **given: Any) -> Any:
+        """What the solver returns, None where a second Ctrl-C broke it off."""
+        try:
+            found = solver(**given)
+        except (Exception, KeyboardInterrupt):
+            if not self.ctrl_c.broken:
+                raise
+        return None if self.ctrl_c.broken else found
 
-    def __exit__(self, *details: Any) -> None:
-        self._context.__exit__(*details)
-
-
-@contextmanager
-def _interruptible(watch: _Watch) -> Iterator[None]:
-    """While IPOPT runs, SIGINT asks it to stop after the current iteration (main thread only)."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: Any) -> None:
-        watch.stopped = True
-
-    previous = signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
+    def broken_off(self, u: Array, p: Array) -> Outcome:
+        """The last iterate, without IPOPT's report."""
+        return Outcome(u, p, Status.INTERRUPTED, f"IPOPT: broken off after {self.seen} iterations.")
 
 
 def _core(error: Exception) -> str:

@@ -23,6 +23,7 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
+from ocdl.batch import evaluated
 from ocdl.depth import DepthScheme
 from ocdl.equalities import imposed
 from ocdl.method import Multipliers, Start
@@ -415,14 +416,15 @@ class Transcription:
         lift = ca.Function("lift", list(sym.values()), [ca.densify(problem.evaluate("lift", **sym))])
         t = (self.t[:-1, None] + self.h[:, None] * self.tableau.c)[:, None, :]
         controls = self.shape_weights @ start.u[self.shape_columns]  # (N, s, m)
-        z = lift.map(N * S * s)(
+        (z,) = evaluated(
+            lift.map(N * S * s),
             np.broadcast_to(t, (N, S, s)).reshape(1, -1),
             stages.reshape(-1, n).T,
             np.repeat(controls, S, axis=0).reshape(N * S * s, -1).T,
             np.tile(start.p[:, None], N * S * s),
             np.tile(np.repeat(np.asarray(problem.data), s, axis=0).T, (1, N)),
         )
-        return z.full().T.reshape(self.places.z.shape)
+        return z.T.reshape(self.places.z.shape)
 
     def controls(self, w: Array) -> tuple[Array, Array]:
         """Controls u (Q, m) and parameters p (P,) of w, brought into their boxes against rounding."""
@@ -486,7 +488,7 @@ class Transcription:
 
     def _lagrangian_gradient(self, kind: Elements, w: Array, multipliers: Array) -> Array:
         """∂(cost + λ·residual)/∂local of every element of ``kind``, (local, K)."""
-        return np.asarray(kind.lagrangian_gradient(w[kind.variables], kind.values, multipliers[kind.rows]).full())
+        return evaluated(kind.lagrangian_gradient, w[kind.variables], kind.values, multipliers[kind.rows])[0]
 
     def _start_gradient(self, w: Array, multipliers: Array) -> Array:
         return self._lagrangian_gradient(self._layer, w, multipliers)[: self.problem.n].T

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ocdl.interrupts import interruptible
 from ocdl.method import Outcome, Start, Status
 from ocdl.pmp.iterate import VANISHING, Ground, Iterate, Trial
 from ocdl.progress import progress_bar
@@ -80,7 +81,8 @@ def descend(
         ground.watch = lambda: _show(bar, ground)
         ground.passed = lambda iterate, gap: record.add(iterate, gap, 0.0, accepted=True)
         try:
-            status, detail, last = _run(ground, start, update, moves, tolerance, max_iterations, record)
+            with interruptible():
+                status, detail, last = _run(ground, start, update, moves, tolerance, max_iterations, record)
         except SweepFailed as error:
             status, detail, last = Status.NOT_A_NUMBER, str(error), ground.best
         except KeyboardInterrupt:
