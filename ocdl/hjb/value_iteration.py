@@ -139,7 +139,12 @@ class ValueIteration(Method):
             detail = f"V is known from depth {t[0]:g} to {t[-1]:g}; the controls are those of the start."
             extras = {"value": self._labelled(value, plan)}
             return Outcome(start.u, start.p, Status.INTERRUPTED, detail, extras=extras)
-        u, x = closed_loop(value, depth, self.feedback)
+        try:
+            u, x = closed_loop(value, depth, self.feedback)
+        except KeyboardInterrupt:
+            detail = f"V is known on {plan}; its rollout was interrupted, and the controls are those of the start."
+            extras = {"value": self._labelled(value, plan)}
+            return Outcome(start.u, start.p, Status.INTERRUPTED, detail, extras=extras)
         inside = np.clip(x, plan.grid.lower, plan.grid.upper)
         if not np.isfinite(value(inside[0])):
             worst = float(value.violated(inside[:1], np.zeros(1))[0])
