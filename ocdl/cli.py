@@ -24,7 +24,7 @@ import click
 import ocdl
 from ocdl.campaign import Campaign, parameter_sweep, solve_many
 from ocdl.compare import Comparison, compare
-from ocdl.errors import InvalidInput, NotSupported, OcdlError
+from ocdl.errors import InvalidInput, NotSupported, NotWritten, OcdlError
 from ocdl.interrupts import uninterrupted
 from ocdl.method import Method, Status
 from ocdl.problem_file import ProblemFile, parse_settings, read_problem_file
@@ -347,13 +347,13 @@ def _say_grid(stated: ProblemFile) -> None:
 
 def _deliver(text: Callable[[], str], directory: Path | None, write: Callable[[Path], list[Path]]) -> None:
     """The files, then the words: neither Ctrl-C nor a terminal, pipe or disk that fails loses a result."""
-    refused: InvalidInput | None = None
+    refused: InvalidInput | NotWritten | None = None
     with uninterrupted() as ctrl_c:
         lines = []
         try:
             files = [] if directory is None else write(directory)
             lines = ["wrote " + ", ".join(map(str, files))] * bool(files)
-        except InvalidInput as error:
+        except (InvalidInput, NotWritten) as error:
             refused = error
         _say("\n".join([text(), *lines]))
         if ctrl_c.taken():

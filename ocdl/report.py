@@ -17,7 +17,7 @@ import numpy as np
 
 from ocdl.certificate import Certificate
 from ocdl.compare import Comparison, finite_only
-from ocdl.errors import InvalidInput
+from ocdl.errors import InvalidInput, NotWritten
 from ocdl.plot import FIGURE_FORMATS, plot_comparison, plot_solution
 from ocdl.solution import Solution
 
@@ -164,15 +164,15 @@ def write_comparison(comparison: Comparison, directory: Path, **about: Any) -> l
 
 
 def all_written(*writers: Callable[[], Path]) -> list[Path]:
-    """Each file in turn, whatever becomes of the others; InvalidInput at the end names those that could not be."""
+    """Each file in turn, whatever becomes of the others; NotWritten at the end names those that could not be."""
     files, refused = [], []
     for write in writers:
         try:
             files.append(write())
-        except InvalidInput as error:
+        except (InvalidInput, NotWritten) as error:
             refused.append(str(error))
     if refused:
-        raise InvalidInput(" ".join(refused) + f" Written: {', '.join(map(str, files)) or 'nothing'}.")
+        raise NotWritten(" ".join(refused) + f" Written: {', '.join(map(str, files)) or 'nothing'}.")
     return files
 
 
@@ -208,7 +208,7 @@ def _temporary(path: Path) -> Iterator[Path]:
     try:
         yield temporary
     except OSError as error:
-        raise InvalidInput(f"{path}: this file cannot be written; {error.strerror or error}.") from None
+        raise NotWritten(f"{path}: this file cannot be written; {error.strerror or error}.") from None
     finally:
         temporary.unlink(missing_ok=True)
 

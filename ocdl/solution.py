@@ -224,14 +224,15 @@ class Solution:
         try:
             part.touch()
         except OSError as error:
-            raise NotWritten(f"{said}: the file cannot be written ({error.strerror}).") from None
+            raise NotWritten(f"{said}: this file cannot be written; {error.strerror}.") from None
         try:
             self.tree.to_netcdf(part, engine="netcdf4")
             with open(part, "rb") as written:
                 os.fsync(written.fileno())
             os.replace(part, whole)
-        except (OSError, RuntimeError) as error:  # netCDF's own are RuntimeErrors
-            raise NotWritten(f"{said}: the file cannot be written ({error}).") from error
+        except (OSError, RuntimeError) as error:  # the netCDF library says RuntimeError where the disk is full
+            why = getattr(error, "strerror", None) or f"{error}; is the disk full?"
+            raise NotWritten(f"{said}: this file cannot be written; {why}.") from error
         finally:
             part.unlink(missing_ok=True)
 

@@ -89,6 +89,8 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | Path | None, mark: Mark, seconds: float) -> None:
+        if path is not None and not isinstance(path, (str, os.PathLike)):
+            raise InvalidInput(f"checkpoint={path!r}: a path of a file is needed.")
         self.path = None if path is None else Path(path)
         self.mark, self.seconds = mark, seconds
         self._saved_at = time.monotonic()

@@ -29,7 +29,7 @@ from ocdl.velocity_box import VelocityBox
 Array = NDArray[np.float64]
 
 NODES = {2: 81, 3: 31}  # one neuron's reachable box is exact; four are beyond a grid
-FEWEST_NODES = 9
+FEWEST_NODES, MOST_NODES = 9, 10**12  # beyond which the memory need not be told
 MEMORY = 2e9  # bytes
 WORK = 3e9  # operations where the number of nodes is not given, some ten seconds
 
@@ -104,7 +104,7 @@ def _checked(nodes: int | None, neurons: int, memory_limit: float) -> int | None
         return NODES.get(neurons)
     if not (is_whole(nodes) and nodes >= FEWEST_NODES):
         raise InvalidInput(f"lower_bound(nodes={nodes!r}): nodes is a whole number of at least {FEWEST_NODES}.")
-    needed = 8.0 * 20.0 * neurons * (1.5 * nodes + 8.0) ** neurons
+    needed = 8.0 * 20.0 * neurons * (1.5 * min(nodes, MOST_NODES) + 8.0) ** neurons
     if needed > memory_limit:
         raise InvalidInput(
             f"lower_bound(nodes={nodes}): {neurons} neurons need about {readable_bytes(needed)}, more than "

@@ -154,7 +154,8 @@ class ValueIteration(Method):
                     return self._rolled_out(problem, depth, start, plan, value, progress)
             except KeyboardInterrupt:
                 pass
-        detail = f"V is known from depth {t[0]:g} to {t[-1]:g}; the controls are those of the start."
+        cut = "; its rollout was interrupted" if complete else ""
+        detail = f"V is known from depth {t[0]:g} to {t[-1]:g}{cut}; the controls are those of the start."
         return Outcome(start.u, start.p, Status.INTERRUPTED, detail, extras={"value": self._labelled(value, plan)})
 
     def _rolled_out(

@@ -10,7 +10,7 @@ import pytest
 from ocdl.bounds import Box
 from ocdl.depth import Kutta4
 from ocdl.errors import InvalidInput
-from ocdl.hjb import ValueIteration
+from ocdl.hjb import ValueIteration, value_iteration
 from ocdl.hjb.general import General
 from ocdl.method import Start, Status
 from ocdl.problem import ControlProblem
@@ -179,6 +179,12 @@ def test_a_place_that_takes_no_file_is_named_before_the_march(tmp_path, place):
         solved(f"{tmp_path}/{place}")
 
 
+@pytest.mark.parametrize("given", [5, "", b"run.npz"])
+def test_what_is_no_path_is_named(given):
+    with pytest.raises(InvalidInput, match="checkpoint="):
+        solved(given)
+
+
 def full(*_, **__):
     raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -197,6 +203,17 @@ def test_a_full_disk_is_warned_of_and_loses_nothing(tmp_path, monkeypatch):
     assert found.status is Status.ROLLED_OUT
     assert np.array_equal(found.extras["value"], expected.extras["value"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_rollout_keeps_v(tmp_path, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    expected = solution(None).extras["value"]
+    monkeypatch.setattr(value_iteration, "closed_loop", stopped)
+    found = solution(tmp_path / "run.npz")
+    assert found.status is Status.INTERRUPTED and "its rollout was interrupted" in found.detail
+    assert np.array_equal(found.extras["value"], expected) and (tmp_path / "run.npz").exists()
 
 
 def test_an_interrupt_on_a_full_disk_keeps_what_is_done(tmp_path, monkeypatch):
