@@ -70,10 +70,10 @@ def certify(
     forces = constraints.forces(trajectory, u, p, multipliers) if families else None
     adjoint = sweeper.costate(trajectory, u, p, forces)
     hamiltonian = stage_hamiltonian(sweeper, trajectory, adjoint, u, p)
-    excess, exact = stage_excess(sweeper, trajectory, adjoint, u, p, multipliers, hamiltonian)
+    excess, exact = stage_excess(sweeper, trajectory, adjoint, u, p)
     weights = sweeper.h[:, None] * sweeper.tableau.b
     violations = {family.name: float(np.max(family.violation, initial=0.0)) for family in families}
-    violations["controls"] = _violation(u, problem.control_box_at(_depths(sweeper, depth)))
+    violations["controls"] = _controls_violation(problem, depth, sweeper, u)
     violations["parameters"] = _violation(p, problem.parameter_box)
     return Verdict(
         cost=sweeper.cost(trajectory, u, p),
@@ -88,36 +88,36 @@ def certify(
     )
 
 
-def _depths(sweeper: Sweeper, depth: DepthScheme) -> Array:
-    """Where the coefficients of the controls live, (Q,)."""
-    return depth.controls.depths(sweeper.t, sweeper.tableau.c)
+def _controls_violation(problem: ControlProblem, depth: DepthScheme, sweeper: Sweeper, u: Array) -> float:
+    """How far the controls leave their bounds where their coefficients live; at the stages, too, if the bounds vary."""
+    violation = _violation(u, problem.coefficient_box(depth))
+    if not problem.bounds.varies("u"):
+        return violation
+    return max(violation, _violation(sweeper.stage_controls(u), problem.control_box_at(sweeper.stage_t.ravel())))
 
 
-def stage_excess(
-    sweeper: Sweeper,
-    trajectory: Trajectory,
-    adjoint: Adjoint,
-    u: Array,
-    p: Array,
-    multipliers: Multipliers,
-    hamiltonian: Array,
-) -> tuple[Array, bool]:
-    """H(u) − min_u H at the stages, (N, s), of the Lagrangian where there are path constraints; and whether exact."""
+def stage_excess(sweeper: Sweeper, trajectory: Trajectory, adjoint: Adjoint, u: Array, p: Array) -> tuple[Array, bool]:
+    """H(u) − min H at the stages, (N, s), over all controls that box and path constraints admit there: infinite where H
+    falls without end, 0 where b_i = 0. And whether the minima are proven: else they may lie lower, and the excess is at
+    least this.
+    """
     problem, (N, s, S, n) = sweeper.problem, trajectory.stages.shape
-    law = Hamiltonian(problem)
-    costate, controls = np.nan_to_num(adjoint.stages).reshape(-1, S, n), sweeper.stage_controls(u)
-    t, x, omega = sweeper.stage_t.ravel(), trajectory.stages.reshape(-1, S, n), np.asarray(problem.weights)
-    value = hamiltonian.ravel()
-    if problem.path is not None:
-        weights = (sweeper.h[:, None] * sweeper.tableau.b)[:, :, None, None]
-        path = multipliers.path
-        if sweeper.shape.group != "stages":  # the controls of a layer see the sum of its multipliers only
-            path = path.sum(axis=1, keepdims=True) * sweeper.tableau.b[:, None, None]
-        mu = np.divide(path, weights, out=np.zeros(multipliers.path.shape), where=weights != 0.0)
-        costate = np.concatenate([costate, mu.reshape(N * s, S, -1)], axis=-1)
-        value = law.values(t, x, costate, omega, controls, p)[0]
-    least, _ = law.minimum(t, x, costate, omega, controls, p)
-    return (value - least).reshape(N, s), law.exact
+    law, counted = Hamiltonian(problem), np.tile(sweeper.tableau.b != 0.0, N)
+    costate, x = np.nan_to_num(adjoint.stages).reshape(-1, S, n)[counted], trajectory.stages.reshape(-1, S, n)[counted]
+    t, controls = sweeper.stage_t.ravel()[counted], sweeper.stage_controls(u)[counted]
+    given = (t, x, costate, np.asarray(problem.weights), controls, p)
+    least = law.least(*given)
+    excess = np.zeros(N * s)
+    excess[counted] = law.values(*given)[0] - least.value
+    return excess.reshape(N, s), least.proven
+
+
+def principle_gap(sweeper: Sweeper, trajectory: Trajectory, adjoint: Adjoint, u: Array, p: Array) -> tuple[float, bool]:
+    """The maximum-principle gap Σ h_k b_i [H(u) − min H] of controls u (Q, m); and whether it is proven: else it is at
+    least this.
+    """
+    excess, exact = stage_excess(sweeper, trajectory, adjoint, u, p)
+    return float(np.sum(sweeper.h[:, None] * sweeper.tableau.b * excess)), exact
 
 
 def _shaped(name: str, values: Any, shape: tuple[int, ...]) -> Array:

@@ -27,6 +27,7 @@ import numpy as np
 from ocdl.arrays import Array, finite_array, is_real, is_whole
 from ocdl.batch import Batch
 from ocdl.bounds import Box, Free
+from ocdl.depth import Layers
 from ocdl.errors import InvalidInput, NotSupported, OcdlError
 from ocdl.layout import Layout, Part
 from ocdl.velocity_box import VelocityBox
@@ -194,6 +195,13 @@ class ControlProblem:
     def control_box_at(self, t: Array) -> tuple[Array, Array]:
         """Lower and upper bounds of u at depths t (K,), each (K, m)."""
         return self.bounds.interval_at("u", (self.m,), t)
+
+    def coefficient_box(self, depth: Layers) -> tuple[Array, Array]:
+        """Lower and upper bounds of the coefficients of the controls on the layers of ``depth``, each (Q, m)."""
+        shape, mesh, nodes = depth.controls, depth.mesh(self.span), depth.tableau.c
+        if not self.bounds.varies("u"):
+            return self.control_box_at(shape.depths(mesh, nodes))
+        return shape.bounds(self.control_box_at, mesh, nodes)
 
     def state_box_at(self, t: Array) -> tuple[Array, Array]:
         """Lower and upper bounds of x at depths t (K,), each (K, n)."""
