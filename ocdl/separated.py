@@ -19,7 +19,20 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ocdl.batch import Batch
-from ocdl.global_search import LEAST, MANY, PICKS, WORK, ZOOM, best_apart, covers, falls_for_ever, rays, zoomed
+from ocdl.global_search import (
+    COARSE,
+    LEAST,
+    MANY,
+    PICKS,
+    WORK,
+    ZOOM,
+    ZOOMS,
+    best_apart,
+    covers,
+    falls_for_ever,
+    rays,
+    zoomed,
+)
 from ocdl.lockstep import projected_newton
 from ocdl.problem import ControlProblem
 from ocdl.structure import kinked_in, quadratic_in
@@ -108,10 +121,8 @@ class SeparatedHamiltonian:
         flat = (t.reshape(1, -1), x.reshape(-1, n).T, u.T, p, data, costate.reshape(-1, n).T)
         value = self._of_groups(*self._alone(*flat, np.tile(omega, K)[None, :]))
         if self.problem.effort is not None:
-            alone = self._each_alone(u)
             for depths, share in self._efforts(t, omega):
-                E = self._effort_alone(np.repeat(depths, len(self.groups))[None, :], alone, p)[0]
-                value += share * E.reshape(value.shape)
+                value += share * self._effort_alone(depths[None, :], u.T, p)[0].T
         return value
 
     def _of_groups(self, rates: Array, running: Array) -> Array:
@@ -131,25 +142,15 @@ class SeparatedHamiltonian:
             count = np.count_nonzero((t[0] == t[0, c]) & (omega == omega[c]))
             yield t[:, c], float(omega[c]) * count / total
 
-    def _each_alone(self, u: Array) -> Array:
-        """The controls (m, K·G) of every point with all groups but one at 0."""
-        alone = np.zeros((len(u), *self.groups.shape[:1], self.problem.m))
-        for g, members in enumerate(self.groups):
-            alone[:, g, members] = u[:, members]
-        return alone.reshape(-1, self.problem.m).T
-
     def _effort_by_group(self, t: Array, omega: Array, u: Array, p: Array) -> tuple[Array, Array, Array]:
         """Ω E of every group with the other groups at 0: right up to a constant."""
         K, (G, size) = len(t), self.groups.shape
-        alone = self._each_alone(u)
         value, gradient, hessian = np.zeros((K, G)), np.zeros((K, G, size)), np.zeros((K, G, size, size))
         for depths, share in self._efforts(t, omega):
-            E, slope, second = self._effort(np.repeat(depths, G)[None, :], alone, p)
-            rows = np.tile(np.arange(G), K)
-            value += share * E.reshape(K, G)
-            gradient += share * slope.T[np.arange(K * G)[:, None], self.groups[rows]].reshape(K, G, size)
-            blocks = second.T.reshape(K * G, G, size, size)[np.arange(K * G), rows]
-            hessian += share * blocks.reshape(K, G, size, size)
+            E, slope, second = self._effort(depths[None, :], u.T, p)
+            value += share * E.T
+            gradient += share * slope.T[:, self.groups]
+            hessian += share * second.T.reshape(K, G, size, size)
         return value, gradient, hessian
 
     def minimum(
@@ -259,7 +260,7 @@ class SeparatedHamiltonian:
             def at(z: Array) -> Array:
                 return self._at_points(t, x, costate, omega, u, p, z)
 
-            near = [zoomed(at, pick, lows, highs, min(most, ZOOM)) for pick in picks]
+            near = [zoomed(at, pick, lows, highs, np.clip(most / ZOOMS, COARSE, ZOOM)) for pick in picks]
             best = np.argmin([value for value, _ in near], axis=0)
             picks = [np.stack([z for _, z in near])[best, np.arange(len(lows))]]
         return [self._controls(u, pick) for pick in picks]
@@ -396,17 +397,28 @@ class SeparatedHamiltonian:
 
     @cached_property
     def _effort_alone(self) -> Batch:
-        s = self._symbols
-        value = ca.densify(ca.SX(self.problem.evaluate("effort", t=s["t"], u=s["u"], p=s["p"])))
-        return Batch(ca.Function("effort_alone", [s["t"], s["u"], s["p"]], [value]), shared=(2,))
+        return self._effort_batch("effort_alone", [self._effort_terms])
 
     @cached_property
     def _effort(self) -> Batch:
-        s = self.problem.symbols()
+        """(t, u, p) → E of every group (G,), its gradient and the diagonal blocks of its Hessian."""
+        gradient = ca.gradient(ca.sum1(self._effort_terms), self._symbols["u"])
+        return self._effort_batch("effort", [self._effort_terms, gradient, self._blocks(gradient, self._symbols["u"])])
+
+    def _effort_batch(self, name: str, parts: list[Any]) -> Batch:
+        s = self._symbols
+        return Batch(ca.Function(name, [s["t"], s["u"], s["p"]], [ca.densify(part) for part in parts]), shared=(2,))
+
+    @cached_property
+    def _effort_terms(self) -> Any:
+        """E of every group with the other groups at 0, (G,)."""
+        s, terms = self._symbols, []
         value = ca.SX(self.problem.evaluate("effort", t=s["t"], u=s["u"], p=s["p"]))
-        gradient = ca.gradient(value, s["u"])
-        parts = [ca.densify(part) for part in (value, gradient, self._blocks(gradient, s["u"]))]
-        return Batch(ca.Function("effort", [s["t"], s["u"], s["p"]], parts), shared=(2,))
+        for members in self.groups:
+            alone, rows = ca.SX.zeros(self.problem.m), [int(i) for i in members]
+            alone[rows] = s["u"][rows]
+            terms.append(ca.substitute(value, s["u"], alone))
+        return ca.vertcat(*terms)
 
     def _blocks(self, gradient: Any, u: Any) -> Any:
         rows = [[int(i) for i in members] for members in self.groups]

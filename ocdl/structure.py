@@ -5,7 +5,7 @@ from __future__ import annotations
 import casadi as ca
 
 KINKS = (
-    *(ca.OP_FABS, ca.OP_FMIN, ca.OP_FMAX, ca.OP_SIGN, ca.OP_LT, ca.OP_LE, ca.OP_EQ, ca.OP_NE, ca.OP_IF_ELSE_ZERO),
+    *(ca.OP_FABS, ca.OP_FMIN, ca.OP_FMAX, ca.OP_SIGN, ca.OP_LT, ca.OP_LE, ca.OP_EQ, ca.OP_NE),
     *(ca.OP_FLOOR, ca.OP_CEIL, ca.OP_FMOD, ca.OP_COPYSIGN, ca.OP_SQRT),
 )
 
@@ -27,13 +27,15 @@ def kinked_in(expression: ca.SX, symbols: ca.SX) -> bool:
     depends: dict[int, bool] = {}
     for k in range(function.n_instructions()):
         operation, given = function.instruction_id(k), function.instruction_input(k)
+        if operation == ca.OP_OUTPUT:
+            continue
         if operation == ca.OP_INPUT:
             found = given[0] == 0
-        elif operation == ca.OP_OUTPUT:
-            continue
         else:
             found = operation != ca.OP_CONST and any(depends[i] for i in given)
-        if found and operation in KINKS:
+        # of a choice only the condition jumps
+        jumps = depends[given[0]] if operation == ca.OP_IF_ELSE_ZERO else found and operation in KINKS
+        if jumps:
             return True
         depends.update(dict.fromkeys(function.instruction_output(k), found))
     return False
