@@ -148,7 +148,7 @@ def test_one_control_is_searched_in_the_whole_box(name, slope):
     best = np.min(slope * u + E(u[None]).full()[0])
     for begin in (-1.0, -0.3, 0.0, 0.7):
         found = law.least(*one_stage(problem, slope, begin))
-        assert best - 1e-9 <= found.value[0] + 1e-9 and found.value[0] <= best + 1e-7 and not found.proven
+        assert best - 1e-6 <= found.value[0] <= best + 1e-7 and not found.proven  # the scan itself is 1e-5 fine
 
 
 @pytest.mark.parametrize(
