@@ -112,14 +112,6 @@ def stage_excess(sweeper: Sweeper, trajectory: Trajectory, adjoint: Adjoint, u: 
     return excess.reshape(N, s), least.proven
 
 
-def principle_gap(sweeper: Sweeper, trajectory: Trajectory, adjoint: Adjoint, u: Array, p: Array) -> tuple[float, bool]:
-    """The maximum-principle gap Σ h_k b_i [H(u) − min H] of controls u (Q, m); and whether it is proven: else it is at
-    least this.
-    """
-    excess, exact = stage_excess(sweeper, trajectory, adjoint, u, p)
-    return float(np.sum(sweeper.h[:, None] * sweeper.tableau.b * excess)), exact
-
-
 def _shaped(name: str, values: Any, shape: tuple[int, ...]) -> Array:
     array = real_array(f"certify({name}=...)", values)
     if array.shape != shape:

@@ -92,8 +92,8 @@ def falls_for_ever(
     for direction in directions:
         length = np.max(np.abs(direction), axis=1, keepdims=True)
         unit = np.divide(direction, length, out=np.zeros_like(direction), where=length > 0.0)
-        first, second, third = (values(z + radius * unit) for radius in RADII)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(all="ignore"):  # far out a formula may overflow
+            first, second, third = (values(z + radius * unit) for radius in RADII)
             begins = value - first > SLOPE * RADII[0] * (1.0 + np.abs(value))
             goes_on = (first - second > 0.0) & (second - third >= 0.5 * (first - second))
         endless |= begins & goes_on & (length[:, 0] > 0.0)

@@ -122,7 +122,7 @@ class Hamiltonian:
     def minimum(
         self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array, *, starts: int = 0
     ) -> tuple[Array, Array | None]:
-        """min_u H at every point, (K,), and where it is attained (K, m).
+        """min_u H over the bounds of u at every point, (K,), and where it is attained (K, m): a quick search.
 
         The closed form is global and returns no argument. Otherwise H is minimised from the current u, from the corner
         of the box along −∇H and from ``starts`` random points, neuron by neuron by projected Newton where H separates

@@ -44,7 +44,7 @@ LARGEST = 80  # controls in a group: beyond that its dense Hessian costs more th
 ITERATIONS = 25
 FLAT = 1e-12  # a curvature this small beside the largest is none
 SETTLED = 1e-10  # relative to H: what is left to gain where a minimum is proven
-AT_ONCE = 1 << 17  # columns whose values are held at once
+AT_ONCE = 4_000_000  # entries of states and controls held at once
 RANDOM = 96  # points that cover a box of many controls
 
 
@@ -269,7 +269,7 @@ class SeparatedHamiltonian:
         """H_g (K·G, L) at points (K·G, L, size) of every group, in blocks that bound the memory."""
         (K, C), (G, size), L = x.shape[:2], self.groups.shape, points.shape[1]
         found = np.empty((K, G, L))
-        step = max(1, AT_ONCE // (K * C))
+        step = max(1, AT_ONCE // (K * C * (self.problem.m + 2 * self.problem.n)))
         for begin in range(0, L, step):
             chosen = points[:, begin : begin + step].reshape(K, G, -1, size)
             J = chosen.shape[2]
