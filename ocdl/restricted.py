@@ -20,7 +20,7 @@ from scipy import sparse
 
 from ocdl.arrays import Array
 from ocdl.batch import Batch
-from ocdl.global_search import LEAST, MANY, PICKS, WORK, best_apart, covers, falls_for_ever, rays
+from ocdl.global_search import LEAST, MANY, PICKS, best_apart, covers, falls_for_ever, rays
 from ocdl.lockstep import projected_newton
 from ocdl.problem import ControlProblem
 from ocdl.structure import affine_in
@@ -29,7 +29,8 @@ ROUNDS, NEWTON = 15, 15  # of multipliers, and steps in each
 PENALTY = 10.0  # of the first round, relative to the Hessian; grows where a violation does not fall to a quarter
 RESTORATIONS = 12
 ROUNDING = 1e-9  # relative to a bound: admissible none the less
-RANDOM = 96
+RANDOM = 96  # points that cover a box of many controls
+WORK = 1_000_000  # entries of controls evaluated in one search, each several times
 LARGEST = 80  # controls beyond which no descent is tried: the Hessian is dense
 LINEAR = {"presolve": False, "primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
 

@@ -40,7 +40,9 @@ def test_the_best_points_lie_in_different_wells():
 def test_patterns_find_a_minimum_without_derivatives():
     centre = np.array([[0.123, -0.456], [0.9, 0.2]])
     low, high = np.full((2, 2), -1.0), np.full((2, 2), 1.0)
-    value, z = zoomed(lambda at: np.abs(at - centre[:, None]).sum(axis=2), centre + [0.2, -0.3], low, high, 64)
+    value, z = zoomed(
+        lambda at: np.abs(at - centre[:, None]).sum(axis=2), centre + np.array([0.2, -0.3]), low, high, 64
+    )
     np.testing.assert_allclose(z, centre, atol=1e-3)
     np.testing.assert_allclose(value, np.abs(z - centre).sum(axis=1), atol=1e-15)
 
