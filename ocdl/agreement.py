@@ -137,7 +137,7 @@ def _worse(group: dict[str, Solution], name: str, best: Solution, solutions: dic
         f"{_joined(group)} {_verb(group, 'stops', 'stop')} in a worse extremal: {_verb(group, 'its', 'their')} cost "
         f"{_range(costs)} is {_percent(min(costs) - best.cost, best.cost)} above {attained} ({best.cost:.6g}), "
         f"more than {_verb(group, 'its gap', 'their gaps')} can explain (tolerance {allowed:.2g}"
-        f"{'' if exact else '; the gap is a lower bound found locally'}){_witness(min(costs), solutions)}."
+        f"{'' if exact else '; the gap is at least that'}){_witness(min(costs), solutions)}."
     )
 
 
@@ -350,7 +350,7 @@ def comparison_text(comparison: Comparison) -> str:
     rows = comparison.table()
     console.print(_main_table(rows))
     if any(row.gap is not None and not row.gap_is_exact for row in rows):
-        console.print("* by local minimisation of H: a lower bound of the gap.\n")
+        console.print("* at least: H may have lower minima than the search found.\n")
     for row in rows:
         if row.status not in ("converged", "rolled out"):
             console.print(f"{row.method}: {row.message}")

@@ -404,7 +404,7 @@ def agreement(
     shape, (N, _) = depth.controls, trajectory.stage_t.shape
     weights = shape.basis(N, depth.tableau.c).T @ (trajectory.h[:, None] * depth.tableau.b).ravel()
     measure = np.where(weights > 0.0, weights, 0.0)[:, None] * np.asarray(problem.control_metric)
-    low, high = problem.control_box_at(shape.depths(depth.mesh(problem.span), depth.tableau.c))
+    low, high = problem.coefficient_box(depth)
     with np.errstate(invalid="ignore"):
         gradient = np.divide(adjoint.gradient_u, measure, out=np.zeros_like(u), where=measure > 0.0)
         reach = np.where(gradient > 0.0, u - low, high - u)

@@ -99,13 +99,10 @@ def certify(
     forces = constraints.forces(trajectory, u, p, multipliers) if families else None
     adjoint, defects = judged_adjoint(sweeper, trajectory, u, p, forces, costate, x is not None)
     hamiltonian = stage_hamiltonian(sweeper, trajectory, adjoint, u, p)
-    excess, exact = stage_excess(sweeper, trajectory, adjoint, u, p, multipliers, hamiltonian)
+    excess, exact = stage_excess(sweeper, trajectory, adjoint, u, p)
     weights = sweeper.h[:, None] * sweeper.tableau.b
     violations = {family.name: float(np.max(family.violation, initial=0.0)) for family in families}
-    violations["controls"] = _violation(u, problem.control_box_at(_depths(sweeper, depth)))
-    if problem.control_set is not None:
-        outside = problem.control_set.violation(problem.unpack(sweeper.stage_controls(u)))
-        violations["controls"] = max(violations["controls"], outside)
+    violations["controls"] = _controls_violation(problem, depth, sweeper, u)
     violations["parameters"] = _violation(p, problem.parameter_box)
     violations["dynamics"] = defects.violation
     gap = float(np.sum(weights * excess)) + sum(family.duality_gap for family in families) + defects.costate_worth
@@ -135,34 +132,33 @@ def _own(name: str, values: Any, shape: tuple[int, ...]) -> Array | None:
     return None if values is None else _shaped(name, values, shape)
 
 
-def _depths(sweeper: Sweeper, depth: DepthScheme) -> Array:
-    """Where the coefficients of the controls live, (Q,)."""
-    return depth.controls.depths(sweeper.t, sweeper.tableau.c)
+def _controls_violation(problem: ControlProblem, depth: DepthScheme, sweeper: Sweeper, u: Array) -> float:
+    """How far the controls leave their bounds where their coefficients live, at the stages, too, if the bounds vary;
+    and their control set.
+    """
+    violation = _violation(u, problem.coefficient_box(depth))
+    stages = sweeper.stage_controls(u)
+    if problem.bounds.varies("u"):
+        violation = max(violation, _violation(stages, problem.control_box_at(sweeper.stage_t.ravel())))
+    if problem.control_set is not None:
+        violation = max(violation, problem.control_set.violation(problem.unpack(stages)))
+    return violation
 
 
-def stage_excess(
-    sweeper: Sweeper,
-    trajectory: Trajectory,
-    adjoint: Adjoint,
-    u: Array,
-    p: Array,
-    multipliers: Multipliers,
-    hamiltonian: Array,
-) -> tuple[Array, bool]:
-    """H(u) − min_u H at the stages, (N, s), of the Lagrangian where there are path constraints; and whether exact."""
+def stage_excess(sweeper: Sweeper, trajectory: Trajectory, adjoint: Adjoint, u: Array, p: Array) -> tuple[Array, bool]:
+    """H(u) − min H at the stages, (N, s), over all controls that box and path constraints admit there: infinite where H
+    falls without end, 0 where b_i = 0. And whether the minima are proven: else they may lie lower, and the excess is at
+    least this.
+    """
     problem, (N, s, S, n) = sweeper.problem, trajectory.stages.shape
-    law = Hamiltonian(problem)
-    costate, controls = np.nan_to_num(adjoint.stages).reshape(-1, S, n), sweeper.stage_controls(u)
-    t, x, omega = sweeper.stage_t.ravel(), trajectory.stages.reshape(-1, S, n), np.asarray(problem.weights)
-    value = hamiltonian.ravel()
-    if problem.path is not None:
-        weights, basis = (sweeper.h[:, None] * sweeper.tableau.b).ravel(), sweeper.basis
-        pulls, mass = basis.T @ multipliers.path.reshape(N * s, -1), (basis.T @ weights)[:, None]
-        mu = basis @ np.divide(pulls, mass, out=np.zeros_like(pulls), where=mass != 0.0)  # as the coefficients see them
-        costate = np.concatenate([costate, mu.reshape(N * s, S, -1)], axis=-1)
-        value = law.values(t, x, costate, omega, controls, p)[0]
-    least, _ = law.minimum(t, x, costate, omega, controls, p)
-    return (value - least).reshape(N, s), law.exact
+    law, counted = Hamiltonian(problem), np.tile(sweeper.tableau.b != 0.0, N)
+    costate, x = np.nan_to_num(adjoint.stages).reshape(-1, S, n)[counted], trajectory.stages.reshape(-1, S, n)[counted]
+    t, controls = sweeper.stage_t.ravel()[counted], sweeper.stage_controls(u)[counted]
+    given = (t, x, costate, np.asarray(problem.weights), controls, p)
+    least = law.least(*given)
+    excess = np.zeros(N * s)
+    excess[counted] = law.values(*given)[0] - least.value
+    return excess.reshape(N, s), least.proven
 
 
 def _shaped(name: str, values: Any, shape: tuple[int, ...]) -> Array:

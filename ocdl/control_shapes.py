@@ -7,6 +7,7 @@ solution in which the coefficients are labelled.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,8 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ocdl.errors import InvalidInput
+
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
+
+WITHIN = np.linspace(0.0, 1.0, 17)  # where in a layer a constant must keep to bounds that depend on depth
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,10 @@ class ControlShape:
     def depths(self, mesh: Array, nodes: Array) -> Array:
         """Where the coefficients live, (Q,)."""
         raise NotImplementedError
+
+    def bounds(self, box_at: Callable[[Array], tuple[Array, Array]], mesh: Array, nodes: Array) -> tuple[Array, Array]:
+        """Bounds of the coefficients, each (Q, m), where u(t) has the bounds ``box_at(t)`` (K, m) at depths t (K,)."""
+        return box_at(self.depths(mesh, nodes))
 
     def suits(self, nodes: Array) -> bool:
         """Whether stages at these depths can have such controls."""
@@ -78,6 +87,21 @@ class PiecewiseConstant(ControlShape):
 
     def depths(self, mesh: Array, nodes: Array) -> Array:
         return mesh[:-1]
+
+    def bounds(self, box_at: Callable[[Array], tuple[Array, Array]], mesh: Array, nodes: Array) -> tuple[Array, Array]:
+        """The tightest of the interval over each layer. Raises InvalidInput where that is empty."""
+        within = np.union1d(WITHIN, nodes)
+        t = mesh[:-1, None] + np.diff(mesh)[:, None] * within
+        low, high = (end.reshape(*t.shape, -1) for end in box_at(t.ravel()))
+        low, high = low.max(axis=1), high.min(axis=1)
+        if np.any(low > high):
+            k, i = np.argwhere(low > high)[0]
+            raise InvalidInput(
+                f"{self!r}: no constant keeps to the bounds of control {i} all through layer {k}, from t = {mesh[k]:g} "
+                f"to {mesh[k + 1]:g}: the lower one rises to {low[k, i]:g}, the upper one falls to {high[k, i]:g}. "
+                "Take finer layers or PiecewiseLinear()."
+            )
+        return low, high
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
     H(u) = Σ_c ⟨Λ_c, φ(t_c, x_c, u)⟩ + ω_c L(t_c, x_c, u) + Ω E(t, u),   Ω = Σ_c ω_c / Σ_s ω_s,
 
-summed over the columns c (the samples of a stage, or all stages of a layer with their weights in Λ and ω). With path
-constraints c the costate is (Λ, μ) and ⟨μ_c, c(t_c, x_c, u)⟩ is added: the Hamiltonian of the Lagrangian.
+summed over the columns c (the samples of a stage, or all stages of a layer with their weights in Λ and ω).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import casadi as ca
@@ -15,13 +15,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.batch import Batch
+from ocdl.global_search import SLOPE
+from ocdl.lattice import cover
 from ocdl.problem import ControlProblem
+from ocdl.restricted import Restriction
 from ocdl.separated import SeparatedHamiltonian
+from ocdl.structure import affine_in
 
 Array = NDArray[np.float64]
 
 ITERATIONS = 200
 ARMIJO = 1e-4
+RESTARTS = 4  # where H is not small enough for Newton's method, beside the controls in force and a corner
+
+
+@dataclass(frozen=True, eq=False)
+class Least:
+    """min_u H at K points, (K,), −∞ where H falls without end; where it is attained, (K, m), None where that is not
+    known; and whether no control can have less: ``proven``.
+    """
+
+    value: Array
+    at: Array | None
+    proven: bool
 
 
 class Hamiltonian:
@@ -41,26 +57,21 @@ class Hamiltonian:
         return (
             self.problem.velocity_box is not None
             and not self.problem.has_running_cost
-            and self.problem.path is None
             and not self.problem.bounds.varies("u")
+            and not self.restriction.rows
         )
 
-    @property
-    def exact(self) -> bool:
-        """The minimum is global: of a velocity box, or at a vertex because H is affine in u."""
-        return self.closed_form or self.affine
+    @cached_property
+    def restriction(self) -> Restriction:
+        """The path constraints that depend on u."""
+        return Restriction(self.problem)
 
     @cached_property
     def affine(self) -> bool:
-        """H is affine in u, and the box of u is finite: a vertex of the box is a global minimum."""
+        """H is affine in u: where the box of u is finite, one of its vertices is a global minimum."""
         s = self.problem.symbols()
-        terms = [self.problem.evaluate(role, **s) for role in ("dynamics", "running", "effort", "path")]
-        finite = all(np.all(np.isfinite(end)) for end in self._box(np.zeros(1), 1))
-        return finite and not any(ca.which_depends(ca.vertcat(*terms), s["u"], 2, False))
-
-    @property
-    def _separates(self) -> bool:
-        return self.problem.path is None and not self.problem.bounds.varies("u") and self.separated.small
+        terms = [self.problem.evaluate(role, **s) for role in ("dynamics", "running", "effort")]
+        return affine_in(ca.vertcat(*terms), s["u"])
 
     def _box(self, t: Array, K: int) -> tuple[Array, Array]:
         """The bounds of u at every point, each (K, m)."""
@@ -111,7 +122,7 @@ class Hamiltonian:
     def minimum(
         self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array, *, starts: int = 0
     ) -> tuple[Array, Array | None]:
-        """min_u H at every point, (K,), and where it is attained (K, m).
+        """min_u H over the bounds of u at every point, (K,), and where it is attained (K, m): a quick search.
 
         The closed form is global and returns no argument. Otherwise H is minimised from the current u, from the corner
         of the box along −∇H and from ``starts`` random points, neuron by neuron by projected Newton where H separates
@@ -121,33 +132,76 @@ class Hamiltonian:
         box = self.problem.velocity_box
         if box is not None and self.closed_form:
             return box.minimum(x, costate).sum(axis=-1), None
-        if self.affine:
-            low, high = self._box(t, len(u))
+        low, high = self._box(t, len(u))
+        if self.affine and np.all(np.isfinite(low) & np.isfinite(high)):
             value, slope = self.values(t, x, costate, omega, u, p)
             corner = np.where(slope > 0.0, low, high)
             return value + np.sum(slope * (corner - u), axis=1), corner
-        if self._separates:
+        if self.separated.small and not self.problem.bounds.varies("u"):
             times = np.broadcast_to(np.reshape(t, (len(u), -1)), x.shape[:2])
             gains, at = self.separated.minimum(times, x, costate, omega, u, p, starts=starts)
             return self.values(t, x, costate, omega, u, p)[0] - gains.sum(axis=1), at
-        low, high = self._box(t, len(u))
         slope = self.values(t, x, costate, omega, u, p)[1]
         corner = np.where(slope > 0, low, high)
         begins = [u, np.where(np.isfinite(corner), corner, u)]
-        found = [self._descend(t, x, costate, omega, begin, p) for begin in begins]
+        return self._best_descent(t, x, costate, omega, begins, p, (low, high))
+
+    def least(self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> Least:
+        """min H at stages t (K,) over all controls that the box at each depth and the path constraints admit.
+
+        Sought in the whole of that set (``SeparatedHamiltonian.least``, ``Restriction``), where ``minimum`` is quick.
+        The controls in force compete: what they violate, for rounding, is allowed to all.
+        """
+        box = self.problem.velocity_box
+        if box is not None and self.closed_form:
+            return Least(box.minimum(x, costate).sum(axis=-1), None, True)
+        low, high = self._box(t, len(u))
+        low, high = np.minimum(low, u), np.maximum(high, u)
+        value, slope = self.values(t, x, costate, omega, u, p)
+        if self.restriction.rows:
+            return self._least_restricted(t, x, costate, omega, u, p, (low, high))
+        if self.affine:
+            return _least_affine(value, slope, u, low, high)
+        if self.separated.small:
+            times = np.broadcast_to(np.reshape(t, (len(u), -1)), x.shape[:2])
+            gains, at, proven = self.separated.least(times, x, costate, omega, u, p, (low, high))
+            return Least(value - gains.sum(axis=1), at, proven)
+        corner = np.where(slope > 0, low, high)
+        covered = cover(low[0], high[0], RESTARTS, random=RESTARTS)
+        begins = [u, np.where(np.isfinite(corner), corner, u)] + [np.clip(point, low, high) for point in covered]
+        return Least(*self._best_descent(t, x, costate, omega, begins, p, (low, high)), False)
+
+    def _least_restricted(
+        self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array, box: tuple[Array, Array]
+    ) -> Least:
+        restriction = self.restriction
+        points = restriction.points(t, x, costate, u, p, box)
+        value, slope = self.values(t, x, costate, omega, u, p)
+        if self.affine and restriction.affine:
+            falls, at, exact = restriction.linear(points, u, p, slope, SLOPE * (1.0 + np.abs(value)))
+            return Least(value + falls, at, exact)
+        found, at = restriction.searched(points, omega, u, p)
+        endless = restriction.endless(points, omega, u, p, value)
+        return Least(np.where(endless, -np.inf, np.minimum(found, value)), at, bool(np.all(endless)))
+
+    def _best_descent(
+        self, t: Array, x: Array, costate: Array, omega: Array, begins: list[Array], p: Array, box: tuple[Array, Array]
+    ) -> tuple[Array, Array]:
+        found = [self._descend(t, x, costate, omega, begin, p, *box) for begin in begins]
         best = np.argmin([value for value, _ in found], axis=0)
         return (
             np.take_along_axis(np.stack([value for value, _ in found]), best[None], axis=0)[0],
             np.take_along_axis(np.stack([at for _, at in found]), best[None, :, None], axis=0)[0],
         )
 
-    def _descend(self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> tuple[Array, Array]:
+    def _descend(
+        self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array, low: Array, high: Array
+    ) -> tuple[Array, Array]:
         """Spectral projected gradients at all points in lockstep, in the metric of the controls.
 
         Source: Birgin, Martínez and Raydan, SIAM J. Optim. 10 (2000), algorithm SPG2, monotone here.
         """
         metric = np.asarray(self.problem.control_metric)
-        low, high = self._box(t, len(u))
         value, gradient = self.values(t, x, costate, omega, u, p)
         step = np.ones((len(u), 1))
         live = np.ones(len(u), dtype=bool)
@@ -184,11 +238,8 @@ class Hamiltonian:
     @cached_property
     def _columns(self) -> Batch:
         s = self.problem.symbols()
-        omega, n = ca.SX.sym("omega"), self.problem.n
-        costate = ca.SX.sym("costate", n + self.problem.rows("path"))
-        value = ca.dot(costate[:n], self.problem.rate(*s.values())) + omega * self.problem.evaluate("running", **s)
-        if self.problem.path is not None:
-            value = value + ca.dot(costate[n:], self.problem.evaluate("path", **s))
+        omega, costate = ca.SX.sym("omega"), ca.SX.sym("costate", self.problem.n)
+        value = ca.dot(costate, self.problem.rate(*s.values())) + omega * self.problem.evaluate("running", **s)
         parts = [value, ca.densify(ca.gradient(value, s["u"]))]
         return Batch(ca.Function("hamiltonian", [*s.values(), costate, omega], parts), shared=(3,))
 
@@ -198,3 +249,16 @@ class Hamiltonian:
         value = self.problem.evaluate("effort", t=s["t"], u=s["u"], p=s["p"])
         parts = [ca.densify(value), ca.densify(ca.gradient(value, s["u"]))]
         return Batch(ca.Function("effort", [s["t"], s["u"], s["p"]], parts), shared=(2,))
+
+
+def _least_affine(value: Array, slope: Array, u: Array, low: Array, high: Array) -> Least:
+    """At a vertex; −∞ where H falls towards an end that is not there. A slope within rounding of 0 leads nowhere for
+    sure: it counts for a step of 1 + |u|, and nothing is proven.
+    """
+    corner = np.where(slope > 0.0, low, high)
+    open_ = ~np.isfinite(corner)
+    steep = np.abs(slope) > SLOPE * (1.0 + np.abs(value))[:, None]
+    step = np.where(open_, np.where(steep, np.inf, 1.0 + np.abs(u)), np.abs(corner - u))
+    falls = np.where(slope != 0.0, np.abs(slope) * np.where(slope != 0.0, step, 0.0), 0.0).sum(axis=1)
+    at = np.where(open_, u - np.sign(slope) * (1.0 + np.abs(u)), corner)
+    return Least(value - falls, at, not bool(np.any(open_ & ~steep & (slope != 0.0))))

@@ -24,7 +24,8 @@ def projected_newton(
 
     ``derivatives(which, z)``: value, gradient and Hessian of the problems ``which`` at z (len(which), m).
     Variables at a bound that the gradient pushes against are held; the Hessian of the others has its eigenvalues made
-    positive; the step is projected and halved until the value falls by Armijo's rule. Values never rise.
+    positive; the step is projected and halved until the value falls by Armijo's rule. Values never rise. A problem ends
+    where its derivatives are not finite.
     Source: Bertsekas, SIAM J. Control Optim. 20 (1982), section 2.
     """
     z = np.clip(start, low, high)
@@ -32,6 +33,11 @@ def projected_newton(
     value, gradient, hessian = derivatives(live, z)
     best = value.copy()
     for _ in range(iterations):
+        finite = np.isfinite(value) & np.isfinite(gradient).all(axis=1) & np.isfinite(hessian).all(axis=(1, 2))
+        if not np.all(finite):
+            live, value, gradient, hessian = live[finite], value[finite], gradient[finite], hessian[finite]
+        if not live.size:
+            break
         at, lower, upper = z[live], low[live], high[live]
         held = ((at <= lower) & (gradient > 0.0)) | ((at >= upper) & (gradient < 0.0))
         direction = _directions(gradient, hessian, held)

@@ -42,6 +42,7 @@ from ocdl.batch import Batch
 from ocdl.bounds import Box, Free
 from ocdl.callables import called
 from ocdl.control_set import ControlSet
+from ocdl.depth import Layers
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.formulas import check_columns, check_pure, protected
 from ocdl.labelled import by_labels
@@ -229,6 +230,13 @@ class ControlProblem:
     def control_box_at(self, t: Array) -> tuple[Array, Array]:
         """Lower and upper bounds of u at depths t (K,), each (K, m)."""
         return self.bounds.interval_at("u", (self.m,), t)
+
+    def coefficient_box(self, depth: Layers) -> tuple[Array, Array]:
+        """Lower and upper bounds of the coefficients of the controls on the layers of ``depth``, each (Q, m)."""
+        shape, mesh, nodes = depth.controls, depth.mesh(self.span), depth.tableau.c
+        if not self.bounds.varies("u"):
+            return self.control_box_at(shape.depths(mesh, nodes))
+        return shape.bounds(self.control_box_at, mesh, nodes)
 
     def state_box_at(self, t: Array) -> tuple[Array, Array]:
         """Lower and upper bounds of x at depths t (K,), each (K, n)."""

@@ -26,14 +26,14 @@ NOTEWORTHY = 1e-6  # a smaller violation between the nodes is not worth a line
 
 def solution_text(solution: Solution) -> str:
     """A solution in a dozen lines: how it ended, the referee's verdict, what the route claims, the arrays."""
-    exact = "" if solution.gap_is_exact else " (by local minimisation: a lower bound)"
+    at_least = "" if solution.gap_is_exact else "at least "
     lines = [
         f"{solution.method}: {solution.status.value}",
         *([f"  {solution.detail}"] if solution.detail else []),
         *(f"  {note}" for note in solution.notes),
         f"  scheme        {solution.tree.attrs['scheme']}",
         f"  cost J        {solution.cost:.12g}",
-        f"  gap           {solution.gap:.3e}{exact}",
+        f"  gap           {at_least}{solution.gap:.3e}",
         f"  infeasibility {solution.feasibility:.1e}",
         *_defect_line(solution),
         f"  time          {solution.seconds:.3g} s",

@@ -68,7 +68,7 @@ class Solution:
 
     @property
     def gap_is_exact(self) -> bool:
-        """True where min_u H is the closed form; otherwise the gap is a lower bound by local minimisation."""
+        """Whether every min_u H is proven (closed form, vertex, convex quadratic); else the gap is at least this."""
         return bool(self.tree.attrs["gap_is_exact"])
 
     @property
@@ -191,9 +191,9 @@ class Solution:
         return {str(array.attrs["symbol"]): array for array in arrays}
 
     def __repr__(self) -> str:
-        exact = "" if self.gap_is_exact else " (local)"
+        at_least = "" if self.gap_is_exact else "at least "
         return (
-            f"<ocdl.Solution by {self.method}: cost {self.cost:.10g}, gap {self.gap:.2e}{exact}, "
+            f"<ocdl.Solution by {self.method}: cost {self.cost:.10g}, gap {at_least}{self.gap:.2e}, "
             f"feasibility {self.feasibility:.1e}{self._continuous}; "
             f"{self.status.value}{' ' + self.detail if self.detail else ''}>"
         )

@@ -59,7 +59,7 @@ def make_start(
 def _control_box(problem: ControlProblem, depth: DepthScheme) -> tuple[Array, Array]:
     """Bounds of the coefficients of the controls, each (Q, m)."""
     _ = depth.control_rows  # says so where the scheme cannot have such controls
-    return problem.control_box_at(depth.controls.depths(depth.mesh(problem.span), depth.tableau.c))
+    return problem.coefficient_box(depth)
 
 
 def _parameters(problem: ControlProblem, size: Array | None) -> Array:

@@ -245,12 +245,14 @@ def test_units_change_the_numbers_inside_only():
     assert found.extras["scale_x"][0] == 1e6
 
 
-def test_a_hamiltonian_affine_in_the_controls_is_minimised_exactly():
+def test_a_hamiltonian_affine_or_convex_quadratic_in_the_controls_is_minimised_exactly():
     assert ocdl.solve(minimum_time(), ocdl.Radau(4, 2), ocdl.Ipopt()).gap_is_exact
     quadratic = minimum_time(horizon=3.0, terminal=None, running=lambda u: u**2)
-    assert not ocdl.solve(quadratic, ocdl.Radau(4, 2), ocdl.Ipopt()).gap_is_exact
+    assert ocdl.solve(quadratic, ocdl.Radau(4, 2), ocdl.Ipopt()).gap_is_exact
+    quartic = minimum_time(horizon=3.0, terminal=None, running=lambda u: u**4)
+    assert not ocdl.solve(quartic, ocdl.Radau(4, 2), ocdl.Ipopt()).gap_is_exact
     unbounded = minimum_time(horizon=3.0, terminal=lambda x: x[0] ** 2, final=None, bounds=ocdl.Box())
-    assert not ocdl.solve(unbounded, ocdl.Radau(4, 2), ocdl.Ipopt(max_iterations=3), on_failure="return").gap_is_exact
+    assert certify(unbounded, ocdl.Radau(4, 2), np.ones((4, 1)), np.zeros(0)).gap == np.inf
 
 
 def test_the_gap_of_a_path_constraint_closes_as_the_mesh_is_refined():

@@ -49,6 +49,7 @@ def test_controls_that_meet_in_the_rate_the_effort_or_a_running_cost_are_one_gro
 def test_its_derivatives_are_those_of_the_hamiltonian(problem, seed):
     law, given_ = Hamiltonian(problem), drawn(problem, seed)
     value, gradient, hessian = law.separated.derivatives(*given_)
+    np.testing.assert_allclose(law.separated.values(*given_), value, atol=1e-13)
     t, x, costate, omega, u, p = given_
     groups = law.separated.groups
     whole = law.values(*given_)[1]

@@ -23,7 +23,7 @@ def campaign_text(campaign: Campaign) -> str:
     groups = campaign.groups()
     console.print(_table(groups))
     if any(group.gap_is_exact is False for group in groups):
-        console.print("* by local minimisation of H: a lower bound of the gap.\n")
+        console.print("* at least: H may have lower minima than the search found.\n")
     for sentence in _sentences(campaign):
         console.print(f"• {sentence}")
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())

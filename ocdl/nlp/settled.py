@@ -34,7 +34,7 @@ def settled(transcription: Transcription, start: Start) -> Mask:
     problem = transcription.problem
     if start.x is None or start.costate is None:
         return np.zeros(start.u.shape, dtype=bool)
-    side = _side(start.u, *problem.control_box_at(transcription.control_depths))
+    side = _side(start.u, *problem.coefficient_box(transcription.depth))
     padded = np.pad(side, ((NEIGHBOURS, NEIGHBOURS), (0, 0)), mode="edge")
     same = np.all(sliding_window_view(padded, 2 * NEIGHBOURS + 1, axis=0) == side[..., None], axis=-1)
     switching = _switching(transcription, start.u, start.p, start.x, start.costate)

@@ -329,7 +329,7 @@ class Transcription:
         stage_t = self.t[:-1, None] + self.h[:, None] * self.tableau.c[self.own]
         N, own = stage_t.shape
         for bound, side in ((low, 0), (high, 1)):
-            bound[places.u] = problem.control_box_at(self.control_depths)[side]
+            bound[places.u] = problem.coefficient_box(self.depth)[side]
             bound[places.p] = problem.parameter_box[side]
             bound[places.x] = problem.state_box_at(self.t)[side][:, None]
             bound[places.stages] = problem.state_box_at(stage_t.ravel())[side].reshape(N, 1, own, problem.n)
@@ -429,7 +429,7 @@ class Transcription:
     def controls(self, w: Array) -> tuple[Array, Array]:
         """Controls u (Q, m) and parameters p (P,) of w, brought into their boxes against rounding."""
         u, p = w[self.places.u], w[self.places.p]
-        return np.clip(u, *self.problem.control_box_at(self.control_depths)), np.clip(p, *self.problem.parameter_box)
+        return np.clip(u, *self.problem.coefficient_box(self.depth)), np.clip(p, *self.problem.parameter_box)
 
     def trajectory(self, w: Array) -> tuple[Array, Array | None]:
         """States of w at nodes (N+1, S, n) and stages (N, s, S, n), no stages where the scheme has none of its own."""

@@ -1,0 +1,41 @@
+"""How an expression depends on some of its symbols: smoothly, affinely, quadratically."""
+
+from __future__ import annotations
+
+import casadi as ca
+
+KINKS = (
+    *(ca.OP_FABS, ca.OP_FMIN, ca.OP_FMAX, ca.OP_SIGN, ca.OP_LT, ca.OP_LE, ca.OP_EQ, ca.OP_NE),
+    *(ca.OP_FLOOR, ca.OP_CEIL, ca.OP_FMOD, ca.OP_COPYSIGN, ca.OP_SQRT),
+)
+
+
+def affine_in(expression: ca.SX, symbols: ca.SX) -> bool:
+    """Affine in the symbols. A derivative alone does not tell: that of a step or a condition is zero."""
+    return not any(ca.which_depends(expression, symbols, 2, False)) and not kinked_in(expression, symbols)
+
+
+def quadratic_in(expression: ca.SX, symbols: ca.SX) -> bool:
+    """A scalar whose Hessian in the symbols does not depend on them."""
+    return not kinked_in(expression, symbols) and affine_in(ca.gradient(expression, symbols), symbols)
+
+
+def kinked_in(expression: ca.SX, symbols: ca.SX) -> bool:
+    """Whether an operation that is not smooth acts on something that depends on the symbols."""
+    others = ca.vertcat(*[other for other in ca.symvar(expression) if not ca.depends_on(symbols, other)])
+    function = ca.Function("kinked", [symbols, others], [expression])
+    depends: dict[int, bool] = {}
+    for k in range(function.n_instructions()):
+        operation, given = function.instruction_id(k), function.instruction_input(k)
+        if operation == ca.OP_OUTPUT:
+            continue
+        if operation == ca.OP_INPUT:
+            found = given[0] == 0
+        else:
+            found = operation != ca.OP_CONST and any(depends[i] for i in given)
+        # of a choice only the condition jumps
+        jumps = depends[given[0]] if operation == ca.OP_IF_ELSE_ZERO else found and operation in KINKS
+        if jumps:
+            return True
+        depends.update(dict.fromkeys(function.instruction_output(k), found))
+    return False
