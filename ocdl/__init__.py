@@ -10,6 +10,7 @@ from ocdl.campaign import Campaign, Task, multi_start, parameter_sweep, solve_ma
 from ocdl.certificate import Certificate
 from ocdl.certify import certify
 from ocdl.compare import Comparison, compare
+from ocdl.control_set import ControlSet, Disc, Finite, Polygon
 from ocdl.control_shapes import PerStage, PiecewiseConstant, PiecewiseLinear
 from ocdl.data import Samples, digits
 from ocdl.depth import (
@@ -24,7 +25,7 @@ from ocdl.depth import (
     Radau,
     Tableau,
 )
-from ocdl.errors import InvalidInput, NotSupported, OcdlError, SolveFailed
+from ocdl.errors import InvalidInput, NotSupported, NotWritten, OcdlError, SolveFailed
 from ocdl.hjb import LowerBound, ValueFunction, ValueIteration, lower_bound
 from ocdl.losses import CrossEntropy, HalfSquare, IdentityLink, Link, Logistic, Loss, Readout
 from ocdl.method import Method, Outcome, Start, Status
@@ -33,16 +34,13 @@ from ocdl.plot import plot_comparison, plot_solution
 from ocdl.pmp import (
     LBFGSB,
     ConditionalGradient,
-    ControlSet,
     ControlSetNeedleSteps,
-    Disc,
     DiscreteNeedleSteps,
     ExtendedSuccessiveApproximations,
     GradientDescent,
     IndirectShooting,
     NeedleSteps,
     PolishedSolution,
-    Polygon,
     ProjectedGradient,
     ProjectedNewton,
     ProximalAlternatingMinimisation,

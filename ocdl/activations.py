@@ -7,14 +7,14 @@ A new activation is a subclass with its ``formula``, its ``limits`` and whether 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-import casadi as ca
 import numpy as np
 
+from ocdl import declared
 from ocdl.arrays import is_real
 from ocdl.errors import InvalidInput
 
@@ -30,12 +30,20 @@ class Activation:
     limits = (-math.inf, math.inf)  # no annotations: these are no fields
     increasing = True
     smooth = True
+    limits_said = "limits"  # how the user gives them
 
     def formula(self, s: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no formula")
 
     def __call__(self, s: Any) -> Any:
         return self.formula(s)
+
+    def check(self) -> None:
+        """Raise InvalidInput where a sample contradicts what σ declares; once for equal activations."""
+        try:
+            _check_once(self)
+        except TypeError:  # fields that cannot be hashed
+            _check(self)
 
 
 class Tanh(Activation):
@@ -124,68 +132,24 @@ class Identity(Activation):
 class CustomActivation(Activation):
     """A user's own σ, written with numpy functions: ``CustomActivation(lambda s: s / np.sqrt(1 + s**2))``.
 
-    It acts entry by entry, on numpy arrays and on CasADi expressions alike; that, ``increasing`` when claimed and
-    ``bounds`` = (inf σ, sup σ) are checked on a sample of [−50, 50].
-    Source of the closed forms that rest on the claim: Liu and Markowich, section 4.2.
+    It acts entry by entry, on numpy arrays and on CasADi expressions alike; ``bounds`` = (inf σ, sup σ).
+    ``smooth`` None is found out. All that is claimed is checked on a sample (``ocdl.declared``).
+    Source of the closed forms that rest on the claims: Liu and Markowich, section 4.2.
     """
 
     function: Callable[[Any], Any]
     increasing: bool = False
-    smooth: bool = True
+    smooth: bool | None = None  # type: ignore[assignment]
+    limits_said = "bounds"
     bounds: tuple[float, float] = (-math.inf, math.inf)
 
     def __post_init__(self) -> None:
-        s = np.linspace(-50.0, 50.0, 4001)
-        values = self._sampled(s)
-        slope = np.diff(values)
-        if self.increasing and np.any(slope < -1e-12 * np.maximum(1.0, np.abs(values[1:]))):
-            raise InvalidInput(
-                f"CustomActivation(increasing=True): the function decreases near s = {s[np.argmin(slope)]:g}."
-            )
-        try:
-            lower, upper = self.bounds
-            inside = bool(np.all((lower <= values) & (values <= upper)))
-        except (TypeError, ValueError):
-            raise InvalidInput(
-                f"CustomActivation(bounds={self.bounds!r}): bounds are the pair of numbers (inf σ, sup σ)."
-            ) from None
-        if not inside:
-            raise InvalidInput(
-                f"CustomActivation(bounds={self.bounds}): the function leaves its stated bounds; "
-                f"it ranges over [{values.min():g}, {values.max():g}] on [-50, 50]."
-            )
-
-    def _sampled(self, s: Any) -> Any:
-        """σ(s), once it is sure that numpy and CasADi read the same function of each entry."""
-        said = "CustomActivation(function=...): the function"
         if not callable(self.function):
             raise InvalidInput(f"CustomActivation(function={self.function!r}): give a function of one array.")
-        try:
-            values = np.asarray(self(s), dtype=float)
-        except Exception as error:  # the user's own function may raise what it likes
-            raise InvalidInput(f"{said} raised {type(error).__name__} on an array: {error}.") from error
-        if values.shape != s.shape or not np.all(np.isfinite(values)):
-            raise InvalidInput(
-                f"{said} must map an array to finite values of the same shape; on linspace(-50, 50, {s.size}) it gave "
-                f"shape {values.shape}, {int(np.sum(~np.isfinite(values)))} values not finite."
-            )
-        symbol = ca.SX.sym("s")
-        try:
-            with warnings.catch_warnings():  # CasADi announces a future change of numpy functions on its values
-                warnings.simplefilter("ignore", FutureWarning)
-                compiled = ca.Function("sigma", [symbol], [self(symbol)])
-        except Exception as error:
-            raise InvalidInput(
-                f"{said} must also take CasADi expressions: write it with numpy's elementary functions, such as "
-                f"np.tanh, np.exp, np.fmax. On an expression it raised {type(error).__name__}."
-            ) from error
-        wrong = np.abs(compiled(s[None, :]).full().ravel() - values) > 1e-9 * np.maximum(1.0, np.abs(values))
-        if np.any(wrong):
-            raise InvalidInput(
-                f"{said} must act on each entry alone, and on CasADi expressions as on arrays; "
-                f"at s = {s[np.argmax(wrong)]:g} the two differ."
-            )
-        return values
+        if self.smooth is None:
+            sigma = declared.same_on_arrays_and_expressions("CustomActivation", self)
+            object.__setattr__(self, "smooth", declared.bend(sigma) is None)
+        self.check()
 
     @property
     def limits(self) -> tuple[float, float]:  # type: ignore[override]
@@ -193,3 +157,36 @@ class CustomActivation(Activation):
 
     def formula(self, s: Any) -> Any:
         return self.function(s)
+
+
+def _check(activation: Activation) -> None:
+    """Every claim of ``activation`` against a sample of its formula."""
+    name, (lower, upper) = type(activation).__name__, _checked_limits(activation)
+    sigma = declared.same_on_arrays_and_expressions(name, activation)
+    falls = declared.decrease(sigma) if activation.increasing else None
+    if falls is not None:
+        raise InvalidInput(f"{name}(increasing=True): σ decreases near s = {falls:g}; declare increasing = False.")
+    leaves, said = declared.outside(sigma, lower, upper), activation.limits_said
+    if leaves is not None:
+        low, high = declared.value_range(sigma)
+        raise InvalidInput(
+            f"{name}({said}={activation.limits}): σ leaves its stated {said} near s = {leaves:g}; it ranges over at "
+            f"least [{low:g}, {high:g}]."
+        )
+    bend = declared.bend(sigma) if activation.smooth else None
+    if bend is not None:
+        raise InvalidInput(f"{name}(smooth=True): {bend[0]} jumps at s = {bend[1]:g}; declare smooth = False.")
+
+
+_check_once = lru_cache(maxsize=256)(_check)
+
+
+def _checked_limits(activation: Activation) -> tuple[float, float]:
+    limits: Any = activation.limits
+    pair = isinstance(limits, (tuple, list)) and len(limits) == 2 and all(is_real(limit) for limit in limits)
+    if not pair or not limits[0] < limits[1]:
+        raise InvalidInput(
+            f"{type(activation).__name__}({activation.limits_said}={limits!r}): "
+            "give the pair of numbers (inf σ, sup σ)."
+        )
+    return float(limits[0]), float(limits[1])

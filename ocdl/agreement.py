@@ -34,11 +34,12 @@ SMALL_COSTATE = 1e-2  # below it a target counts as reached up to a grid error
 
 
 def tolerance(solution: Solution, best: Solution) -> float:
-    """How far above the best cost an answer may lie and still be the same: twice its gap, ``ROUNDING`` of the cost,
-    and for a value function the distance |V(f_I, 0) − J of its feedback|.
+    """How far above the best cost an answer may lie and still be the same: twice its gap, what the defects of either's
+    states are worth, ``ROUNDING`` of the cost, and for a value function the distance |V(f_I, 0) − J of its feedback|.
     """
     rounding = ROUNDING * max(abs(best.cost), abs(solution.cost))
-    return 2.0 * solution.gap + rounding + (value_error(solution) or 0.0)
+    worth = abs(solution.defect_worth) + abs(best.defect_worth)
+    return 2.0 * solution.gap + worth + rounding + (value_error(solution) or 0.0)
 
 
 def value_error(solution: Solution) -> float | None:
@@ -50,9 +51,13 @@ def value_error(solution: Solution) -> float | None:
 
 
 def verdict(solution: Solution, best: Solution) -> str:
-    """One of ``infeasible``, ``agrees``, ``unfinished``, ``worse`` (another extremal) and ``no extremal``."""
+    """One of ``infeasible``, ``another set`` (of controls), ``agrees``, ``unfinished``, ``worse`` (another extremal)
+    and ``no extremal``.
+    """
     if solution.feasibility > FEASIBLE:
         return "infeasible"
+    if solution.control_set not in ("", best.control_set):
+        return "another set"
     excess = solution.cost - best.cost
     within = bool(excess <= tolerance(solution, best))
     if within and _close(solution, best):
@@ -95,11 +100,13 @@ def findings(comparison: Comparison) -> list[str]:
         said.append(_worse(alike, name, best, comparison.solutions))
     said += [_no_extremal(n, s, best) for n, s in groups.get("no extremal", {}).items()]
     said += [_unfinished(n, s, best) for n, s in groups.get("unfinished", {}).items()]
+    said += [_another_set(n, s, name, best) for n, s in groups.get("another set", {}).items()]
     said += [_infeasible(n, s) for n, s in groups.get("infeasible", {}).items()]
     said += [_value(n, s, name, best) for n, s in comparison.solutions.items() if value_error(s) is not None]
-    said += _optimality_gap(name, best, comparison.solutions)
+    said += _optimality_gap(comparison)
     said += [_claimed(n, s) for n, s in comparison.solutions.items() if _overclaims(s)]
     said += [f"{name}: {warning}" for warning in _exploits(best)]
+    said += [_between(n, s) for n, s in comparison.solutions.items() if s.status is Status.BETWEEN]
     said += _silent(comparison.solutions)
     return said + _depth(comparison)
 
@@ -168,8 +175,25 @@ def _unfinished(name: str, solution: Solution, best: Solution) -> str:
     )
 
 
+def _another_set(name: str, solution: Solution, best_name: str, best: Solution) -> str:
+    """Costs over different control sets prove nothing against each other."""
+    whose = f"over {best.control_set}" if best.control_set else "over all controls of the problem"
+    return (
+        f"{name} solves over {solution.control_set}, {best_name} {whose}: its cost {solution.cost:.6g}, "
+        f"{_percent(solution.cost - best.cost, best.cost)} above, is that of another problem and is not compared. "
+        f"SelectionProblem(bounds={solution.control_set}) compares all over that set."
+    )
+
+
 def _infeasible(name: str, solution: Solution) -> str:
     return f"{name} violates its bounds by {solution.feasibility:.2g}: its cost {solution.cost:.6g} does not count."
+
+
+def _between(name: str, solution: Solution) -> str:
+    return (
+        f"{name} keeps the constraints only at the points where they are imposed: its cost {solution.cost:.6g} may lie "
+        "below what controls that keep them everywhere can attain."
+    )
 
 
 def _value(name: str, solution: Solution, best_name: str, best: Solution) -> str:
@@ -189,15 +213,37 @@ def _value(name: str, solution: Solution, best_name: str, best: Solution) -> str
     return f"{name}: V(f_I, 0) = {V:.8g} (error by half its resolution: about {estimate:.1g}) and {said}; {end}."
 
 
-def _optimality_gap(name: str, best: Solution, solutions: dict[str, Solution]) -> list[str]:
-    """Best cost found minus the best proven lower bound of all costs, where a route has one."""
+def _proven(solutions: dict[str, Solution]) -> tuple[str, float] | None:
+    """Who proves the largest lower bound of all costs, and the bound; None where no route has one."""
     bounds = {n: s.claim["lower_bound"] for n, s in solutions.items() if s.claim.get("lower_bound") is not None}
-    if not bounds or best.feasibility > FEASIBLE:
+    return max(bounds.items(), key=lambda pair: pair[1], default=None)
+
+
+def alarms(comparison: Comparison) -> list[str]:
+    """Where a cost is attained below a proven lower bound: on the grid and, beyond its error, re-integrated."""
+    proven = _proven(comparison.solutions)
+    if proven is None or comparison.best.feasibility > FEASIBLE:
         return []
-    prover, bound = max(bounds.items(), key=lambda pair: pair[1])
+    (prover, bound), name, best = proven, comparison.best_name, comparison.best
+    continuous = best.certificate
+    attained = best.cost if continuous is None else np.fmax(best.cost, continuous.cost + continuous.error)
+    if not bound - attained > ROUNDING * max(abs(bound), abs(attained)):
+        return []
     return [
+        f"ALARM: {_whose(prover)} proof bounds every cost from below by {bound:.8g}, yet {name} attains "
+        f"{attained:.8g}. One of the two is wrong: trust neither until it is known which."
+    ]
+
+
+def _optimality_gap(comparison: Comparison) -> list[str]:
+    """Best cost found minus the best proven lower bound of all costs, where a route has one."""
+    proven = _proven(comparison.solutions)
+    if proven is None or comparison.best.feasibility > FEASIBLE:
+        return []
+    (prover, bound), name = proven, str(comparison.best_name)
+    return alarms(comparison) or [
         f"{_whose(prover)} proof, whatever the grid, bounds every cost from below by {bound:.8g}; "
-        f"optimality gap of {_whose(name)} cost: at most {max(0.0, best.cost - bound):.2g}."
+        f"optimality gap of {_whose(name)} cost: at most {max(0.0, comparison.best.cost - bound):.2g}."
     ]
 
 
@@ -237,9 +283,13 @@ def _depth(comparison: Comparison) -> list[str]:
     held = "the choice of its controls" if varies else "holding the controls constant in a layer"
     if error is None:
         return []
+    restarted = best.certificate is not None and best.certificate.restarted
+    how = "every layer anew from its own node" if restarted else "on layers half as wide"
+    unstable = [f"{comparison.best_name}: {best.certificate.open_loop}."] if restarted and best.certificate else []
     return [
-        f"Depth error of the best cost: {error:.1g} by integration (on layers half as wide), and about "
-        f"{best.gap:.1g} (its gap) by {held}."
+        f"Depth error of the best cost: {error:.1g} by integration ({how}), and about "
+        f"{best.gap:.1g} (its gap) by {held}.",
+        *unstable,
     ]
 
 

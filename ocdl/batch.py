@@ -1,4 +1,4 @@
-"""Batch: one CasADi function of columns, evaluated on many columns at once."""
+"""Batch: one CasADi function of columns, evaluated on many columns at once; all of CasADi's numbers come from here."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
+from ocdl.interrupts import uninterrupted
 from ocdl.vectorised import Vectorised, vectorises
 
 Array = NDArray[np.float64]
@@ -35,14 +36,22 @@ class Direct:
         if [array.size for array in given] != self._arguments:
             raise ValueError(f"{self.function.name()}: arguments of {self._arguments} entries are needed.")
         results = [np.empty(shape, order="F") for shape in self._shapes]
-        for set_, arrays in ((self._buffer.set_arg, given), (self._buffer.set_res, results)):
-            for i, array in enumerate(arrays):
-                if array.size:
-                    set_(i, array.reshape(-1, order="A").data)
-        self._run()
-        if self._buffer.ret():
-            raise RuntimeError(f"{self.function.name()}: CasADi could not evaluate it.")
+        with uninterrupted():
+            for set_, arrays in ((self._buffer.set_arg, given), (self._buffer.set_res, results)):
+                for i, array in enumerate(arrays):
+                    if array.size:
+                        set_(i, array.reshape(-1, order="A").data)
+            self._run()
+            if self._buffer.ret():
+                raise RuntimeError(f"{self.function.name()}: CasADi could not evaluate it.")
         return results
+
+
+def evaluated(function: Any, *arguments: Any) -> list[Array]:
+    """What a CasADi function returns, as arrays; for functions that are called too seldom to be ``Direct``."""
+    with uninterrupted():
+        results = function(*arguments)
+        return [part.full() for part in (results if isinstance(results, (tuple, list)) else [results])]
 
 
 def _densified(function: Any) -> Any:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import xarray as xr
 
-from ocdl.arrays import Array, is_real, real_array
+from ocdl.arrays import Array, is_real, real_array, shown
+from ocdl.callables import called
 from ocdl.errors import InvalidInput, NotSupported
 
 
@@ -35,8 +37,11 @@ class Box:
 
     def _pair(self, name: str, interval: tuple[Any, Any]) -> tuple[Any, Any]:
         said = f"{self.said}({name}={_shown(interval)})"
-        if isinstance(interval, (str, bytes, Mapping)) or not hasattr(interval, "__len__") or len(interval) != 2:
+        ordered = hasattr(interval, "__getitem__") and not isinstance(interval, (str, bytes, Mapping))
+        if not ordered or _length(interval) != 2:
             raise InvalidInput(f"{said}: an interval is a pair (lower, upper) of numbers or arrays.")
+        if any(isinstance(end, xr.DataArray) for end in interval):
+            raise InvalidInput(f"{said}: ends are taken by position; give the .values of a labelled array.")
         return interval
 
     def _checked(self, name: str, interval: tuple[Any, Any], where: str = "") -> tuple[Array, Array]:
@@ -77,10 +82,13 @@ class Box:
             return np.broadcast_to(low, (t.size, *shape)).copy(), np.broadcast_to(high, (t.size, *shape)).copy()
         pairs = []
         for depth in t:
-            ends = tuple(end(float(depth)) if callable(end) else end for end in self._functions[name])
+            ends = tuple(self._end(name, end, float(depth)) if callable(end) else end for end in self._functions[name])
             said = f" at t = {depth:g}"
             pairs.append(self._full(name, self._checked(name, ends, said), shape))
         return np.array([low for low, _ in pairs]), np.array([high for _, high in pairs])
+
+    def _end(self, name: str, end: Any, t: float) -> Any:
+        return called(f"{self.said}({name}={_shown(self._functions[name])})", f"t = {t:g}", end, t)
 
     def interval(self, name: str, shape: tuple[int, ...]) -> tuple[Array, Array]:
         """Lower and upper bound of ``name`` as full arrays of ``shape``."""
@@ -134,8 +142,18 @@ def _ends(interval: Any) -> tuple[Any, ...]:
     return tuple(interval) if isinstance(interval, (tuple, list)) else ()
 
 
+def _length(interval: Any) -> int:
+    """How many ends; -1 of what has a length only by name, such as a single number in an array."""
+    try:
+        return len(interval)
+    except TypeError:
+        return -1
+
+
 def _shown(interval: Any) -> str:
     """The interval as a user would write it, arrays abbreviated to their shape."""
+    if isinstance(interval, Set):
+        return shown(interval)
     try:
         return "(" + ", ".join(_shown_end(end) for end in interval) + ")"
     except TypeError:
@@ -149,4 +167,4 @@ def _shown_end(end: Any) -> str:
         return f"<array {np.shape(np.asarray(end, dtype=object))}>"
     if isinstance(end, np.ndarray) and end.ndim:
         return str(end.tolist())
-    return f"{end:g}" if isinstance(end, (int, float, np.ndarray)) else repr(end)
+    return f"{end:g}" if is_real(end) or isinstance(end, np.ndarray) else shown(end)

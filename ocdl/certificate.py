@@ -184,7 +184,7 @@ def _reintegrated(
         steady = float(np.abs(local.ends).max(axis=(1, 2)).sum()) + 1e-15 * scale * depth.count
         if not drift <= STEADY * steady:
             found = _restarted(problem, depth, u, p, cost, local), 0.0
-            growth = _growth(problem, depth, trajectory, u, p)
+            growth = _growth(local, p)
     if found is None:
         raise SweepFailed("the controls have no trajectory in continuous depth")
     best, error = found
@@ -242,26 +242,26 @@ def _restarted(
     problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, cost: float, local: LocalErrors
 ) -> _Integral:
     """J and its local errors; their absolute values sum to the error bar."""
-    _, violation, at = _applied(problem, depth, u, local.fine)
+    _, violation, at = _applied(problem, depth, u, local.anew.fine)
     return _Integral(
         cost=cost + float(local.cost.sum()),
-        x=local.trajectory.x,
+        x=local.anew.trajectory.x,
         control_violation=violation,
         control_depth=at,
-        worst=_worst(problem, local.fine, local.sweeper, local.trajectory, local.controls, p),
+        worst=_worst(problem, local.anew.fine, local.anew.sweeper, local.anew.trajectory, local.anew.u, p),
         error=float(np.abs(local.cost).sum()),
         restarted=True,
     )
 
 
-def _growth(problem: ControlProblem, depth: DepthScheme, trajectory: Trajectory, u: Array, p: Array) -> float:
+def _growth(local: LocalErrors, p: Array) -> float:
     """The largest ‖∂x_N/∂x_k‖₂ over nodes and samples; NaN where its matrices are too many."""
-    N, s, S, n = trajectory.stages.shape
+    N, s, S, n = local.anew.trajectory.stages.shape
     if N * S * (s * n) ** 2 > MOST_ENTRIES:
         return NAN
     onwards, largest = np.broadcast_to(np.eye(n), (S, n, n)), 1.0
     with np.errstate(over="ignore", invalid="ignore"):
-        for layer in Sweeper(problem, depth).transitions(trajectory, u, p)[::-1]:
+        for layer in local.anew.sweeper.transitions(local.anew.trajectory, local.anew.u, p)[::-1]:
             onwards = onwards @ layer
             if not np.all(np.isfinite(onwards)):
                 return float("inf")
@@ -299,7 +299,7 @@ def _worst(
     """The constraint that the trajectory violates most, by how much, and at what depth."""
     constraints = Constraints(problem, fine, sweeper)
     worst = ("", NAN, NAN)
-    for family in constraints.families(trajectory, values, p, constraints.no_multipliers()):
+    for family in constraints.families(trajectory, values, p, constraints.no_multipliers(), everywhere=True):
         place = np.unravel_index(int(np.argmax(family.violation)), family.violation.shape)
         depths = (
             family.depths
@@ -359,7 +359,7 @@ def _kinks(problem: ControlProblem, depth: DepthScheme, u: Array) -> Array:
     low, high = problem.control_box
     with np.errstate(invalid="ignore"):
         slack = np.concatenate([values - low, high - values], axis=1)
-    far = slack.min(axis=0) < -1e-6 * np.maximum(1.0, np.abs(values).max())
+    far = slack.min(axis=0) < -1e-6 * np.maximum(1.0, np.abs(values).max(initial=0.0))
     slack = slack[:, far & np.isfinite(slack).all(axis=0)]
     i, j = np.nonzero(slack[:-1] * slack[1:] < 0.0)
     cuts = c[i] + (c[1] - c[0]) * slack[i, j] / (slack[i, j] - slack[i + 1, j])
@@ -399,7 +399,7 @@ def agreement(
     with g > 0, at the upper one with g < 0, or between them with g = 0. An interior-point method stops at the distance
     d = μ/|g| from a bound, far from it where |g| is small: the product g d = μ is the same everywhere, so that it, not
     the distance, is what tells. Where there is no bound d is max(1, |u|).
-    NaN where the costate vanishes, where nothing can be said.
+    NaN where the costate vanishes, where nothing can be said, or without controls.
     """
     shape, (N, _) = depth.controls, trajectory.stage_t.shape
     weights = shape.basis(N, depth.tableau.c).T @ (trajectory.h[:, None] * depth.tableau.b).ravel()
@@ -411,6 +411,8 @@ def agreement(
     reach = np.where(np.isfinite(reach), np.maximum(reach, 0.0), max(1.0, float(np.max(np.abs(u), initial=0.0))))
     span = float(np.sum(trajectory.h))
     mean = float(np.sum(trajectory.h[:, None] * np.abs(depth.tableau.b) * np.abs(hamiltonian))) / span
+    if problem.m == 0:
+        return NAN
     typical = (mean + abs(cost) / span) / float(np.sum(problem.control_metric))
     vanishes = not problem.has_running_cost and np.max(np.abs(adjoint.costate / problem.state_metric)) < VANISHING
     if vanishes or not measure.sum() > 0.0 or not typical > 0.0:

@@ -21,6 +21,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ocdl.arrays import real_array
+from ocdl.between import worst_between
 from ocdl.certificate import Certificate, certified
 from ocdl.constraints import Constraints
 from ocdl.defects import judged_adjoint, trajectory_of
@@ -29,12 +30,14 @@ from ocdl.errors import InvalidInput
 from ocdl.hamiltonian import Hamiltonian
 from ocdl.method import FEASIBLE, Multipliers, Outcome, Status
 from ocdl.problem import ControlProblem
-from ocdl.solution import FORMAT, Solution
+from ocdl.schema import FORMAT
+from ocdl.solution import Solution
 from ocdl.sweeps import Adjoint, Sweeper, Trajectory
 
 Array = NDArray[np.float64]
 
 ROUNDING = 1e-8  # of |J| and ∫|H|: what a gap may lie below zero
+NOTEWORTHY, LARGE = 1e-6, 1e-2  # violations between the points, relative: told from the one, named from the other
 VANISHING = 1e-6  # a costate function below this everywhere: the target is reached
 
 
@@ -100,16 +103,19 @@ def certify(
     weights = sweeper.h[:, None] * sweeper.tableau.b
     violations = {family.name: float(np.max(family.violation, initial=0.0)) for family in families}
     violations["controls"] = _violation(u, problem.control_box_at(_depths(sweeper, depth)))
+    if problem.control_set is not None:
+        outside = problem.control_set.violation(problem.unpack(sweeper.stage_controls(u)))
+        violations["controls"] = max(violations["controls"], outside)
     violations["parameters"] = _violation(p, problem.parameter_box)
     violations["dynamics"] = defects.violation
-    duality_gap = sum(family.duality_gap for family in families)
+    gap = float(np.sum(weights * excess)) + sum(family.duality_gap for family in families) + defects.costate_worth
     return Verdict(
         cost=sweeper.cost(trajectory, u, p),
         trajectory=trajectory,
         adjoint=adjoint,
         hamiltonian=hamiltonian,
         excess=excess,
-        gap=float(np.sum(weights * excess)) + duality_gap + defects.costate_worth,
+        gap=gap if np.all(np.isfinite(adjoint.costate)) else np.nan,
         gap_is_exact=exact,
         feasibility=float(np.max(list(violations.values()))),
         violations=violations,
@@ -150,11 +156,9 @@ def stage_excess(
     t, x, omega = sweeper.stage_t.ravel(), trajectory.stages.reshape(-1, S, n), np.asarray(problem.weights)
     value = hamiltonian.ravel()
     if problem.path is not None:
-        weights = (sweeper.h[:, None] * sweeper.tableau.b)[:, :, None, None]
-        path = multipliers.path
-        if sweeper.shape.group != "stages":  # the controls of a layer see the sum of its multipliers only
-            path = path.sum(axis=1, keepdims=True) * sweeper.tableau.b[:, None, None]
-        mu = np.divide(path, weights, out=np.zeros(multipliers.path.shape), where=weights != 0.0)
+        weights, basis = (sweeper.h[:, None] * sweeper.tableau.b).ravel(), sweeper.basis
+        pulls, mass = basis.T @ multipliers.path.reshape(N * s, -1), (basis.T @ weights)[:, None]
+        mu = basis @ np.divide(pulls, mass, out=np.zeros_like(pulls), where=mass != 0.0)  # as the coefficients see them
         costate = np.concatenate([costate, mu.reshape(N * s, S, -1)], axis=-1)
         value = law.values(t, x, costate, omega, controls, p)[0]
     least, _ = law.minimum(t, x, costate, omega, controls, p)
@@ -193,7 +197,7 @@ def judged(
     with np.errstate(invalid="ignore", over="ignore"):  # what is lost is found, and named, in the verdict
         verdict = certify(problem, depth, outcome.u, outcome.p, outcome.multipliers, **own)
     verdict = on_true_depths(problem, verdict, outcome.p)
-    outcome = _confirmed(problem, outcome, verdict, feasible)
+    outcome = between_points(problem, depth, _confirmed(problem, outcome, verdict, feasible), verdict.trajectory.x)
     certificate = certified(
         problem,
         depth,
@@ -310,6 +314,20 @@ def labelled(
     return Solution(tree)
 
 
+def between_points(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, x: Array) -> Outcome:
+    """The outcome with what its constraints do between the points where they are imposed, in its detail.
+
+    A success that violates a row there by more than ``LARGE`` · (1 + max |row|) is named for it. x (N+1, S, n): the
+    states at the nodes.
+    """
+    worst = None if outcome.status.failed else worst_between(problem, depth, outcome.u, outcome.p, x)
+    if worst is None or worst.relative < NOTEWORTHY:
+        return outcome
+    done = outcome.status in (Status.CONVERGED, Status.ACCEPTABLE, Status.STALLED)
+    status = Status.BETWEEN if done and worst.relative > LARGE else outcome.status
+    return replace(outcome, status=status, detail=f"{outcome.detail} Between the points, {worst}.".strip())
+
+
 def _nodes(problem: ControlProblem, verdict: Verdict) -> xr.Dataset:
     found = {
         "states": verdict.trajectory.x,  # "state" is a ControlProblem's dimension
@@ -363,8 +381,8 @@ def _controls(problem: ControlProblem, depth: DepthScheme, u: Array, verdict: Ve
     assert layout is not None
     N, s = trajectory.stage_t.shape
     weights = shape.basis(N, depth.tableau.c).T @ (trajectory.h[:, None] * depth.tableau.b).ravel()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gradient = verdict.adjoint.gradient_u / (weights[:, None] * np.asarray(problem.control_metric))
+    measure = weights[:, None] * np.asarray(problem.control_metric)  # 0 for a coefficient that no stage sees
+    gradient = np.divide(verdict.adjoint.gradient_u, measure, out=np.zeros(u.shape), where=measure != 0.0)
     leading: dict[str, Any] = {"t": trajectory.t if shape.group == "nodes" else trajectory.t[:-1]}
     if shape.group == "stages":
         leading["stage"] = np.arange(s)

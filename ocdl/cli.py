@@ -6,11 +6,16 @@ rule or a route cannot take the problem; 130 interrupted (the best iterate is ke
 
 from __future__ import annotations
 
+import codecs
 import functools
 import inspect
+import io
+import os
 import re
+import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +25,7 @@ import ocdl
 from ocdl.campaign import Campaign, parameter_sweep, solve_many
 from ocdl.compare import Comparison, compare
 from ocdl.errors import InvalidInput, NotSupported, OcdlError
+from ocdl.interrupts import uninterrupted
 from ocdl.method import Method, Status
 from ocdl.problem_file import ProblemFile, parse_settings, read_problem_file
 from ocdl.report import (
@@ -36,7 +42,22 @@ from ocdl.solve import solve
 
 FAILED, REFUSED, INTERRUPTED = 1, 2, 130
 
+MOST_SOLVES = 100_000  # of one campaign
+
 DEFAULT_METHODS = ("Ipopt", "NeedleSteps", "ValueIteration")
+
+
+PLAIN = str.maketrans({"−": "-", "–": "-", "─": "-", "≤": "<=", "≥": ">=", "∞": "inf", "→": "->", "…": "...", "×": "x"})
+
+
+def plain(error: UnicodeError) -> tuple[str, int]:
+    """What a terminal cannot print, in characters that every terminal can."""
+    assert isinstance(error, UnicodeEncodeError)
+    text = error.object[error.start : error.end].translate(PLAIN)
+    return text.encode("ascii", "replace").decode(), error.end
+
+
+codecs.register_error("ocdl.plain", plain)
 
 
 class Refusal(click.ClickException):
@@ -65,6 +86,9 @@ def refusing(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.version_option(version("ocdl"), prog_name="ocdl")
 def main() -> None:
     """Training a deep network is an optimal control problem: one definition, three routes, one comparison."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="ocdl.plain")
 
 
 def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -99,9 +123,8 @@ def solve_command(
         solution = solve(
             stated.problem, stated.grid, method, start=beginning, seed=seed, on_failure="return", progress=progress
         )
-    click.echo(solution_text(solution))
-    if directory is not None:
-        _say_files(write_solution(solution, directory, problem=str(file), grid=repr(stated.grid), seed=seed))
+    about = {"problem": str(file), "grid": repr(stated.grid), "seed": seed}
+    _deliver(lambda: solution_text(solution), directory, lambda out: write_solution(solution, out, **about))
     _leave(solution)
 
 
@@ -125,12 +148,11 @@ def compare_command(
     beginning = chosen_start(start, seed, stated)
     _say_grid(stated)
     if not names and stated.methods is None:
-        click.echo(f"methods: {', '.join(method.name for method in methods)} (the default: {file} has no methods())")
+        _say(f"methods: {', '.join(method.name for method in methods)} (the default: {file} has no methods())")
     with stated.blamed():
         comparison = compare(stated.problem, stated.grid, methods, start=beginning, seed=seed, progress=progress)
-    click.echo(str(comparison))
-    if directory is not None:
-        _say_files(write_comparison(comparison, directory, problem=str(file), grid=repr(stated.grid), seed=seed))
+    about = {"problem": str(file), "grid": repr(stated.grid), "seed": seed}
+    _deliver(lambda: str(comparison), directory, lambda out: write_comparison(comparison, out, **about))
     click.get_current_context().exit(comparison_exit_code(comparison))
 
 
@@ -163,18 +185,19 @@ def sweep_command(
     """Solve the problem in FILE many times, for random starts and combinations of its parameters."""
     fixed, varied = parse_settings(settings), parsed_choices(vary)
     stated = read_problem_file(file, fixed | {name: values[0] for name, values in varied.items()})
+    seeded = parsed_seeds(seeds)
+    check_count("--seeds, --vary", prod(map(len, varied.values())) * len(seeded or [None]))
     tasks = [
         task
         for method in chosen_methods(names, stated)
-        for task in parameter_sweep(file, None, method, varied, seeds=parsed_seeds(seeds), settings=fixed)
+        for task in parameter_sweep(file, None, method, varied, seeds=seeded, settings=fixed)
     ]
     directory = made_directory(out)
     _say_grid(stated)
     campaign = solve_many(
         tasks, directory, workers=workers, attempts=attempts, retry_failed=retry_failed, progress=progress
     )
-    click.echo(str(campaign))
-    _say_files([write_json(campaign.summary(), directory / "outcomes.json")])
+    _deliver(lambda: str(campaign), directory, lambda out: [write_json(campaign.summary(), out / "outcomes.json")])
     if campaign.interrupted:
         click.echo(f"Interrupted; what is done is kept in {directory}. The same command goes on.", err=True)
     click.get_current_context().exit(campaign_exit_code(campaign))
@@ -189,10 +212,13 @@ def show_command(file: str, out: str | None) -> None:
     from ocdl.plot import plot_solution
 
     solution = load(file)
-    click.echo(solution_text(solution))
-    if out is not None:
-        made_directory(Path(out).parent)
-        _say_files([write_figure(plot_solution(solution), Path(out))])
+    directory = None if out is None else made_directory(Path(out).parent)
+    figure = Path(out or "").name
+    _deliver(
+        lambda: solution_text(solution),
+        directory,
+        lambda there: [write_figure(plot_solution(solution), there / figure)],
+    )
 
 
 # -- methods by name -------------------------------------------------------------------------------------
@@ -236,7 +262,7 @@ def chosen_start(path: str | None, seed: int | None, stated: ProblemFile) -> Any
         return load(path)
     if stated.start is None or seed is not None:
         return None
-    click.echo(f"start: start() of {stated.path}")
+    _say(f"start: start() of {stated.path}")
     return stated.start
 
 
@@ -264,13 +290,21 @@ def parsed_seeds(text: str | None) -> list[int] | None:
     """``0:20`` are the seeds from 0 to 19; ``1,5,9`` these."""
     if text is None:
         return None
-    parts = [re.fullmatch(r"\s*(\d+)(?::(\d+))?\s*", part) for part in text.split(",")]
-    seeds = [
-        seed for part in parts if part for seed in range(int(part[1]), int(part[2]) if part[2] else int(part[1]) + 1)
-    ]
-    if not seeds or not all(parts):
-        raise InvalidInput(f"--seeds {text}: write FIRST:END, e.g. 0:20 for 0 to 19, or whole numbers such as 1,5,9.")
-    return seeds
+    parts = [re.fullmatch(r"\s*(\d{1,18})(?::(\d{1,18}))?\s*", part, re.ASCII) for part in text.split(",")]
+    ends = [(int(part[1]), int(part[2]) if part[2] else int(part[1]) + 1) for part in parts if part]
+    count = sum(max(0, end - first) for first, end in ends)
+    if not count or not all(parts):
+        raise InvalidInput(
+            f"--seeds {text[:80]}: write FIRST:END, e.g. 0:20 for 0 to 19, or whole numbers such as 1,5,9."
+        )
+    check_count(f"--seeds {text[:80]}", count)
+    return [seed for first, end in ends for seed in range(first, end)]
+
+
+def check_count(said: str, solves: int) -> None:
+    """Raise InvalidInput where more solves are asked for than a campaign keeps track of."""
+    if solves > MOST_SOLVES:
+        raise InvalidInput(f"{said}: these are {solves} solves; at most {MOST_SOLVES} at a time.")
 
 
 # -- how a command ends ------------------------------------------------------------------------------------
@@ -308,8 +342,33 @@ def _leave(solution: Solution) -> None:
 
 def _say_grid(stated: ProblemFile) -> None:
     note = f" (the default: {stated.path} has no grid())" if stated.default_grid else ""
-    click.echo(f"grid: {stated.grid!r}{note}")
+    _say(f"grid: {stated.grid!r}{note}")
 
 
-def _say_files(files: Sequence[Path]) -> None:
-    click.echo("wrote " + ", ".join(str(path) for path in files))
+def _deliver(text: Callable[[], str], directory: Path | None, write: Callable[[Path], list[Path]]) -> None:
+    """The files, then the words: neither Ctrl-C nor a terminal, pipe or disk that fails loses a result."""
+    refused: InvalidInput | None = None
+    with uninterrupted() as ctrl_c:
+        lines = []
+        try:
+            files = [] if directory is None else write(directory)
+            lines = ["wrote " + ", ".join(map(str, files))] * bool(files)
+        except InvalidInput as error:
+            refused = error
+        _say("\n".join([text(), *lines]))
+        if ctrl_c.taken():
+            click.get_current_context().exit(INTERRUPTED)
+    if refused is not None:
+        raise refused
+
+
+def _say(text: str) -> None:
+    """Print, unless nobody reads any more."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    except OSError as error:
+        raise Refusal(f"the output cannot be printed; {error.strerror}.") from None

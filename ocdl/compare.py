@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.agreement import comparison_text, findings
+from ocdl.agreement import alarms, comparison_text, findings
 from ocdl.certify import coefficients
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported, OcdlError
 from ocdl.fine_mesh import halved_controls
+from ocdl.interrupts import uninterrupted
 from ocdl.method import FEASIBLE, Method, Status
 from ocdl.problem import ControlProblem
 from ocdl.progress import progress_bar
@@ -45,7 +46,7 @@ class Row:
 
     cost, gap, feasibility: the referee's. excess, relative: over the best cost, absolute and as a fraction.
     claimed: the cost the route itself reports (V(f_I, 0) for value iteration). own_costate: maximum distance of the
-    costate it reports (multipliers, ∇V) from the referee's, in function space.
+    costate it reports (multipliers, ∇V) from the referee's, or from satisfying the adjoint equation, in function space.
     """
 
     method: str
@@ -105,7 +106,7 @@ class Comparison:
     @property
     def interrupted(self) -> bool:
         """True where Ctrl-C ended it; what was finished is kept."""
-        return any(f.status == "interrupted" for f in self.failures.values()) or any(
+        return any(f.status in ("interrupted", "not run") for f in self.failures.values()) or any(
             s.status is Status.INTERRUPTED for s in self.solutions.values()
         )
 
@@ -131,6 +132,7 @@ class Comparison:
                 "rows": [dataclasses.asdict(row) for row in self.table()],
                 "differences": [dataclasses.asdict(pair) for pair in self.differences()],
                 "findings": self.findings(),
+                "alarms": alarms(self) if self.solutions else [],
             }
         )
         return plain
@@ -184,17 +186,19 @@ def compare(
     control_problem, depth = discretised(problem, grid)
     make_start(control_problem, depth, start, seed)  # a bad start is refused once, not by every method
     found: dict[str, Solution | Failure] = {}
-    with progress_bar("compare", len(named), progress=progress) as bar:
+    with uninterrupted() as ctrl_c, progress_bar("compare", len(named), progress=progress) as bar:
         for name, method in named.items():
             bar.set_description(name)
             found[name] = _attempt(control_problem, depth, method, start=start, seed=seed, progress=progress)
             if not bar.disable:
                 bar.write(_progress_line(name, found[name]), file=sys.stderr)
             bar.update()
-            if _stopped(found[name]):
+            if _stopped(found[name]) or ctrl_c.pressed:
                 break
-    missing = {name: Failure("not run", "Not run: the comparison was interrupted.") for name in named}
-    return _assembled(control_problem, depth, tuple(named), missing | found)
+        missing = {name: Failure("not run", "Not run: the comparison was interrupted.") for name in named}
+        comparison = _assembled(control_problem, depth, tuple(named), missing | found)
+        ctrl_c.taken()
+        return comparison
 
 
 def unique_names(methods: Sequence[Method]) -> dict[str, Method]:
@@ -280,7 +284,11 @@ def _assembled(
 
 
 def _depth_error(problem: ControlProblem, depth: DepthScheme, solution: Solution) -> float | None:
-    """|J on every layer halved − J| for the same controls."""
+    """|J on every layer halved − J| for the same controls; where these are unstable in open loop, what every layer
+    integrated anew from the answer's own node changes.
+    """
+    if solution.certificate is not None and solution.certificate.restarted:
+        return abs(solution.certificate.excess)
     mesh, (u, p) = depth.mesh(problem.span), coefficients(problem, depth, solution)
     halved = depth.with_layers(tuple(np.repeat(np.diff(mesh) / 2.0, 2)))
     try:
@@ -292,5 +300,10 @@ def _depth_error(problem: ControlProblem, depth: DepthScheme, solution: Solution
 
 
 def _own_costate(solution: Solution) -> float | None:
-    claimed = solution.claim.get("costate")
-    return None if claimed is None else float(np.max(np.abs(claimed.values - solution.costate.values)))
+    """How far the costate that the route reports is from the referee's; where it is the answer's own, what it misses of
+    the adjoint equation in any layer.
+    """
+    claimed, missed = solution.claim.get("costate"), solution.costate_defect
+    if claimed is None:
+        return None
+    return float(max(np.max(np.abs(claimed.values - solution.costate.values)), np.max(np.abs(missed.values))))

@@ -1,6 +1,7 @@
 """Constraints along a trajectory: values, violations, and what their multipliers add to the costate.
 
-State box at nodes and stages, final state, path c(t, x_s, u, p, d_s) at the stages, boundary B(x_s(0), x_s(T), p).
+State box at nodes and stages, final state, path c(t, x_s, u, p, d_s) at the stages where it is imposed, boundary
+B(x_s(0), x_s(T), p).
 With multipliers λ the Lagrangian J + Σ λ·c has the forces ∂(λ·c)/∂(x, u, p), and its duality gap over a box of
 constraints is Σ λ⁺(c⁺ − c) + λ⁻(c − c⁻), zero exactly where λ and the slack are complementary.
 """
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from ocdl.batch import Batch
 from ocdl.depth import Layers
+from ocdl.equalities import imposed
 from ocdl.method import Multipliers
 from ocdl.problem import ControlProblem
 from ocdl.sweeps import Forces, Sweeper, Trajectory
@@ -56,8 +58,10 @@ class Constraints:
     def __init__(self, problem: ControlProblem, depth: Layers, sweeper: Sweeper) -> None:
         self.problem, self.depth, self.sweeper = problem, depth, sweeper
 
-    def families(self, trajectory: Trajectory, u: Array, p: Array, multipliers: Multipliers) -> Iterator[Constrained]:
-        """Every family that the problem has, along a trajectory."""
+    def families(
+        self, trajectory: Trajectory, u: Array, p: Array, multipliers: Multipliers, everywhere: bool = False
+    ) -> Iterator[Constrained]:
+        """Every family that the problem has, along a trajectory; path where it is imposed, or ``everywhere``."""
         problem, sweeper = self.problem, self.sweeper
         (N, s, S, n), scale = trajectory.stages.shape, problem.depth_scale(p)
         if "x" in problem.bounds.names or problem.final is not None:
@@ -73,7 +77,9 @@ class Constraints:
         if problem.path is not None:
             ends = problem.interval_at("path", sweeper.stage_t.ravel())
             values = self._path_values(trajectory, u, p)
-            low, high = (np.broadcast_to(end.reshape(N, s, 1, -1), values.shape) for end in ends)
+            held = everywhere | imposed(problem, self.depth)
+            free = np.array([-np.inf, np.inf])
+            low, high = (np.where(held, end.reshape(N, s, 1, -1), none) for end, none in zip(ends, free, strict=True))
             yield Constrained("path", values, low, high, multipliers.path, scale * sweeper.stage_t)
         if problem.boundary is not None:
             values = self._boundary(trajectory.x[0].T, trajectory.x[-1].T, p, self._data.T)[0].T
@@ -154,3 +160,10 @@ class Constraints:
         weighted = ca.dot(multiplier, value)
         gradients = [ca.densify(ca.gradient(weighted, argument)) for argument in arguments[:3]]
         return Batch(ca.Function("boundary_pullback", [*arguments, multiplier], gradients), shared=(2,))
+
+
+def missed(value: float, low: float, high: float) -> str:
+    """``0.12 above its bound 0.111``."""
+    distance, end = (value - high, high) if value > high else (value - low, low)
+    side = "above" if distance > 0.0 else "below"
+    return f"{abs(distance):.2g} {side} {'its value' if low == high else 'its bound'} {end:g}"

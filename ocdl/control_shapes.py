@@ -44,6 +44,10 @@ class ControlShape:
         """Whether stages at these depths can have such controls."""
         return True
 
+    def determined(self, N: int, nodes: Array) -> NDArray[np.bool_]:
+        """The stages (N, s) at which one equation a control can hold: as many as the controls have coefficients."""
+        raise NotImplementedError
+
     def basis(self, N: int, nodes: Array) -> sparse.csr_array:
         """Controls at the stages (N·s, m) from coefficients (Q, m)."""
         columns, weights = self.columns(N, nodes.size), self.weights(nodes, nodes)
@@ -61,6 +65,10 @@ class PiecewiseConstant(ControlShape):
 
     def rows(self, N: int, s: int) -> int:
         return N
+
+    def determined(self, N: int, nodes: Array) -> NDArray[np.bool_]:
+        """The stage nearest the middle of every layer, where one value stands best for all of it."""
+        return np.tile(_nearest(nodes, 0.5), (N, 1))
 
     def columns(self, N: int, s: int) -> Indices:
         return np.arange(N)[:, None]
@@ -80,6 +88,15 @@ class PiecewiseLinear(ControlShape):
 
     def rows(self, N: int, s: int) -> int:
         return N + 1
+
+    def determined(self, N: int, nodes: Array) -> NDArray[np.bool_]:
+        """The stage nearest the end of every layer, and in the first that nearest its start.
+
+        From an end at c ≥ ½ errors go on by the factor −(1 − c)/c from node to node, and do not grow.
+        """
+        stages = np.tile(_nearest(nodes, 1.0), (N, 1))
+        stages[0] |= _nearest(nodes, 0.0)
+        return stages
 
     def columns(self, N: int, s: int) -> Indices:
         return np.arange(N)[:, None] + np.arange(2)
@@ -104,6 +121,9 @@ class PerStage(ControlShape):
     def rows(self, N: int, s: int) -> int:
         return N * s
 
+    def determined(self, N: int, nodes: Array) -> NDArray[np.bool_]:
+        return np.ones((N, nodes.size), dtype=bool)
+
     def columns(self, N: int, s: int) -> Indices:
         return np.arange(N)[:, None] * s + np.arange(s)
 
@@ -115,6 +135,12 @@ class PerStage(ControlShape):
 
     def depths(self, mesh: Array, nodes: Array) -> Array:
         return np.asarray(mesh[:-1, None] + np.diff(mesh)[:, None] * nodes).ravel()
+
+
+def _nearest(nodes: Array, c: float) -> NDArray[np.bool_]:
+    """The one stage (s,) nearest the relative depth c; of several the last, which explicit schemes know best."""
+    distance = np.round(np.abs(nodes - c), 12)
+    return np.arange(nodes.size) == np.flatnonzero(distance == distance.min())[-1]
 
 
 def lagrange(nodes: Array, at: Array) -> Array:

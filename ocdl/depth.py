@@ -8,28 +8,60 @@ Hairer and Wanner, II, section IV.5 (Gauss, Radau IIA).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache
-from typing import ClassVar, Protocol, Self
+from math import factorial
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
-from ocdl.arrays import Array, is_whole, real_array
+from ocdl.arrays import LARGEST, Array, finite_array, fits_memory, is_whole, real_array, shown
 from ocdl.control_shapes import ControlShape, PiecewiseConstant, lagrange
 from ocdl.errors import InvalidInput
 
+EXACT = 1e-10  # of the conditions of a tableau
+HIGHEST = 8  # order up to which they are checked
+MOST_STAGES = 100  # of a collocation; a tableau takes about 4e-9 degree⁴ seconds
 MOST_SHOWN = 6  # layer widths that a scheme's name lists
 
 
 @dataclass(frozen=True, eq=False)
 class Tableau:
-    """x⁺ = x + h Σ b_i k_i with k_i = φ(t + c_i h, x + h Σ_j a_ij k_j); A (s, s), b (s,), c (s,)."""
+    """x⁺ = x + h Σ b_i k_i with k_i = φ(t + c_i h, x + h Σ_j a_ij k_j); A (s, s), b (s,), c (s,).
+
+    Raises InvalidInput where shapes disagree, Σ b ≠ 1, c is not the sum of the rows of A, or an order condition up to
+    the stated order is violated: all of them up to order 4, above it those of quadrature and of tall trees.
+    """
 
     A: Array
     b: Array
     c: Array
     order: int
+
+    def __post_init__(self) -> None:
+        for name in ("A", "b", "c"):
+            object.__setattr__(self, name, finite_array(f"Tableau({name}=...)", getattr(self, name)))
+        s = self.b.size
+        if s < 1 or self.b.shape != (s,) or self.c.shape != (s,) or self.A.shape != (s, s):
+            raise InvalidInput(
+                "Tableau(A, b, c, order): s stages need the shapes (s, s), (s,) and (s,); "
+                f"got {self.A.shape}, {self.b.shape} and {self.c.shape}."
+            )
+        if not is_whole(self.order) or self.order < 1:
+            raise InvalidInput(f"Tableau(order={shown(self.order)}): the order is a whole number, at least 1.")
+        rows = self.A.sum(axis=1)
+        i = int(np.argmax(np.abs(rows - self.c)))
+        if abs(rows[i] - self.c[i]) > EXACT:
+            raise InvalidInput(
+                f"Tableau(c=...): c holds the sums of the rows of A; row {i} sums to {rows[i]:.12g}, c[{i}] is "
+                f"{self.c[i]:.12g}."
+            )
+        for order, said, value, right in _conditions(self.A, self.b, self.c):
+            if order <= self.order and abs(value - right) > EXACT:
+                raise InvalidInput(
+                    f"Tableau(order={self.order}): order {order} needs {said} = {right:.12g}; got {value:.12g}."
+                )
 
     @property
     def stages(self) -> int:
@@ -43,6 +75,17 @@ class Tableau:
     def stiffly_accurate(self) -> bool:
         """The last stage is the end of the layer."""
         return bool(np.array_equal(self.A[-1], self.b))
+
+
+def _conditions(A: Array, b: Array, c: Array) -> Iterator[tuple[int, str, float, float]]:
+    """Order, formula, value and right value of conditions for the order (Hairer, Nørsett and Wanner, table II.2.2)."""
+    tall = np.ones(c.size)
+    for k in range(1, HIGHEST + 1):
+        yield k, "Σ b" if k == 1 else f"b·c^{k - 1}", float(b @ c ** (k - 1)), 1.0 / k
+        yield k, f"b·A^{k - 1} 1", float(b @ tall), 1.0 / factorial(k)
+        tall = A @ tall
+    yield 4, "b·(c ∘ A c)", float(b @ (c * (A @ c))), 1.0 / 8.0
+    yield 4, "b·A c²", float(b @ (A @ c**2)), 1.0 / 12.0
 
 
 def explicit_tableau(rows: Sequence[Sequence[float]], b: Sequence[float], order: int) -> Tableau:
@@ -84,6 +127,12 @@ class DepthScheme:
     controls: ControlShape = field(default=PiecewiseConstant(), kw_only=True)
     condensed: ClassVar[bool] = False  # the direct route eliminates the stages of a layer: multiple shooting
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        own = vars(cls).get("tableau")
+        if own is not None and not isinstance(own, Tableau) and not hasattr(own, "__get__"):
+            raise InvalidInput(f"{cls.__name__}.tableau = {shown(own)}: give an ocdl.Tableau(A, b, c, order).")
+
     def __repr__(self) -> str:
         given = {
             f.name: getattr(self, f.name) for f in fields(self) if not f.kw_only or getattr(self, f.name) != f.default
@@ -103,6 +152,7 @@ class DepthScheme:
         if isinstance(self.layers, (int, np.integer)):
             if self.layers < 1:
                 raise InvalidInput(f"{said}: a network needs at least one layer; got {self.layers}.")
+            fits_memory(said, "depths and widths of so many layers", min(self.layers, LARGEST), 32.0)
             return
         try:
             widths = real_array("layers", self.layers)
@@ -116,7 +166,7 @@ class DepthScheme:
 
     @property
     def tableau(self) -> Tableau:
-        raise NotImplementedError(f"{type(self).__name__} has no tableau")
+        raise InvalidInput(f"{type(self).__name__} has no tableau: give one, an ocdl.Tableau(A, b, c, order).")
 
     @property
     def count(self) -> int:
@@ -152,7 +202,7 @@ def _shown(value: object) -> str:
     """A field as the user would write it, long lists of widths abbreviated."""
     if isinstance(value, (tuple, list, np.ndarray)) and len(value) > MOST_SHOWN:
         return f"<{len(value)} widths>"
-    return value.__name__ if isinstance(value, type) else repr(value)
+    return value.__name__ if isinstance(value, type) else shown(value)
 
 
 class ExplicitEuler(DepthScheme):
@@ -203,6 +253,8 @@ class MultipleShooting(DepthScheme):
         super().__post_init__()
         if not is_whole(self.steps) or self.steps < 1:
             raise InvalidInput(f"MultipleShooting(steps={self.steps!r}): the number of steps is whole, at least 1.")
+        entries = min(self.steps, 1e100) ** 2 * 16.0
+        fits_memory(f"MultipleShooting(steps={shown(self.steps)})", "the tableaux of so many steps", entries)
         single = getattr(self.scheme, "tableau", None)
         if not isinstance(single, Tableau) or not single.explicit:
             raise InvalidInput(
@@ -227,6 +279,12 @@ class Collocation(DepthScheme):
             raise InvalidInput(
                 f"{type(self).__name__}(degree={self.degree!r}): the degree is a whole number of collocation points, "
                 "at least 1."
+            )
+        if self.degree > MOST_STAGES:
+            raise InvalidInput(
+                f"{type(self).__name__}(degree={shown(self.degree)}): at most {MOST_STAGES}; the tableau alone takes "
+                f"about {4e-9 * min(self.degree, 1e70) ** 4:.2g} s, and the equations of a layer grow with it. "
+                "Take more layers of a lower degree."
             )
 
 

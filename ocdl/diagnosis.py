@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.batch import Batch
-from ocdl.constraints import Constrained, Constraints
+from ocdl.constraints import Constrained, Constraints, missed
 from ocdl.defects import trajectory_of
 from ocdl.depth import DepthScheme
 from ocdl.fine_mesh import control_at
@@ -23,7 +23,7 @@ from ocdl.layout import Part
 from ocdl.method import Outcome, Start
 from ocdl.problem import ControlProblem
 from ocdl.selection import SelectionProblem
-from ocdl.sweeps import Sweeper, SweepFailed
+from ocdl.sweeps import Sweeper, SweepFailed, Trajectory
 
 Array = NDArray[np.float64]
 
@@ -35,11 +35,12 @@ SHOWN = 6  # arguments of a formula in a sentence
 
 REMEDIES = {
     "dynamics": "The bounds leave the equations no trajectory near the last iterate: loosen the bounds or ends, "
-    "lengthen the horizon, or give states to begin from, start={'x': ...}.",
-    "state": "Loosen this bound there, widen the controls, or lengthen the horizon.",
+    "{longer}, or give states to begin from, start={'x': ...}.",
+    "state": "Loosen this bound there, widen the controls, or {longer}.",
     "path": "Loosen the interval of path there, or start from controls that keep it.",
     "boundary": "Check that the rows of boundary can hold together; loosen their interval.",
 }
+LONGER = {False: "lengthen the horizon", True: "begin at another horizon, Free(..., guess=...)"}  # where it is free
 ROLES = {"dynamics": "dynamics of {row}", "lift": "lift row {row}", "path": "path row {row}", "running": "running cost"}
 ORDERS = ("", "the first derivatives of ", "the second derivatives of ")
 OPERATIONS = {getattr(ca, name): name[3:].lower() for name in dir(ca) if name.startswith("OP_")}
@@ -65,21 +66,9 @@ def state_name(problem: ControlProblem, i: int) -> str:
 
 
 def entry_name(problem: ControlProblem, part: Part, i: int) -> str:
-    """What the user calls entry i of a part: its label, or the part's name with the place of it."""
+    """What the user calls entry i of a part."""
     assert problem.layout is not None
-    index = np.unravel_index(i, part.shape) if part.shape else ()
-    labels = [_label(problem.layout.coords.get(dim), at) for dim, at in zip(part.dims, index, strict=True)]
-    if len(labels) == 1 and isinstance(labels[0], str):
-        return labels[0]
-    places = [
-        f"{dim} = {label:g}" if label is not None else f"{dim} {at}"
-        for dim, label, at in zip(part.dims, labels, index, strict=True)
-    ]
-    return f"{part.name}({', '.join(places)})" if places else part.name
-
-
-def _label(coordinate: Any, at: Any) -> Any:
-    return None if coordinate is None or len(coordinate[0]) != 1 else coordinate[1][at]
+    return problem.layout.entry_name(part, i)
 
 
 def _entries(problem: ControlProblem, parts: tuple[Part, ...]) -> list[str]:
@@ -334,11 +323,25 @@ def layer_points(problem: ControlProblem, depth: DepthScheme, u: Array, p: Array
     )
 
 
-def lost_at(
-    problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, states: Array, derivatives: bool = False
-) -> str:
+def lost_along(sweeper: Sweeper, trajectory: Trajectory, u: Array, p: Array) -> str:
+    """The formula, or derivative of one, that is not finite along a trajectory that is; empty where all are."""
+    (N, s, S, n), t = trajectory.stages.shape, trajectory.stage_t
+    controls = sweeper.stage_controls(u).reshape(N, s, 1, -1)
+    points = Points(
+        t=np.repeat(t.ravel(), S),
+        x=trajectory.stages.reshape(-1, n),
+        u=np.broadcast_to(controls, (N, s, S, controls.shape[-1])).reshape(N * s * S, -1),
+        p=p,
+        layer=np.repeat(np.arange(N), s * S),
+        sample=np.tile(np.arange(S), N * s),
+        ends=(trajectory.x[0], trajectory.x[-1]),
+    )
+    return located(sweeper.problem, points)
+
+
+def lost_at(problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, states: Array) -> str:
     """Where a sweep with these controls lost its numbers, in words; empty where no formula explains it."""
-    return located(problem, layer_points(problem, depth, u, p, states), derivatives)
+    return located(problem, layer_points(problem, depth, u, p, states), derivatives=False)
 
 
 # -- constraints ---------------------------------------------------------------------------------------------
@@ -355,7 +358,7 @@ class Miss:
     amount: float
 
 
-def listed(misses: list[Miss], heading: str, remedy: bool = True) -> str:
+def listed(problem: ControlProblem, misses: list[Miss], heading: str, remedy: bool = True) -> str:
     """The worst row of every name, worst first, with the remedy for the first; empty where there is none."""
     misses = sorted((m for m in misses if m.amount > NOTEWORTHY), key=lambda miss: -miss.amount)
     if not misses:
@@ -369,29 +372,36 @@ def listed(misses: list[Miss], heading: str, remedy: bool = True) -> str:
         + (f" (and {counts[m.name]} more such rows)" if counts[m.name] else "")
         for m in shown
     ]
-    return f"{heading} {'; '.join(said)}." + (f" {REMEDIES[shown[0].kind]}" if remedy else "")
+    advice = REMEDIES[shown[0].kind].replace("{longer}", LONGER[problem.has_free_horizon])
+    return f"{heading} {'; '.join(said)}." + (f" {advice}" if remedy else "")
 
 
 def violations(problem: ControlProblem, depth: DepthScheme, outcome: Outcome) -> str:
     """The constraints that the states of the last controls miss, in the user's terms, but for those that the detail
     names already; of the answer's own states where the controls alone have none, or lose them.
     """
-    sweeper, u, p, told = Sweeper(problem, depth), outcome.u, outcome.p, outcome.detail
-    own = outcome.x is not None and bool(np.all(np.isfinite(outcome.x)))
-    try:
-        trajectory = sweeper.state(u, p)
-        own = own and bool(np.max(np.abs(trajectory.x)) > EXPLODED * (1.0 + np.max(np.abs(outcome.x))))
-        if own:
-            trajectory = trajectory_of(sweeper, u, p, outcome.x, outcome.stages)
-    except SweepFailed:
-        if not own:
-            return ""
-        trajectory = trajectory_of(sweeper, u, p, outcome.x, outcome.stages)
+    sweeper, told = Sweeper(problem, depth), outcome.detail
+    trajectory, whose = _last_trajectory(sweeper, outcome)
+    if trajectory is None:
+        return ""
     constraints = Constraints(problem, depth, sweeper)
-    families = constraints.families(trajectory, u, p, constraints.no_multipliers())
+    families = constraints.families(trajectory, outcome.u, outcome.p, constraints.no_multipliers())
     misses = [miss for family in families for miss in _misses(problem, family) if f" {miss.name}" not in told]
-    whose = "The last iterate misses" if own else "The trajectory of the last controls misses"
-    return listed(misses, whose, remedy=not told.count("Unmet"))
+    return listed(problem, misses, whose, remedy=not told.count("Unmet"))
+
+
+def _last_trajectory(sweeper: Sweeper, outcome: Outcome) -> tuple[Trajectory | None, str]:
+    """The sweep of the last controls, or the answer's own states where that fails or explodes; and how to say so."""
+    try:
+        swept = sweeper.state(outcome.u, outcome.p)
+    except SweepFailed:
+        swept = None
+    x, said = outcome.x, "The trajectory of the last controls misses"
+    if x is None or not np.all(np.isfinite(x)):
+        return swept, said
+    if swept is not None and np.max(np.abs(swept.x)) <= EXPLODED * (1.0 + np.max(np.abs(x))):
+        return swept, said
+    return trajectory_of(sweeper, outcome.u, outcome.p, x, outcome.stages), "The last iterate misses"
 
 
 def _misses(problem: ControlProblem, family: Constrained) -> list[Miss]:
@@ -409,10 +419,3 @@ def _misses(problem: ControlProblem, family: Constrained) -> list[Miss]:
         amount = float(family.violation[index])
         found.append(Miss(kind, name, " ".join(filter(None, (where, sampled))), said, amount))
     return found
-
-
-def missed(value: float, low: float, high: float) -> str:
-    """``0.12 above its bound 0.111``."""
-    distance, end = (value - high, high) if value > high else (value - low, low)
-    side = "above" if distance > 0.0 else "below"
-    return f"{abs(distance):.2g} {side} {'its value' if low == high else 'its bound'} {end:g}"

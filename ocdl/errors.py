@@ -20,6 +20,10 @@ class NotSupported(OcdlError, ValueError):
     """A route was asked for something outside its reach: the message says what and what would do."""
 
 
+class NotWritten(OcdlError, OSError):
+    """The system would not write a file: the message says which and why; what was there before is kept."""
+
+
 class SolveFailed(OcdlError, RuntimeError):
     """A solve ended without an answer; ``solution`` is the last iterate, judged by the referee."""
 

@@ -1,4 +1,4 @@
-"""Few points that cover a box of controls: where a global search for the least Hamiltonian begins."""
+"""Points of a box: few that cover it, where a global search for the least Hamiltonian begins, and random ones."""
 
 from __future__ import annotations
 
@@ -39,3 +39,10 @@ def _axis(low: float, high: float, centre: float, count: int) -> Array:
         return np.unique(np.append(np.linspace(low, high, count), centre))
     points = np.concatenate([centre - LADDER, [centre], centre + LADDER])
     return np.unique(np.clip(points, low, high))
+
+
+def drawn(generator: np.random.Generator, low: Array, high: Array, shape: tuple[int, ...]) -> Array:
+    """Random points of a box: uniform where it is finite, else N(0, 1) clipped to it."""
+    finite = np.isfinite(low) & np.isfinite(high)
+    inside = generator.uniform(np.where(finite, low, 0.0), np.where(finite, high, 1.0), shape)
+    return np.where(finite, inside, np.clip(generator.standard_normal(shape), low, high))

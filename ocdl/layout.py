@@ -70,3 +70,19 @@ class Layout:
         coords: dict[str, Any] = dict(leading)
         coords |= {name: value for name, value in self.coords.items() if set(value[0]) <= set(part.dims)}
         return xr.DataArray(values, dims=dims, coords=coords, name=part.name, attrs=attrs)
+
+    def entry_name(self, part: Part, i: int) -> str:
+        """What the user calls entry i of a part: its label, or the part's name with the place of it."""
+        index = np.unravel_index(i, part.shape) if part.shape else ()
+        labels = [_entry(self.coords.get(dim), at) for dim, at in zip(part.dims, index, strict=True)]
+        if len(labels) == 1 and isinstance(labels[0], str):
+            return labels[0]
+        places = [
+            f"{dim} = {label:g}" if label is not None else f"{dim} {at}"
+            for dim, label, at in zip(part.dims, labels, index, strict=True)
+        ]
+        return f"{part.name}({', '.join(places)})" if places else part.name
+
+
+def _entry(coordinate: Any, at: Any) -> Any:
+    return None if coordinate is None or len(coordinate[0]) != 1 else coordinate[1][at]

@@ -35,7 +35,9 @@ def projected_newton(
         at, lower, upper = z[live], low[live], high[live]
         held = ((at <= lower) & (gradient > 0.0)) | ((at >= upper) & (gradient < 0.0))
         direction = _directions(gradient, hessian, held)
-        direction /= np.maximum(1.0, np.max(np.abs(direction) / _span(at, lower, upper), axis=1, keepdims=True))
+        direction /= np.maximum(
+            1.0, np.max(np.abs(direction) / _span(at, lower, upper), axis=1, keepdims=True, initial=0.0)
+        )
         moved, found = _searched(derivatives, live, at, value, gradient, direction, lower, upper)
         if not np.any(moved):
             break
@@ -50,7 +52,7 @@ def _directions(gradient: Array, hessian: Array, held: NDArray[np.bool_]) -> Arr
     masked = np.where(free[:, :, None] & free[:, None, :], hessian, 0.0)
     values, vectors = np.linalg.eigh(masked)
     size = np.abs(values)
-    size = np.maximum(size, CURVATURE * np.max(size, axis=1, keepdims=True) + 1e-14)
+    size = np.maximum(size, CURVATURE * np.max(size, axis=1, keepdims=True, initial=0.0) + 1e-14)
     slope = np.where(free, gradient, 0.0)
     along = np.einsum("kji,kj->ki", vectors, slope) / size
     return -np.where(free, np.einsum("kij,kj->ki", vectors, along), 0.0)

@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.certify import coefficients
-from ocdl.constraints import Constraints
 from ocdl.control_shapes import PiecewiseConstant
 from ocdl.depth import Collocation, DepthScheme
 from ocdl.local_errors import LocalErrors, local_errors
@@ -64,7 +63,7 @@ def layer_errors(problem: ControlProblem, depth: DepthScheme, solution: Solution
     trajectory = Trajectory(own.t, own.h, own.stage_t, x, inside["stage_state"].values)
     local = local_errors(problem, depth, own, trajectory, costate, u, p)
     state = np.max(np.abs(local.ends), axis=(1, 2)) / (1.0 + np.max(np.abs(x)))
-    violation = _violations(problem, local, p)
+    violation = _violations(local)
     state = np.maximum(state, violation / (1.0 + np.max(np.abs(x))))
     weights = solution.tree.children["layers"].dataset["width"].values[:, None] * depth.tableau.b
     control = np.maximum(np.sum(weights * inside["excess"].values, axis=1), 0.0)
@@ -88,13 +87,11 @@ def _pressure(problem: ControlProblem, solution: Solution, N: int) -> Array:
     return np.asarray(nodes[:-1] + nodes[1:] + inner + np.abs(found["path_multiplier"].values).sum(axis=(1, 2, 3)))
 
 
-def _violations(problem: ControlProblem, local: LocalErrors, p: Array) -> Array:
+def _violations(local: LocalErrors) -> Array:
     """The largest violation of state bounds and path constraints inside every layer, (N,)."""
-    worst = np.zeros(local.fine.count)
-    constraints = Constraints(problem, local.fine, local.sweeper)
-    for family in constraints.families(local.trajectory, local.controls, p, constraints.no_multipliers()):
-        if family.name in ("state at the stages", "path"):
-            worst = np.maximum(worst, family.violation.max(axis=(1, 2, 3), initial=0.0))
+    worst = np.zeros(local.ends.shape[0])
+    for family in local.anew.constraints():
+        worst = np.maximum(worst, family.violation.max(axis=(1, 2, 3), initial=0.0))
     return worst
 
 

@@ -12,7 +12,8 @@ It stops early on KeyboardInterrupt and returns its best iterate with ``Status.I
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,8 +21,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from ocdl.control_set import ControlSet
 from ocdl.control_shapes import PiecewiseConstant
+from ocdl.equalities import check_equalities
 from ocdl.errors import NotSupported
+from ocdl.interrupts import uninterrupted
 
 if TYPE_CHECKING:
     from ocdl.depth import DepthScheme, Layers
@@ -37,6 +41,11 @@ class Status(Enum):
 
     CONVERGED = "Converged."
     ACCEPTABLE = "Stopped at a looser tolerance than asked; refine the grid or restart from this solution to go on."
+    BETWEEN = (
+        "Converged at the points where the constraints are imposed, but between them they are violated. Refine the "
+        "mesh, or let the controls vary otherwise in a layer: controls=PiecewiseLinear() or PerStage(), and "
+        "PiecewiseConstant() for constraints on controls alone."
+    )
     REACHABLE = (
         "The target is reached: the costate vanishes and the maximum principle says nothing about the controls; "
         "many controls are optimal."
@@ -69,6 +78,10 @@ class Status(Enum):
         "The method reports a success that the figures of its own answer contradict; the answer is kept as it is. "
         "Tighten the method's tolerance, refine the grid, or start elsewhere."
     )
+    OVERDETERMINED = (
+        "More is prescribed than the controls can meet; the last iterate is kept. Use more layers or controls that "
+        "vary in a layer, prescribe less at the end, or leave out what is redundant."
+    )
     FAILED = "The solver failed; the last iterate is kept. Try another start, a coarser grid or other solver options."
     EDGE = (
         "The edge of the value function's domain cut the flow: V is not valid at the start and may lie far from the "
@@ -82,6 +95,7 @@ class Status(Enum):
         return self in (
             Status.ITERATION_LIMIT,
             Status.INFEASIBLE,
+            Status.OVERDETERMINED,
             Status.NOT_A_NUMBER,
             Status.REFUTED,
             Status.FAILED,
@@ -158,28 +172,45 @@ class Outcome:
     costate: Array | None = None
 
 
+def wrapped_up(outcome: Callable[[], Outcome]) -> Outcome:
+    """What a method that has ended hands back, put together while Ctrl-C waits; one that came is in the status."""
+    with uninterrupted() as ctrl_c:
+        made = outcome()
+        return replace(made, status=Status.INTERRUPTED) if ctrl_c.taken() else made
+
+
 @dataclass(frozen=True)
 class Method:
     """Base of every route's options; subclasses are frozen dataclasses with ``solve``.
 
     ``constrained``: the route takes constraints on states, paths and ends, and bounds that depend on depth;
-    ``bounded_states``: of these it takes bounds on states; ``any_controls``: it takes controls that vary in a layer.
+    ``bounded_states``: of these it takes bounds on states; ``any_controls``: it takes controls that vary in a layer;
+    ``control_sets``: the kinds of control sets beyond boxes that it takes.
     """
 
     constrained: ClassVar[bool] = False
     bounded_states: ClassVar[bool] = False
     any_controls: ClassVar[bool] = False
+    control_sets: ClassVar[tuple[type[ControlSet], ...]] = ()
 
     def check(self, problem: ControlProblem, depth: DepthScheme) -> None:
-        """Raise NotSupported where the route cannot take this problem or this shape of controls."""
+        """Raise NotSupported where the route cannot take this problem or this shape of controls, InvalidInput where
+        the controls cannot hold the equalities of path.
+        """
         self.check_constraints(problem)
         if problem.bounds.varies("u") and not self.constrained:
             raise NotSupported(f"{self.name}: bounds of the controls that depend on depth; use Ipopt.")
         if not isinstance(depth.controls, PiecewiseConstant) and not self.any_controls:
             raise NotSupported(f"{self.name}: it takes controls constant in a layer, not {depth.controls}; use Ipopt.")
+        check_equalities(problem, depth)
 
     def check_constraints(self, problem: ControlProblem) -> None:
-        """Raise NotSupported where the route cannot take the constraints of this problem."""
+        """Raise NotSupported where the route cannot take the constraints or the control set of this problem."""
+        if problem.control_set is not None and not isinstance(problem.control_set, self.control_sets):
+            raise NotSupported(
+                f"{self.name}: it does not take the control set {problem.control_set!r} of this problem; Ipopt and "
+                "ControlSetNeedleSteps take a Disc or a Polygon, DiscreteNeedleSteps takes a Finite set."
+            )
         taken = ("Box(x=...)",) if self.bounded_states else ()
         refused = [written for written in problem.constraints if written not in taken]
         if refused and not self.constrained:

@@ -16,18 +16,35 @@ from __future__ import annotations
 import inspect
 import math
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import NoneType
 from typing import Any
 
 import casadi as ca
 import numpy as np
+import xarray as xr
 
-from ocdl.arrays import Array, finite_array, is_real, is_whole
+from ocdl.arrays import (
+    LARGEST,
+    SMALLEST,
+    Array,
+    finite_array,
+    fits_memory,
+    is_real,
+    is_whole,
+    positive_array,
+    shown,
+)
 from ocdl.batch import Batch
 from ocdl.bounds import Box, Free
-from ocdl.errors import InvalidInput, NotSupported, OcdlError
+from ocdl.callables import called
+from ocdl.control_set import ControlSet
+from ocdl.errors import InvalidInput, NotSupported
+from ocdl.formulas import check_columns, check_pure, protected
+from ocdl.labelled import by_labels
 from ocdl.layout import Layout, Part
 from ocdl.velocity_box import VelocityBox
 
@@ -43,6 +60,8 @@ ROLES = {  # the functions of a problem, and what each may depend on
 }
 COLUMNS = ("dynamics", "lift", "path", "boundary")  # the others are scalars
 PER_DEPTH = ("dynamics", "running", "effort")  # multiplied by T on the depths t/T of a free horizon
+ROUNDING = 1e-9  # by which an end may lie outside its bounds
+SYMBOL = 200.0  # bytes of a CasADi symbol and its name
 INTERVALS = {"path": (-np.inf, 0.0), "boundary": (0.0, 0.0)}  # of constraints whose interval is not given
 
 
@@ -58,13 +77,15 @@ class ControlProblem:
     final: x(T), of the same shape; None, or ``Free(lower, upper)``, where it is not prescribed.
     horizon: T > 0, or ``Free(lower, upper)`` with lower > 0.
     bounds: ``Box(u=..., p=..., x=..., path=..., boundary=...)``, pairs (lower, upper) of numbers or arrays; those of u,
-        x and path may be functions of t. path is in (−∞, 0] and boundary in [0, 0] where no interval is given.
+        x and path may be functions of t. path is in (−∞, 0] and boundary in [0, 0] where no interval is given. An
+        equality of path, lower = upper, needs controls in it (``equalities``): it takes one of them away.
     states, controls, parameters: how many, or their names, used as labels.
     data: d, shape (S, k). weights: ω (S,) > 0, normalised to sum 1; equal by default.
     layout, state_metric (n,), control_metric (m,), parameter_metric (P,): names and quadrature weights of a
         discretised function space; every reported gradient is divided by them.
     velocity_box: closed-form structure of one sample, where the builder knows it.
     sample_box: the same for every one of many samples by itself.
+    control_set: where the controls are in less than their box, which then is the smallest one around it.
     columnwise: dynamics and lift take only x, u, p, z, and x of many columns at once (matrix products, entrywise
         functions); wide problems are then swept without Jacobians.
 
@@ -94,6 +115,7 @@ class ControlProblem:
     parameter_metric: Any = None
     velocity_box: VelocityBox | None = None
     sample_box: VelocityBox | None = None
+    control_set: ControlSet | None = None
     columnwise: bool = False
 
     def __post_init__(self) -> None:
@@ -105,6 +127,9 @@ class ControlProblem:
             raise InvalidInput(f"horizon={self.horizon!r}: a free horizon needs a positive lower bound.")
         if not isinstance(self.bounds, Box):
             raise InvalidInput(f"bounds={self.bounds!r}: give an instance such as ocdl.Box(u=(-1, 1)).")
+        named = {} if isinstance(self.states, NoneType | str) else {"state": (("state",), list(self.states))}
+        for name, value in (("initial", self.initial), ("final", self.final)):
+            set_(self, name, by_labels(name, value, ("sample", "state"), named))
         set_(self, "initial", _rows_of_states("initial", self.initial))
         if self.final is not None:
             set_(self, "final", self._checked_final())
@@ -116,15 +141,15 @@ class ControlProblem:
         set_(self, "data", self._checked_data())
         set_(self, "weights", self._checked_weights())
         for name, size in (("state_metric", self.n), ("control_metric", self.m), ("parameter_metric", self.P)):
-            metric = np.ones(size) if getattr(self, name) is None else finite_array(name, getattr(self, name))
-            if metric.shape != (size,) or np.any(metric <= 0):
-                raise InvalidInput(f"{name}: {size} positive weights are needed; got {metric}.")
-            set_(self, name, metric)
+            metric = np.ones(size) if getattr(self, name) is None else getattr(self, name)
+            set_(self, name, positive_array(name, metric, size, "weights"))
         self._check_interval_names()
         if self.layout is None:
             set_(self, "layout", self._default_layout())
         for role in ROLES:
             self._check_formula(role)
+        if self.columnwise:
+            self._check_columns()
         self._check_intervals()
 
     # -- sizes -------------------------------------------------------------------------------
@@ -152,6 +177,16 @@ class ControlProblem:
     @property
     def has_free_horizon(self) -> bool:
         return isinstance(self.horizon, Free)
+
+    @property
+    def also_free(self) -> str:
+        """What is free beside the controls, such as "trains 2 parameters and leaves its horizon free"."""
+        counts = {
+            "trains {} parameter{}": self.own_parameters,
+            "leaves {} initial state{} free": len(self.free_initial),
+            "leaves its horizon free": int(self.has_free_horizon),
+        }
+        return " and ".join(said.format(k, "s" * (k > 1)) for said, k in counts.items() if k)
 
     @property
     def span(self) -> float:
@@ -279,14 +314,10 @@ class ControlProblem:
         arguments = {name: given[name] for name in wanted}
         if "p" in wanted and self.own_parameters < self.P:
             arguments["p"] = given["p"][: self.own_parameters]
+        lengths = ", ".join(f"{name} of length {value.numel()}" for name, value in arguments.items()) or "nothing"
         with warnings.catch_warnings():  # CasADi announces a future change of np.tanh(DM)
             warnings.simplefilter("ignore", FutureWarning)
-            try:
-                value = function(**arguments)
-            except OcdlError:
-                raise
-            except Exception as error:  # the user's own function may raise what it likes
-                raise InvalidInput(f"{role}: {_complaint(arguments, error)}.") from error
+            value = called(role, lengths, protected, role, function, arguments)
         return _expression(role, value, kind)
 
     def symbols(self, kind: Any = ca.SX) -> dict[str, Any]:
@@ -358,10 +389,21 @@ class ControlProblem:
         value = self.evaluate(role, **s)
         if role == "dynamics" and value.shape != (self.n, 1):
             raise InvalidInput(f"dynamics: {self.n} state(s) need {self.n} derivative(s); got {_shape(value)}.")
-        free = ca.Function(role, list(s.values()), [value], {"allow_free": True}).free_sx()
-        if free:
-            names = ", ".join(str(symbol) for symbol in free)
-            raise InvalidInput(f"{role}: it may depend on its own arguments only; it also holds the symbol(s) {names}.")
+        wide = self.columnwise and role in ("dynamics", "lift")  # their second evaluation is that of columns
+        check_pure(role, s, value, value if wide else self.evaluate(role, **s))
+
+    def _check_columns(self) -> None:
+        """Dynamics, and the lift in it, of several columns together and apart."""
+        for role in ("dynamics", "lift"):
+            function = getattr(self, role)
+            beyond = set() if function is None else set(_arguments(role, function)) - {"x", "u", "p", "z"}
+            if beyond:
+                raise InvalidInput(
+                    f"columnwise=True: {role} may take x, u, p and z only; it takes {', '.join(beyond)}."
+                )
+        check_columns(
+            "dynamics", lambda x, u, p: self.evaluate("dynamics", ca.MX, x=x, u=u, p=p), self.n, self.m, self.P
+        )
 
     def _check_interval_names(self) -> None:
         unknown = set(self.bounds.names) - {"u", "p", "x", *INTERVALS}
@@ -387,13 +429,26 @@ class ControlProblem:
         _ = self.parameter_box, self.control_box_at(ends), self.state_box_at(ends)
         for role in INTERVALS:
             self.interval_at(role, ends)
-        low, high = self.final_box
-        if np.any(low > high):
-            s, i = np.argwhere(low > high)[0]
-            raise InvalidInput(
-                f"final: state {self.states[i]} of sample {s} must end in [{low[s, i]:g}, {high[s, i]:g}], "  # type: ignore[index]
-                "which is empty: final and Box(x=...) contradict each other."
-            )
+        for name, begun in (("initial", True), ("final", False)):
+            if getattr(self, name) is not None:
+                self._check_end(
+                    name, np.asarray(getattr(self, name)), self.state_box_at(ends[:1] if begun else ends[1:])
+                )
+
+    def _check_end(self, name: str, given: Any, box: tuple[Array, Array]) -> None:
+        """Raise InvalidInput where what is ``given`` of a state at an end (S, n) lies outside its bounds there."""
+        layout, (low, high) = self.layout, box
+        assert layout is not None and self.states is not None
+        for (s, i), value in np.ndenumerate(given):
+            free = value if isinstance(value, Free) else Free(value, value)
+            slack = ROUNDING * (1.0 + abs(value)) if value is not free else 0.0
+            if free.lower > high[0, i] + slack or free.upper < low[0, i] - slack:
+                state = self.states[i] if layout.state.name == "x" else f"{layout.state.name}[{i}]"
+                asked = f"is {value:g}" if value is not free else f"lies in [{free.lower:g}, {free.upper:g}]"
+                raise InvalidInput(
+                    f"{name}: state {state} of sample {s} {asked}, and Box({layout.state.name}=...) bounds it there by "
+                    f"[{low[0, i]:g}, {high[0, i]:g}]: they contradict each other."
+                )
 
     def _checked_final(self) -> Any:
         final = _rows_of_states("final", self.final, missing=True)
@@ -405,17 +460,19 @@ class ControlProblem:
         return np.repeat(final, self.samples, axis=0) if final.shape[0] != self.samples else final
 
     def _checked_data(self) -> Array:
-        data = np.zeros((self.samples, 0)) if self.data is None else finite_array("data", self.data)
+        given: Any = np.zeros((self.samples, 0)) if self.data is None else self.data
+        if isinstance(given, xr.DataArray) and "sample" in given.dims:
+            given = given.transpose("sample", ...)
+        data = finite_array("data", given)
         data = data[None, :] if data.ndim == 1 else data
         if data.ndim != 2 or data.shape[0] != self.samples:
             raise InvalidInput(f"data: one row a sample, shape ({self.samples}, k), is needed; got {data.shape}.")
         return data
 
     def _checked_weights(self) -> Array:
-        weights = np.ones(self.samples) if self.weights is None else finite_array("weights", self.weights)
-        if weights.shape != (self.samples,) or np.any(weights <= 0.0):
-            raise InvalidInput(f"weights: {self.samples} positive sample weights are needed; got {weights}.")
-        return weights / weights.sum()
+        given = np.ones(self.samples) if self.weights is None else by_labels("weights", self.weights, ("sample",), {})
+        weights = positive_array("weights", given, self.samples, "sample weights")
+        return positive_array("weights, normalised to sum 1", weights / weights.sum(), self.samples, "sample weights")
 
     def _default_layout(self) -> Layout:
         states, controls, parameters = (tuple(v or ()) for v in (self.states, self.controls, self.parameters))  # type: ignore[arg-type]
@@ -440,16 +497,19 @@ class ControlProblem:
 
 def check_horizon(horizon: Any) -> None:
     """Raise InvalidInput where T is no positive finite number."""
-    if not is_real(horizon) or not math.isfinite(horizon) or horizon <= 0.0:
-        raise InvalidInput(f"horizon={horizon!r}: the horizon T must be a positive finite number.")
+    if not is_real(horizon) or not math.isfinite(horizon) or horizon < SMALLEST:
+        raise InvalidInput(
+            f"horizon={shown(horizon)}: the horizon T must be a positive finite number, at least {SMALLEST:.1e}."
+        )
 
 
 def _rows_of_states(name: str, given: Any, missing: bool = False) -> Any:
     """States as rows (S, n): floats, or objects where some are ``Free``; None is ``Free()`` where it may be missing."""
+    given = given.full().ravel() if isinstance(given, ca.DM) and given.is_vector() else given
     try:
         raw = np.array(given, dtype=object)
         free = np.vectorize(lambda v: isinstance(v, Free) or (missing and v is None), otypes=[bool])(raw)
-    except ValueError:
+    except Exception:  # below, in words
         raw, free = np.empty(0, dtype=object), np.zeros(0, dtype=bool)
     values = finite_array(name, np.where(free, 0.0, raw).tolist() if raw.size and np.any(free) else given)
     if values.ndim not in (1, 2) or values.size == 0:
@@ -466,9 +526,15 @@ def _names(what: str, given: Any) -> tuple[str, ...]:
     if is_whole(given):
         if given < 0:
             raise InvalidInput(f"{what}={given}: a number of {what} cannot be negative.")
+        fits_memory(
+            f"{what}={shown(given)}", f"the symbols and names of so many {what}", float(min(given, LARGEST)), SYMBOL
+        )
         letter = {"states": "x", "controls": "u", "parameters": "p"}[what]
         return tuple(f"{letter}{i}" for i in range(given))
     if isinstance(given, (list, tuple)) and all(isinstance(name, str) for name in given):
+        twice = [name for name, count in Counter(given).items() if count > 1]
+        if twice:
+            raise InvalidInput(f"{what}={list(given)!r}: names tell {what} apart; {twice[0]!r} is there twice.")
         return tuple(given)
     raise InvalidInput(f"{what}={given!r}: give a number of {what} or a list of their names.")
 
@@ -486,13 +552,6 @@ def _arguments(role: str, function: Callable[..., Any]) -> list[str]:
     return names
 
 
-def _complaint(arguments: dict[str, Any], error: Exception) -> str:
-    """What a user's function was called with and how it ended; of CasADi's text the last line, which says what."""
-    called = ", ".join(f"{name} of length {value.numel()}" for name, value in arguments.items())
-    lines = [line for line in str(error).splitlines() if line.strip()] or ["no reason given"]
-    return f"called with {called or 'nothing'} it raised {type(error).__name__}: {lines[-1]}"
-
-
 def _expression(role: str, value: Any, kind: Any) -> Any:
     """``value`` as a column of ``kind`` (SX or MX); one number where the role is a scalar."""
     parts = list(value.ravel()) if isinstance(value, np.ndarray) else value
@@ -501,10 +560,14 @@ def _expression(role: str, value: Any, kind: Any) -> Any:
     for part in parts:
         if not isinstance(part, (kind, ca.DM, float)):
             raise InvalidInput(
-                f"{role}: it must return an expression in its arguments or a list of them; got {type(part).__name__}."
+                f"{role}: it must return an expression in its arguments or a list of them; got "
+                f"{shown(part) if is_whole(part) else type(part).__name__}"
+                f"{', as of a function without return' if part is None else ''}."
             )
     column = parts[0] if len(parts) == 1 and not isinstance(parts[0], float) else ca.vertcat(*parts)
     column = column if isinstance(column, kind) else kind(column)
+    if role in COLUMNS and column.numel() == 0:
+        raise InvalidInput(f"{role}: it returns no row; give at least one, or leave {role}=... out.")
     if role not in COLUMNS and column.numel() != 1:
         raise InvalidInput(f"{role}: it must return one number; got {_shape(column)}.")
     return column

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def solution_text(solution: Solution) -> str:
         f"  cost J        {solution.cost:.12g}",
         f"  gap           {solution.gap:.3e}{exact}",
         f"  infeasibility {solution.feasibility:.1e}",
+        *_defect_line(solution),
         f"  time          {solution.seconds:.3g} s",
     ]
     if "cost" in solution.claim:
@@ -42,6 +44,15 @@ def solution_text(solution: Solution) -> str:
     arrays = {"state": solution.state, "costate": solution.costate} | solution.controls | solution.parameters
     lines += [_array_line(name, array) for name, array in arrays.items()]
     return "\n".join(lines)
+
+
+def _defect_line(solution: Solution) -> list[str]:
+    """What an answer's own states and costates miss of their equations; nothing for the referee's sweeps."""
+    state, costate = (float(abs(array).max()) for array in (solution.state_defect, solution.costate_defect))
+    if state == costate == 0.0:
+        return []
+    worth = f"worth {solution.defect_worth:+.1e} in J" if state else "none"
+    return [f"  defects       state {state:.1e} ({worth}), costate {costate:.1e}"]
 
 
 def solution_summary(solution: Solution) -> dict[str, Any]:
@@ -56,6 +67,7 @@ def solution_summary(solution: Solution) -> dict[str, Any]:
             "gap": solution.gap,
             "gap_is_exact": solution.gap_is_exact,
             "feasibility": solution.feasibility,
+            "defect_worth": solution.defect_worth,
             "claimed": solution.claim.get("cost"),
             "seconds": solution.seconds,
             "scheme": str(solution.tree.attrs["scheme"]),
@@ -130,25 +142,43 @@ def made_directory(path: str | Path) -> Path:
 
 
 def write_solution(solution: Solution, directory: Path, **about: Any) -> list[Path]:
-    """METHOD.nc, METHOD.png and METHOD.json in ``directory``."""
+    """METHOD.nc, METHOD.json and METHOD.png in ``directory``."""
     name = file_name(solution.method)
-    return [
-        write_netcdf(solution, directory / f"{name}.nc"),
-        write_figure(plot_solution(solution), directory / f"{name}.png"),
-        write_json(about | solution_summary(solution), directory / f"{name}.json"),
-    ]
+    return all_written(
+        lambda: write_netcdf(solution, directory / f"{name}.nc"),
+        lambda: write_json(about | solution_summary(solution), directory / f"{name}.json"),
+        lambda: write_figure(plot_solution(solution), directory / f"{name}.png"),
+    )
 
 
 def write_comparison(comparison: Comparison, directory: Path, **about: Any) -> list[Path]:
-    """One METHOD.nc a solution, comparison.png and comparison.json in ``directory``."""
-    files = [write_netcdf(s, directory / f"{file_name(name)}.nc") for name, s in comparison.solutions.items()]
-    if comparison.solutions:
-        files.append(write_figure(plot_comparison(comparison), directory / "comparison.png"))
-    return [*files, write_json(about | comparison.summary(), directory / "comparison.json")]
+    """One METHOD.nc a solution, comparison.json and comparison.png in ``directory``."""
+    return all_written(
+        *(partial(write_netcdf, s, directory / f"{file_name(name)}.nc") for name, s in comparison.solutions.items()),
+        lambda: write_json(about | comparison.summary(), directory / "comparison.json"),
+        *(
+            [lambda: write_figure(plot_comparison(comparison), directory / "comparison.png")]
+            * bool(comparison.solutions)
+        ),
+    )
+
+
+def all_written(*writers: Callable[[], Path]) -> list[Path]:
+    """Each file in turn, whatever becomes of the others; InvalidInput at the end names those that could not be."""
+    files, refused = [], []
+    for write in writers:
+        try:
+            files.append(write())
+        except InvalidInput as error:
+            refused.append(str(error))
+    if refused:
+        raise InvalidInput(" ".join(refused) + f" Written: {', '.join(map(str, files)) or 'nothing'}.")
+    return files
 
 
 def write_netcdf(solution: Solution, path: Path) -> Path:
-    return _complete(path, lambda temporary: solution.save(temporary))
+    solution.save(path)
+    return path
 
 
 def write_json(data: dict[str, Any], path: Path) -> Path:

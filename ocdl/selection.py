@@ -17,16 +17,22 @@ import casadi as ca
 import numpy as np
 
 from ocdl.activations import Activation
-from ocdl.arrays import Array, finite_array
+from ocdl.arrays import Array, finite_array, fits_memory
 from ocdl.bounds import Box
+from ocdl.callables import called
+from ocdl.control_set import ControlSet, PairSet, SetVelocities, path_rows
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput
+from ocdl.interrupts import uninterrupted
+from ocdl.labelled import by_labels
 from ocdl.layout import Layout, Part
 from ocdl.losses import HalfSquare, IdentityLink, Link, Loss, Readout
 from ocdl.problem import ControlProblem, check_horizon
 from ocdl.regularisers import Regulariser
 from ocdl.velocity_box import VelocityBox
 from ocdl.width import Nodes, Width, intervals
+
+PER_VALUE = 450.0  # bytes of one entry of b: its symbol, bounds, metric and formulas
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,8 @@ class SelectionProblem:
         such arrays, or a number. With a readout of K outputs the target holds the labels: a number for one
         sample, (S,) for K = 1, or (S, K).
     bounds: Box(a=..., b=..., f=...), scalars or arrays of shape (M,), (M, M), or functions of the depth that return
-        them; f bounds the state. A name left out is unbounded.
+        them; f bounds the state. A name left out is unbounded. Or a control set: Disc or Polygon for all pairs
+        (a_i, b_ij), Finite(a=..., b=...) for finitely many values.
     domain: Y, an interval or one interval per dimension. weights: ω_s, equal by default.
     """
 
@@ -60,7 +67,7 @@ class SelectionProblem:
     horizon: float
     initial: Callable[[Array], Any] | Any
     target: Callable[[Array], Any] | Any
-    bounds: Box = field(default_factory=Box)
+    bounds: Box | ControlSet = field(default_factory=Box)
     domain: Any = (0.0, 1.0)
     loss: Loss = field(default_factory=HalfSquare)
     regulariser: Regulariser | None = None
@@ -71,16 +78,17 @@ class SelectionProblem:
         kinds: tuple[tuple[str, Any, str], ...] = (
             ("activation", Activation, "ocdl.Tanh()"),
             ("loss", Loss, "ocdl.HalfSquare()"),
-            ("bounds", Box, "ocdl.Box(a=(-1, 1))"),
+            ("bounds", Box | ControlSet, "ocdl.Box(a=(-1, 1)) or ocdl.Disc(radius=1.0)"),
             ("regulariser", Regulariser | NoneType, "ocdl.Tikhonov(1e-3), or None"),
             ("readout", Readout | NoneType, "ocdl.Readout(), or None"),
         )
         for name, kind, hint in kinds:
             if not isinstance(getattr(self, name), kind):
                 raise InvalidInput(f"{name}={getattr(self, name)!r}: give an instance such as {hint}.")
+        self.activation.check()
         check_horizon(self.horizon)
         intervals(self.domain)
-        unknown = set(self.bounds.names) - {"a", "b", "f"}
+        unknown = set(self._box.names) - {"a", "b", "f"}
         if unknown:
             raise InvalidInput(
                 f"{self.bounds!r}: a SelectionProblem's box has intervals for a, b and f; got {unknown}."
@@ -91,6 +99,15 @@ class SelectionProblem:
     def link(self) -> Link:
         return IdentityLink() if self.readout is None else self.readout.link
 
+    @property
+    def _box(self) -> Box:
+        """The box of a, b and f, around the control set where there is one."""
+        return self.bounds.box if isinstance(self.bounds, ControlSet) else self.bounds
+
+    @property
+    def _pairs(self) -> PairSet | None:
+        return self.bounds if isinstance(self.bounds, PairSet) else None
+
     def replace(self, **changes: Any) -> SelectionProblem:
         """The same problem with some fields changed."""
         return replace(self, **changes)
@@ -98,22 +115,29 @@ class SelectionProblem:
     def output(self, width: Width, x: Array, p: Array) -> Array:
         """O of states x (S, M) at the nodes of ``width`` and readout parameters p (P,); shape (S, M) or (S, K)."""
         output = _Output.of(self.readout, width.on(self.domain).weights)
-        return np.asarray(ca.DM(output(ca.DM(x.T), ca.DM(p))).full()).T
+        with uninterrupted():
+            return np.asarray(ca.DM(output(ca.DM(x.T), ca.DM(p))).full()).T
 
     def discretise(self, width: Width) -> ControlProblem:
         """The method of lines: state f(y_i), controls [a(y_i), b(y_i, z_j) row by row], ∫ g dy ≈ Σ w_i g(y_i)."""
         if not isinstance(width, Width):
             raise InvalidInput(f"discretise({width!r}): give a quadrature such as Midpoint(8).")
+        fits_memory(
+            f"{width!r}", f"a kernel b of {width.size}² values, its bounds and symbols", width.size**2, PER_VALUE
+        )
         nodes = width.on(self.domain)
         w, M = nodes.weights, nodes.weights.size
         x0 = self._initial(nodes)
         readout = _Output.of(self.readout, w)
         labels = self._labels(nodes, len(x0), readout)
-        fixed = not any(self.bounds.varies(name) for name in ("a", "b"))
+        fixed = not any(self._box.varies(name) for name in ("a", "b"))
         ends = self._ends(np.zeros(1), M)
         low, high = ((side[0][0], side[1][0]) for side in ends)
         control_metric = np.concatenate([w, np.outer(w, w).ravel()])
         velocity_box = self._velocity_box(w, low, high) if fixed else None
+        pairs, one = self._pairs, len(x0) == 1 and velocity_box is not None and self.regulariser is None
+        if pairs is not None and velocity_box is not None:
+            velocity_box = SetVelocities.within(velocity_box, pairs)
         parameter_box = readout.box(self.readout, M)
         return ControlProblem(
             dynamics=lambda z: self.activation(z),
@@ -125,7 +149,9 @@ class SelectionProblem:
             penalty=None
             if self.regulariser is None or not readout.size
             else (lambda p: self._penalty(p, readout.metric)),
+            path=None if pairs is None or one else (lambda u: path_rows(pairs, u, M)),
             bounds=self._control_and_state_box(M, parameter_box),
+            control_set=self.bounds if isinstance(self.bounds, ControlSet) else None,
             controls=M + M * M,
             parameters=readout.size,
             data=labels,
@@ -141,7 +167,7 @@ class SelectionProblem:
 
     def _ends(self, t: Array, M: int) -> Any:
         """(a, b) of the lower, then of the upper bounds at depths t: (K, M) and (K, M, M)."""
-        return zip(self.bounds.interval_at("a", (M,), t), self.bounds.interval_at("b", (M, M), t), strict=True)
+        return zip(self._box.interval_at("a", (M,), t), self._box.interval_at("b", (M, M), t), strict=True)
 
     def _control_and_state_box(self, M: int, parameter_box: tuple[Array, Array]) -> Box:
         def end(side: int) -> Callable[[float], Array]:
@@ -152,13 +178,13 @@ class SelectionProblem:
             return at
 
         def state_end(side: int) -> Callable[[float], Array]:
-            return lambda t: self.bounds.interval_at("f", (M,), np.array([t]))[side][0]
+            return lambda t: self._box.interval_at("f", (M,), np.array([t]))[side][0]
 
         controls: Any = (end(0), end(1))
-        if not (self.bounds.varies("a") or self.bounds.varies("b")):
+        if not (self._box.varies("a") or self._box.varies("b")):
             controls = (controls[0](0.0), controls[1](0.0))
-        states: Any = (state_end(0), state_end(1)) if self.bounds.varies("f") else self.bounds.interval("f", (M,))
-        return Box(u=controls, p=parameter_box, x=states if "f" in self.bounds.names else None)
+        states: Any = (state_end(0), state_end(1)) if self._box.varies("f") else self._box.interval("f", (M,))
+        return Box(u=controls, p=parameter_box, x=states if "f" in self._box.names else None)
 
     def _penalty(self, values: Any, metric: Array) -> Any:
         assert self.regulariser is not None
@@ -191,7 +217,7 @@ class SelectionProblem:
                 f"target={self.target!r}: behind Readout(outputs={self.readout.outputs}) the target holds one label an "
                 "output; a function of y has no place there."
             )
-        labels = finite_array("target", self.target)
+        labels = finite_array("target", by_labels("target", self.target, ("sample", "output"), {}))
         outputs = readout.weights.size
         if labels.ndim < 2:
             labels = (
@@ -245,7 +271,8 @@ class _Output:
 def _rows(name: str, given: Any, nodes: Nodes, samples: int | None) -> Array:
     """Values of a data function at the nodes, shape (S, M)."""
     M = nodes.weights.size
-    values = finite_array(name, _called(name, given, nodes) if callable(given) else given)
+    given = _called(name, given, nodes) if callable(given) else given
+    values = finite_array(name, by_labels(name, given, ("sample", "y"), _coords(nodes)))
     if values.ndim == 0:
         values = np.full(M, values)
     rows = np.atleast_2d(values)
@@ -262,27 +289,23 @@ def _rows(name: str, given: Any, nodes: Nodes, samples: int | None) -> Array:
 
 def _called(name: str, function: Callable[[Array], Any], nodes: Nodes) -> Any:
     """A data function at a copy of the nodes."""
-    try:
-        return function(nodes.points.copy())
-    except Exception as error:  # the user's own function may raise what it likes
-        raise InvalidInput(
-            f"{name}: called with the width nodes y, shape {nodes.points.shape}, the function raised "
-            f"{type(error).__name__}: {error}."
-        ) from error
+    return called(f"{name}=...", f"the width nodes y, shape {nodes.points.shape},", function, nodes.points.copy())
+
+
+def _coords(nodes: Nodes) -> dict[str, Any]:
+    """The coordinates of y and z, or of their components."""
+    points = nodes.points
+    if points.ndim == 1:
+        return {axis: ((axis,), points) for axis in ("y", "z")}
+    return {f"{axis}{i}": ((axis,), points[:, i]) for axis in ("y", "z") for i in range(points.shape[1])}
 
 
 def _layout(nodes: Nodes, readout: _Output) -> Layout:
-    M, points = nodes.weights.size, nodes.points
-    coords: dict[str, Any] = {}
-    for axis in ("y", "z"):
-        if points.ndim == 1:
-            coords[axis] = ((axis,), points)
-        else:
-            coords |= {f"{axis}{i}": ((axis,), points[:, i]) for i in range(points.shape[1])}
+    M = nodes.weights.size
     K = readout.weights.size
     return Layout(
         state=Part("f", ("y",), (M,)),
         controls=(Part("a", ("y",), (M,)), Part("b", ("y", "z"), (M, M))),
         parameters=(Part("W", ("output", "z"), (K, M)), Part("mu", ("output",), (K,))) if readout.size else (),
-        coords=coords,
+        coords=_coords(nodes),
     )

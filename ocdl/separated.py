@@ -58,6 +58,8 @@ class SeparatedHamiltonian:
     @cached_property
     def owner(self) -> Indices:
         """Which group drives each rate, (n,); 0 where none does."""
+        if self.problem.m == 0:
+            return np.zeros(self.problem.n, dtype=np.intp)
         s = self.problem.symbols()
         rate = np.array(ca.DM(ca.jacobian_sparsity(self.problem.rate(*s.values()), s["u"]), 1).full()) > 0
         of = np.empty(self.problem.m, dtype=np.intp)

@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 import os
 import secrets
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
+from ocdl import hdf5, schema
 from ocdl.certificate import Certificate
-from ocdl.errors import InvalidInput
+from ocdl.errors import InvalidInput, NotWritten
 from ocdl.method import Status
-
-FORMAT = "ocdl solution 1"
-ATTRIBUTES = ("method", "status", "detail", "seconds", "cost", "gap", "gap_is_exact", "feasibility")
-GROUPS = ("nodes", "layers", "stages")
+from ocdl.schema import FORMAT, GROUPS
 
 
 class Solution:
@@ -83,6 +82,11 @@ class Solution:
         return float(self.tree.attrs.get("defect_worth", 0.0))
 
     @property
+    def control_set(self) -> str:
+        """The method's own control set, where it is less than the problem's; else empty."""
+        return str(self.tree.attrs.get("control_set", ""))
+
+    @property
     def certificate(self) -> Certificate | None:
         """What the referee found beyond the gap, e.g. the re-integrated cost; None in files saved without."""
         return Certificate.of(self.tree.attrs)
@@ -106,6 +110,21 @@ class Solution:
     def costate(self) -> xr.DataArray:
         """p = ∂J/∂f in function space at the depth nodes, dimensions (t, sample, y)."""
         return self.tree.children["nodes"].dataset["costate"]
+
+    @property
+    def state_defect(self) -> xr.DataArray:
+        """What the answer's own states miss of the state equation at the nodes, (t, sample, y); 0 for swept states."""
+        return self._defect("state_defect", self.state)
+
+    @property
+    def costate_defect(self) -> xr.DataArray:
+        """What its own costates miss of the adjoint equation, layer by layer, in function space; 0 where swept."""
+        return self._defect("costate_defect", self.costate)
+
+    def _defect(self, name: str, like: xr.DataArray) -> xr.DataArray:
+        """Files of before have none: their states and costates are sweeps."""
+        nodes = self.tree.children["nodes"].dataset
+        return nodes[name] if name in nodes else xr.zeros_like(like).rename(name)
 
     @property
     def multipliers(self) -> dict[str, xr.DataArray]:
@@ -196,21 +215,45 @@ class Solution:
         It is written beside ``path`` and renamed: the name always stands for a whole file, the old one or the new,
         whenever the program or the machine is stopped.
 
-        Raises InvalidInput where the directory of ``path`` does not exist or ``path`` is one.
+        Raises InvalidInput where this is no name of a file, NotWritten where the system refuses.
         """
-        if Path(path).is_dir():
-            raise InvalidInput(f"save({str(path)!r}): this is a directory; the name of a file is needed.")
-        if not Path(path).parent.is_dir():
-            raise InvalidInput(f"save({str(path)!r}): there is no directory {str(Path(path).parent)!r}.")
-        whole = Path(path).resolve()
-        part = whole.with_name(f".{whole.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+        said = f"save({str(path)!r})"
+        whole = _file_name(said, path)
+        begun = os.fsencode(whole.name)[:200].decode(errors="ignore")  # leaves room for what makes it unique
+        part = whole.with_name(f".{begun}.{os.getpid()}-{secrets.token_hex(4)}.part")
+        try:
+            part.touch()
+        except OSError as error:
+            raise NotWritten(f"{said}: the file cannot be written ({error.strerror}).") from None
         try:
             self.tree.to_netcdf(part, engine="netcdf4")
             with open(part, "rb") as written:
                 os.fsync(written.fileno())
             os.replace(part, whole)
+        except (OSError, RuntimeError) as error:  # netCDF's own are RuntimeErrors
+            raise NotWritten(f"{said}: the file cannot be written ({error}).") from error
         finally:
             part.unlink(missing_ok=True)
+
+
+def _file_name(said: str, path: Any) -> Path:
+    """The name of a regular file, there or not yet, in a directory that is there."""
+    if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
+        raise InvalidInput(f"{said}: the name of a file is needed; got {type(path).__name__}.")
+    if "\0" in os.fspath(path):
+        raise InvalidInput(f"{said}: the name of a file cannot hold the character NUL.")
+    try:
+        whole = Path(path).resolve()
+        kind = whole.stat().st_mode if whole.exists() else stat.S_IFREG
+        if stat.S_ISDIR(kind):
+            raise InvalidInput(f"{said}: this is a directory; the name of a file is needed.")
+        if not stat.S_ISREG(kind):
+            raise InvalidInput(f"{said}: this is a device, pipe or socket; the name of a file is needed.")
+        if not whole.parent.is_dir():
+            raise InvalidInput(f"{said}: there is no directory {str(Path(path).parent)!r}.")
+    except (OSError, RuntimeError) as error:  # too long a name, links in a circle
+        raise InvalidInput(f"{said}: this cannot be the name of a file ({error}).") from None
+    return whole
 
 
 class _Group(Mapping[str, Any]):
@@ -233,22 +276,30 @@ class _Group(Mapping[str, Any]):
 def load(path: str | Path) -> Solution:
     """Read a solution that ``Solution.save`` wrote; data only, no code is ever executed.
 
-    Raises InvalidInput for a file that is missing, is no netCDF, or is not ours.
+    Raises InvalidInput for a file that is missing, is no netCDF, is not ours, links to others, or is damaged: what is
+    returned keeps the schema in ``ocdl.schema``, on which everything that a Solution can do relies.
     """
     if not Path(path).is_file():
         found = "this is a directory" if Path(path).is_dir() else "there is no such file"
         raise InvalidInput(f"load({str(path)!r}): {found}; a file that Solution.save wrote is needed.")
     try:
-        with xr.open_datatree(path, engine="netcdf4") as opened:
-            tree = opened.load()
+        unsafe = hdf5.objection(Path(path))
+        tree = None if unsafe else _read(path)
     except Exception as error:  # the readers below raise what they like
         raise InvalidInput(f"load({str(path)!r}): this is no netCDF-4 file that can be read ({error}).") from None
+    if tree is None:
+        raise InvalidInput(f"load({str(path)!r}): this file is not safe to read: {unsafe}.")
     if tree.attrs.get("format") != FORMAT:
         found = tree.attrs.get("format", "no such mark")
         raise InvalidInput(f"load({str(path)!r}): a file marked {FORMAT!r} is needed; this one has {found!r}.")
-    missing = sorted({*ATTRIBUTES} - tree.attrs.keys()) + [name for name in GROUPS if name not in tree.children]
-    if missing:
-        raise InvalidInput(f"load({str(path)!r}): the file is damaged: it has no {', '.join(missing)}.")
-    if tree.attrs["status"] not in Status.__members__:
-        raise InvalidInput(f"load({str(path)!r}): the file has the status {tree.attrs['status']!r}, which is unknown.")
+    damaged = schema.objection(tree)
+    if damaged:
+        raise InvalidInput(f"load({str(path)!r}): the file is damaged: {damaged}.")
     return Solution(tree)
+
+
+def _read(path: str | Path) -> xr.DataTree:
+    """The whole tree, in memory and without the file's own wishes of how it is to be saved again."""
+    with xr.open_datatree(path, engine="netcdf4") as opened:
+        tree = opened.load()
+    return xr.DataTree.from_dict({node.path: node.to_dataset(inherit=False).drop_encoding() for node in tree.subtree})

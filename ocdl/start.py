@@ -14,10 +14,13 @@ import numpy as np
 import xarray as xr
 from scipy.interpolate import make_interp_spline
 
-from ocdl.arrays import Array, finite_array, is_whole
+from ocdl.arrays import Array, finite_array, is_whole, real_array
+from ocdl.callables import called
 from ocdl.control_shapes import PerStage, PiecewiseConstant
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput
+from ocdl.labelled import by_labels, on_nodes, same
+from ocdl.lattice import drawn
 from ocdl.layout import Layout, Part
 from ocdl.method import Start
 from ocdl.problem import ControlProblem
@@ -25,16 +28,23 @@ from ocdl.solution import Solution
 
 
 def make_start(
-    problem: ControlProblem, depth: DepthScheme, start: Solution | Mapping[str, Any] | None, seed: int | None
+    problem: ControlProblem,
+    depth: DepthScheme,
+    start: Solution | Mapping[str, Any] | None,
+    seed: int | None,
+    size: Array | None = None,
 ) -> Start:
-    """A Start inside the box from what the user gave; ``seed`` draws uniformly from it (N(0,1) where unbounded)."""
+    """A Start inside the box from what the user gave; ``seed`` draws uniformly from it (N(0,1) where unbounded).
+
+    size: parameters (P,) to begin from where the user gave none; NaN where the guess or the centre serves.
+    """
     if start is not None and seed is not None:
         raise InvalidInput("solve(start=..., seed=...): give a start or a seed for a random one, not both.")
     if seed is not None:
         if not is_whole(seed) or seed < 0:
             raise InvalidInput(f"solve(seed={seed!r}): a seed is a whole number, at least 0.")
         return _random(problem, depth, seed)
-    centre = Start(_centre(*_control_box(problem, depth)), _parameters(problem))
+    centre = Start(_centre(*_control_box(problem, depth)), _parameters(problem, size))
     if start is None:
         return centre
     if isinstance(start, Solution):
@@ -52,9 +62,10 @@ def _control_box(problem: ControlProblem, depth: DepthScheme) -> tuple[Array, Ar
     return problem.control_box_at(depth.controls.depths(depth.mesh(problem.span), depth.tableau.c))
 
 
-def _parameters(problem: ControlProblem) -> Array:
-    """The guesses of free ends and horizon; the user's own parameters in the middle of their box."""
+def _parameters(problem: ControlProblem, size: Array | None) -> Array:
+    """``size``, the guesses of free ends and horizon; the user's own parameters in the middle of their box."""
     guess = problem.parameter_guess
+    guess = guess if size is None else np.where(np.isnan(size), guess, size)
     return np.clip(np.where(np.isnan(guess), _centre(*problem.parameter_box), guess), *problem.parameter_box)
 
 
@@ -67,15 +78,8 @@ def _centre(low: Array, high: Array) -> Array:
 
 def _random(problem: ControlProblem, depth: DepthScheme, seed: int) -> Start:
     generator = np.random.default_rng(seed)
-
-    def draw(box: tuple[Array, Array], shape: tuple[int, ...]) -> Array:
-        low, high = box
-        finite = np.isfinite(low) & np.isfinite(high)
-        inside = generator.uniform(np.where(finite, low, 0.0), np.where(finite, high, 1.0), shape)
-        return np.where(finite, inside, np.clip(generator.standard_normal(shape), low, high))
-
-    u = draw(_control_box(problem, depth), (depth.control_rows, problem.m))
-    return Start(u, draw(problem.parameter_box, (problem.P,)))
+    u = drawn(generator, *_control_box(problem, depth), (depth.control_rows, problem.m))
+    return Start(u, drawn(generator, *problem.parameter_box, (problem.P,)))
 
 
 def _given(problem: ControlProblem, depth: DepthScheme, start: Mapping[str, Any], centre: Start) -> Start:
@@ -99,13 +103,38 @@ def _given(problem: ControlProblem, depth: DepthScheme, start: Mapping[str, Any]
 
 
 def _values(name: str, value: Any, layout: Layout, places: Array, mesh: Array) -> Array:
-    """An array from what was given: numbers, or a function of the depth t for states and controls."""
+    """An array from what was given: numbers, by their labels if labelled, or a function of the depth t."""
+    said = f"start[{name!r}]"
     if not callable(value):
-        return finite_array(f"start[{name!r}]", value)
+        return finite_array(said, _in_order(said, name, value, layout, places, mesh))
     if name in {part.name for part in layout.parameters}:
         raise InvalidInput(f"solve(start={{{name!r}: {value!r}}}): {name} does not depend on depth; give numbers.")
     at = mesh if name == layout.state.name else places
-    return finite_array(f"start[{name!r}]", [np.atleast_1d(np.asarray(value(float(t)), dtype=float)) for t in at])
+    values = [called(said, f"t = {t:g}", value, float(t)) for t in at]
+    return finite_array(
+        said, [np.atleast_1d(real_array(f"{said} at t = {t:g}", v)) for t, v in zip(at, values, strict=True)]
+    )
+
+
+def _in_order(said: str, name: str, value: Any, layout: Layout, places: Array, mesh: Array) -> Any:
+    """A labelled array as the flat controls or states of this mesh have it; anything else as it is."""
+    if not isinstance(value, xr.DataArray):
+        return value
+    part = next(part for part in (layout.state, *layout.controls, *layout.parameters) if part.name == name)
+    if part in layout.parameters:
+        return by_labels(said, value, part.dims, layout.coords)
+    state = part is layout.state
+    leading = ("t", "sample") if state else ("t", "stage")
+    array = by_labels(said, value, (*leading, *part.dims), layout.coords)
+    if not state and {"t", "stage"} <= set(value.dims):
+        array = array.reshape(-1, *array.shape[2:])
+    t = value["t"].to_numpy() if "t" in value.coords and value["t"].dims == ("t",) else None
+    if t is not None and "stage" not in value.dims and not same(t, mesh if state else places):
+        raise InvalidInput(
+            f"{said}: it is given at {t.size} depths from t = {t[0]:g} to {t[-1]:g}, and this mesh has others; "
+            "give the whole solution as start, which is carried over."
+        )
+    return array
 
 
 def _given_states(problem: ControlProblem, nodes: int, x: Array | None) -> Array | None:
@@ -149,6 +178,8 @@ def _transferred(problem: ControlProblem, depth: DepthScheme, solution: Solution
         if part.name in solution.parameters
     }
     packed = layout.pack(layout.controls, u, (depth.control_rows,)), layout.pack(layout.parameters, p, ())
+    if not all(np.all(np.isfinite(values)) for values in packed):
+        raise InvalidInput(f"solve(start=<solution by {solution.method}>): its controls or parameters are not finite.")
     x, costate = (_nodal(problem, array, mesh) for array in (solution.state, solution.costate))
     costate = None if costate is None else costate * np.asarray(problem.state_metric)
     return _clipped(problem, depth, *packed, x=x, costate=costate)
@@ -189,10 +220,10 @@ def _at_depths(array: xr.DataArray, mesh: Array, t: Array, scale: float) -> Arra
 
 
 def _nodal(problem: ControlProblem, array: xr.DataArray, mesh: Array) -> Array | None:
-    """States or costates at the nodes (N+1, S, n) by linear interpolation, None where the samples are others."""
+    """States or costates at the nodes (N+1, S, n) by linear interpolation, None where samples are others or lost."""
     layout = problem.layout
     assert layout is not None
-    if array.sizes["sample"] != problem.samples:
+    if array.sizes["sample"] != problem.samples or not np.all(np.isfinite(array.values)):
         return None
     old_t = array["t"].to_numpy()
     at = make_interp_spline(old_t * (mesh[-1] / old_t[-1]), array.values, k=1)(mesh)
@@ -212,6 +243,10 @@ def overlap_average(old: Array, new: Array) -> Array:
 
 def _on_width(array: xr.DataArray, part: Part, coords: Mapping[str, Any]) -> Array:
     """Values at this problem's width nodes, by linear interpolation, constant beyond the outermost node."""
+    if array.dims[array.ndim - len(part.dims) :] != part.dims:
+        raise InvalidInput(
+            f"solve(start=...): {part.name} has dimensions {array.dims}; this problem needs {part.dims}."
+        )
     shape = tuple(array.sizes[dim] for dim in part.dims)
     if shape == part.shape and all(np.array_equal(array[d], coords[d][1]) for d in part.dims if d in array.coords):
         return np.asarray(array.values)
@@ -224,9 +259,7 @@ def _on_width(array: xr.DataArray, part: Part, coords: Mapping[str, Any]) -> Arr
                 f"solve(start=...): {part.name} lives on {array.sizes[dim]} nodes of a width of several dimensions; "
                 "a start can be carried over between different grids only on an interval."
             )
-        nodes, wanted = array[dim].values, np.asarray(coords[dim][1])
-        inside = np.clip(wanted, nodes.min(), nodes.max())
-        values = values.interp({dim: inside}) if nodes.size > 1 else values.isel({dim: np.zeros(wanted.size, int)})
+        values = on_nodes(values, dim, np.asarray(coords[dim][1]))
     if values.shape[-len(part.shape) :] != part.shape:
         raise InvalidInput(f"solve(start=...): {part.name} has shape {shape}; this problem needs {part.shape}.")
     return np.asarray(values.values)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ocdl import matrix_free
-from ocdl.batch import Batch, Direct
+from ocdl.batch import Batch, Direct, evaluated
 from ocdl.control_shapes import PiecewiseConstant
 from ocdl.depth import Layers, Tableau
 from ocdl.errors import OcdlError
@@ -480,8 +480,8 @@ class Sweeper:
         return Batch(self.problem.terminal_function, shared=(1,))
 
     def _penalty(self, p: Array) -> tuple[float, Array]:
-        value, gradient = self._penalty_function(p)
-        return float(value), gradient.full().ravel()
+        value, gradient = evaluated(self._penalty_function, p)
+        return float(value[0, 0]), gradient.ravel()
 
     @cached_property
     def _penalty_function(self) -> ca.Function:

@@ -7,11 +7,12 @@ Sources: Trefethen, "Is Gauss quadrature better than Clenshaw–Curtis?", SIAM R
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from ocdl.arrays import Array, is_whole, real_array
+from ocdl.arrays import LARGEST, SMALLEST, Array, fits_memory, is_whole, real_array, shown
 from ocdl.errors import InvalidInput
 
 Domain = Any  # (lower, upper), or one such pair per dimension
@@ -35,12 +36,18 @@ class Nodes:
             )
         if not np.all(np.isfinite(points)):
             raise InvalidInput("Nodes(points, ...): points must be finite; got NaN or infinity.")
-        if not np.all(np.isfinite(weights)) or np.any(weights <= 0.0):
+        if not np.all(np.isfinite(weights)) or np.any(weights < SMALLEST):
             raise InvalidInput(
-                f"Nodes(..., weights): weights must be positive and finite; the smallest is {np.min(weights):g}."
+                f"Nodes(..., weights): weights must be positive, at least {SMALLEST:.1e}, and finite; the smallest is "
+                f"{np.min(weights):g}."
             )
         object.__setattr__(self, "points", points)
         object.__setattr__(self, "weights", weights)
+
+    @property
+    def size(self) -> int:
+        """Number of nodes M."""
+        return int(self.weights.size)
 
     def on(self, domain: Domain) -> Nodes:
         pairs, axes = intervals(domain), np.atleast_2d(self.points.T)
@@ -67,6 +74,13 @@ class IntervalRule:
                 f"{type(self).__name__}({self.count!r}): the number of width nodes must be a whole number, "
                 f"at least {self.least}."
             )
+        said = f"{type(self).__name__}({shown(self.count)})"
+        fits_memory(said, "points and weights of so many nodes", min(self.count, LARGEST), 32.0)
+
+    @property
+    def size(self) -> int:
+        """Number of nodes M."""
+        return int(self.count)
 
     @property
     def exactness(self) -> int:
@@ -156,6 +170,11 @@ class TensorProduct:
         if not rules or not all(isinstance(rule, IntervalRule) for rule in rules):
             raise InvalidInput("TensorProduct(*rules): give one rule on an interval per dimension, e.g. Midpoint(4).")
         object.__setattr__(self, "rules", rules)
+
+    @property
+    def size(self) -> int:
+        """Number of nodes M."""
+        return prod(rule.size for rule in self.rules)
 
     @property
     def exactness(self) -> int:

@@ -257,7 +257,7 @@ def test_a_solution_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(xr.DataTree, "to_netcdf", half)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(ocdl.InvalidInput, match="No space"):
         solution.save(tmp_path / "run.nc")
     assert (tmp_path / "run.nc").read_bytes() == before and len(list(tmp_path.iterdir())) == 1
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from families import name_of, order, rich, schemes, selection
+from families import name_of, order, rich, scalar, schemes, selection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
@@ -211,3 +211,11 @@ def test_wrong_controls_are_named(make, said):
 def test_lists_of_numbers_are_controls():
     listed = certify(rich(1), ocdl.Kutta4(2), [[0, 1], [1, 0]], [0, 1])
     assert listed.cost == certify(rich(1), ocdl.Kutta4(2), np.array([[0.0, 1], [1, 0]]), np.array([0.0, 1])).cost
+
+
+def test_a_node_that_no_stage_sees_has_no_gradient():
+    """Euler never reads the last node of piecewise linear controls: the cost does not depend on it."""
+    depth = ocdl.ExplicitEuler(4, controls=ocdl.PiecewiseLinear())
+    solution = ocdl.solve(scalar(), depth, ocdl.Ipopt())
+    gradient = solution.gradient["u"].values
+    assert np.all(np.isfinite(gradient)) and gradient[-1] == 0.0

@@ -1,7 +1,9 @@
 """The command line: what it prints and writes, and how every mistake ends."""
 
+import io
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import xarray as xr
 from click.testing import CliRunner
 
 import ocdl
@@ -18,6 +21,7 @@ from ocdl.campaign import Campaign
 from ocdl.campaign.archive import Entry
 from ocdl.cli import campaign_exit_code, known_methods, main, parsed_choices, parsed_seeds
 from ocdl.method import Method, Outcome, Status
+from ocdl.problem_file import parse_settings, read_problem_file
 from ocdl.report import file_name, kebab
 
 STATEMENT = """
@@ -99,11 +103,11 @@ def run(*arguments):
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def refused(result, *words, code=2):
+def refused(result, *words, code=2, where="stderr"):
     """The command ended with a message, not a traceback."""
     assert result.exit_code == code, result.output
     assert isinstance(result.exception, SystemExit) and "Traceback" not in result.output
-    said = " ".join(result.stderr.split())
+    said = " ".join(getattr(result, where).split())
     assert all(word in said for word in words), said
 
 
@@ -225,15 +229,73 @@ def test_an_existing_file_is_replaced_only_by_a_whole_one(problem_file, tmp_path
     run("solve", problem_file(), "--method", "constant", "--out", out)
     before = (out / "constant.nc").read_bytes()
 
-    def half(self, path):
+    def half(self, path, **_):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(ocdl.Solution, "save", half)
+    monkeypatch.setattr(xr.DataTree, "to_netcdf", half)
     result = run("solve", problem_file(), "--method", "constant", "--out", out)
-    refused(result, "constant.nc: this file cannot be written; No space left on device")
+    refused(result, "constant.nc", "this file cannot be written; No space left on device", "cost J", where="output")
     assert (out / "constant.nc").read_bytes() == before
     assert {path.name for path in out.iterdir()} == {"constant.nc", "constant.png", "constant.json"}
+
+
+# -- disks, pipes and terminals that fail ------------------------------------------------------------
+
+
+RESULTS = {"constant.nc", "constant.png", "constant.json"}
+
+
+def printed_to(stream, monkeypatch, *arguments):
+    """The exit code of the command with ``stream`` as its output."""
+    monkeypatch.setattr(sys, "stdout", stream)
+    with pytest.raises(SystemExit) as ended:
+        main.main([str(argument) for argument in arguments], prog_name="ocdl")
+    return ended.value.code
+
+
+def test_a_disk_that_is_full_loses_neither_the_words_nor_the_other_files(problem_file, tmp_path, plain_figures):
+    path, limits = problem_file(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))
+    try:
+        result = run("solve", path, "--method", "constant", "--out", tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    refused(result, "constant.nc", "cannot be written", "Written: ", "constant.json")
+    assert "cost J        1\n" in result.stdout
+    assert strict(tmp_path / "out" / "constant.json")["cost"] == pytest.approx(1.0)
+    assert {path.name for path in (tmp_path / "out").iterdir()} < RESULTS  # whole files only
+
+
+def test_a_reader_that_has_left_loses_no_file(problem_file, tmp_path, monkeypatch, plain_figures):
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as pipe:
+        code = printed_to(pipe, monkeypatch, "solve", problem_file(), "--method", "constant", "--out", tmp_path / "out")
+    assert code == 0 and {path.name for path in (tmp_path / "out").iterdir()} == RESULTS
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux only")
+def test_an_output_that_cannot_be_written_is_said_and_loses_no_file(
+    problem_file, tmp_path, monkeypatch, plain_figures, capsys
+):
+    path, out = problem_file(), tmp_path / "out"
+    monkeypatch.setattr("ocdl.cli._say_grid", lambda stated: None)
+    with io.TextIOWrapper(io.FileIO("/dev/full", "w"), write_through=True) as full:
+        code = printed_to(full, monkeypatch, "solve", path, "--method", "constant", "--out", out)
+    assert code == 2 and "cannot be printed; No space left on device" in capsys.readouterr().err
+    assert {path.name for path in out.iterdir()} == RESULTS
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+def test_a_terminal_that_lacks_a_character_gets_another(problem_file, tmp_path, monkeypatch, plain_figures, encoding):
+    text = STATEMENT.replace("return Outcome(u, start.p,", "return Outcome(u, start.p, detail='σ ≤ 1 − ε.', status=")
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    arguments = ["solve", problem_file(text), "--method", "constant", "--out", tmp_path / "out"]
+    assert printed_to(terminal, monkeypatch, *arguments) == 0
+    terminal.flush()
+    assert "? <= 1 - ?." in terminal.buffer.getvalue().decode(encoding)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == RESULTS
 
 
 # -- failures and Ctrl-C ------------------------------------------------------------------------------
@@ -492,3 +554,63 @@ def strict(path):
         raise AssertionError(f"{literal} is not JSON")
 
     return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+
+
+VALUES = """
+import ocdl
+def problem():
+    return ocdl.ControlProblem(dynamics=lambda u: [u[0]], initial=[0.0], horizon=1.0,
+                               terminal=lambda x: (x[0] - 2.0) ** 2, bounds=ocdl.Box(u=(-1, 1)))
+"""
+
+
+def test_grid_methods_and_start_may_be_values(problem_file):
+    path = problem_file(VALUES + "grid = ocdl.Kutta4(3)\nmethods = [ocdl.LBFGSB()]\nstart = {'u': 0.5}\n")
+    stated = read_problem_file(path, {})
+    assert stated.grid == ocdl.Kutta4(3) and stated.methods == [ocdl.LBFGSB()] and stated.start == {"u": 0.5}
+    assert not stated.default_grid
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (VALUES + "grid = 5", ["grid=5", "depth scheme"]),
+        (VALUES + "methods = ocdl.LBFGSB()", ["methods() must return a list"]),
+        (VALUES + "start = 5", ["start=5", "a Solution or a mapping"]),
+        (VALUES + "def grid(q): return 1", ["grid() needs q"]),
+        (VALUES + "grid = max", ["grid=", "does not tell its arguments"]),
+        ("import ocdl\nproblem = ocdl.Radau(3)", ["in this one problem is a Radau"]),
+    ],
+)
+def test_values_that_do_not_fit_are_named(problem_file, text, words):
+    with pytest.raises(ocdl.InvalidInput) as caught:
+        read_problem_file(problem_file(text), {})
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize("source", [bytes(range(256)), b"\x7fELF\0", VALUES.encode("utf-16")])
+def test_a_binary_problem_file_is_refused(tmp_path, source):
+    (tmp_path / "problem.py").write_bytes(source)
+    with pytest.raises(ocdl.InvalidInput, match="a problem file is a Python script; this is binary"):
+        read_problem_file(tmp_path / "problem.py", {})
+
+
+def test_names_that_no_file_has():
+    for name in ("a\0b", "a" * 5000):
+        with pytest.raises(ocdl.InvalidInput):
+            read_problem_file(name, {})
+
+
+def test_endless_options_are_refused():
+    for text, said in (
+        ("0:1000000000000", "1000000000000 solves; at most"),
+        ("9" * 5000, "FIRST:END"),
+        ("0:" + "9" * 5000, "FIRST:END"),
+    ):
+        with pytest.raises(ocdl.InvalidInput, match=said):
+            parsed_seeds(text)
+    for settings, said in ((["k=" + "x" * 10**6], "at most 100000 characters"), (["k=1", "k=2"], "k is set twice")):
+        with pytest.raises(ocdl.InvalidInput, match=said) as caught:
+            parse_settings(settings)
+        assert len(str(caught.value)) < 300
+    assert parse_settings(["k=" + "-" * 5000 + "1"])["k"].startswith("-")  # too deep to be read: text

@@ -176,7 +176,8 @@ def test_a_method_that_raises_becomes_a_row_and_the_others_go_on(error, status, 
 def test_ctrl_c_keeps_what_is_finished_and_runs_no_more():
     methods = [Constant(1.0, "Up"), Constant(label="Hung", error=KeyboardInterrupt()), Constant(-1.0, "Down")]
     comparison = compare(two_extremals(), GRID, methods)
-    assert list(comparison.solutions) == ["Up"] and comparison.interrupted
+    assert list(comparison.solutions) == ["Up", "Hung"] and comparison.interrupted
+    assert np.array_equal(comparison.solutions["Hung"].u, np.zeros((4, 1)))  # the start
     assert [row.status for row in comparison.table()] == ["converged", "interrupted", "not run"]
 
 
@@ -228,3 +229,23 @@ def test_a_refusal_names_the_method_once_and_the_constraint_as_written():
     line = next(line for line in str(comparison).splitlines() if line.startswith("NeedleSteps: "))
     assert line.count("NeedleSteps") == 1
     assert "constrained by final=..." in comparison.failures["NeedleSteps"].message
+
+
+@dataclass(frozen=True)
+class Proves(Constant):
+    """Claims a lower bound of every cost."""
+
+    bound: float = 0.0
+
+    def solve(self, problem, depth, start, *, progress=None):
+        return dataclasses.replace(super().solve(problem, depth, start), claim={"lower_bound": self.bound})
+
+
+@pytest.mark.parametrize(("bound", "rings"), [(-1.0, True), (-1.1 + 1e-4, True), (-1.1, False), (-2.0, False)])
+def test_a_proven_bound_above_an_attained_cost_raises_the_alarm(bound, rings):
+    comparison = compare(two_extremals(), GRID, [Constant(1.0, "Up"), Proves(-1.0, "Prover", bound=bound)])
+    alarms = comparison.summary()["alarms"]
+    assert len(alarms) == rings and ("ALARM: Prover's proof" in said(comparison)) == rings
+    assert ("optimality gap of Up's cost" in said(comparison)) != rings
+    if rings:
+        assert alarms[0] in comparison.findings() and "yet Up attains -1.1" in alarms[0]

@@ -276,7 +276,7 @@ WRONG = [
     ({"horizon": ocdl.Free(-1, 2)}, ["Free(lower=-1", "positive lower bound"]),
     ({"final": [1, 2, 3]}, ["final", "2 value(s)", "(3,)"]),
     ({"final": ["a", 0]}, ["final", "text"]),
-    ({"final": [3, 0], "bounds": ocdl.Box(x=(0, 1))}, ["final", "x0 of sample 0", "[3, 1]", "empty"]),
+    ({"final": [3, 0], "bounds": ocdl.Box(x=(0, 1))}, ["final", "x0 of sample 0 is 3", "[0, 1]", "contradict"]),
     ({"bounds": ocdl.Box(path=(0, 1))}, ["it bounds path, but the problem has no path"]),
     ({"boundary": lambda x: x}, ["boundary", "x0, xT, t, p, d", "got x"]),
     ({"bounds": ocdl.Box(u=(lambda t: 1, 0))}, ["Box(u=(1, 0)) at t = 0", "1 > 0"]),

@@ -178,3 +178,55 @@ def test_wrong_degrees_are_named(cls, degree):
 def test_widths_that_miss_the_horizon_are_named():
     with pytest.raises(ocdl.InvalidInput, match=r"must sum to the horizon 1; they sum to 0\.9"):
         ocdl.Radau([0.5, 0.4]).mesh(1.0)
+
+
+HEUN = {"A": [[0, 0], [1, 0]], "b": [0.5, 0.5], "c": [0, 1], "order": 2}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"b": [0.5, 0.6]}, ["order=2", "Σ b = 1", "got 1.1"]),
+        ({"c": [0, 0.5]}, ["c=...", "row 1 sums to 1", "c[1] is 0.5"]),
+        ({"order": 3}, ["order=3", "order 3 needs b·c^2 = 0.333333333333", "got 0.5"]),
+        ({"b": [1, 0]}, ["order 2 needs b·c^1 = 0.5", "got 0"]),
+        ({"A": [[0, 0]]}, ["(1, 2), (2,) and (2,)"]),
+        ({"b": [0.5, 0.5, 0]}, ["(3,)"]),
+        ({"b": [0.5, np.nan]}, ["Tableau(b=...)", "nan"]),
+        ({"A": [["0", 0], [1, 0]]}, ["Tableau(A=...)", "text"]),
+        ({"order": 0}, ["order=0"]),
+        ({"order": 1.5}, ["order=1.5"]),
+    ],
+)
+def test_a_tableau_that_does_not_fit_is_refused(changes, said):
+    assert ocdl.Tableau(**HEUN).stages == 2
+    with pytest.raises(ocdl.InvalidInput) as caught:
+        ocdl.Tableau(**HEUN | changes)
+    assert all(part in str(caught.value) for part in said), str(caught.value)
+
+
+def test_the_conditions_for_order_four_are_all_there():
+    """Kutta's method whose last stage takes the second slope still has the quadrature, not the order."""
+    A = np.array(ocdl.Kutta4(1).tableau.A)
+    A[3] = [0.0, 1.0, 0.0, 0.0]
+    with pytest.raises(ocdl.InvalidInput, match=r"order 4 needs b·A\^3 1"):
+        ocdl.Tableau(A, ocdl.Kutta4(1).tableau.b, ocdl.Kutta4(1).tableau.c, 4)
+
+
+def test_a_scheme_without_a_tableau_or_too_large_is_named():
+    class Bare(ocdl.DepthScheme):
+        pass
+
+    with pytest.raises(ocdl.InvalidInput, match="Bare has no tableau"):
+        _ = Bare(3).tableau
+    with pytest.raises(ocdl.InvalidInput, match=r"Five\.tableau = 5"):
+        type("Five", (ocdl.DepthScheme,), {"tableau": 5})
+    for make, said in (
+        (lambda: ocdl.Radau(4, 300), r"degree=300.* about 32 s"),
+        (lambda: ocdl.Gauss(4, 10**400), r"degree=about 10\*\*400"),
+        (lambda: ocdl.Radau(10**12), r"layers=1000000000000.* GB"),
+        (lambda: ocdl.MultipleShooting(4, steps=10**9), r"steps=1000000000.* GB"),
+        (lambda: ocdl.Midpoint(10**13), r"Midpoint\(10000000000000\).* GB"),
+    ):
+        with pytest.raises(ocdl.InvalidInput, match=said):
+            make()

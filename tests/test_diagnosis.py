@@ -202,7 +202,9 @@ def test_contradicting_boundary_rows_are_named():
     message, _ = failure(cart(boundary=lambda x0, xT: [xT[0], xT[1], xT[0] - 2.0]))
     assert re.search(r"boundary row [02]: [\d.]+ (above|below) its value 0", message), message
     assert "Check that the rows of boundary can hold together" in message
-    assert message.count("boundary row 0") == 1
+    assert message.count("boundary row 0: ") == 1
+    assert "Contradiction: boundary row 0 − boundary row 2 = 2 follows from the dynamics" in message
+    assert "coarser" not in message
 
 
 def test_a_path_that_cannot_hold_is_named_with_depth_and_sample():
@@ -236,3 +238,31 @@ def test_ctrl_c_on_a_constrained_problem_returns_the_iterate_with_its_multiplier
     assert np.isfinite(solution.cost) and np.isfinite(solution.feasibility) and solution.certificate is not None
     again = ocdl.solve(problem, RADAU, ocdl.Ipopt(), start=solution) if not monkeypatch.undo() else None
     assert again.status is ocdl.Status.CONVERGED
+
+
+def test_a_free_horizon_is_not_told_to_be_lengthened():
+    free = cart(final=[3.0, None], horizon=ocdl.Free(0.5, 0.6), bounds=ocdl.Box(u=(-1, 1)))
+    message, _ = failure(free)
+    assert "lengthen" not in message and "begin at another horizon" in message, message
+
+
+@pytest.mark.parametrize(
+    "method",
+    [ocdl.LBFGSB(), ocdl.NeedleSteps(), ocdl.ProjectedGradient(), ocdl.ProjectedNewton(), ocdl.InteriorPoint()],
+    ids=lambda m: m.name,
+)
+def test_a_costate_that_is_not_finite_is_named_by_every_route(method):
+    """A vehicle with drag −½ ‖v‖ v at rest: the derivative of ‖v‖ is 0/0, the cost is finite."""
+    vehicle = ocdl.ControlProblem(
+        states=["x", "v", "w"],
+        dynamics=lambda x, u: [x[1], u[0] - 0.5 * ca.norm_2(x[1:]) * x[1], u[1] - 0.5 * ca.norm_2(x[1:]) * x[2]],
+        initial=[0, 0, 0],
+        horizon=1.0,
+        controls=2,
+        terminal=lambda x: (x[0] - 1) ** 2,
+        running=lambda u: 0.1 * ca.sumsqr(u),
+        bounds=ocdl.Box(u=(-3, 3)),
+    )
+    message, solution = failure(vehicle, ocdl.Kutta4(4), method)
+    assert solution.status is ocdl.Status.NOT_A_NUMBER
+    assert "the first derivatives of dynamics at t = 0 (layer 0): 0 / 0 is NaN, from v = 0, w = 0" in message, message

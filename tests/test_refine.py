@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -186,3 +187,86 @@ def test_the_table_gives_widths_in_units_of_depth():
     first = ocdl.refine(longer, depth, ocdl.Ipopt(), tolerance=1e-4).rounds[0]
     assert (first.layers, first.degree) == (8, 3)
     assert first.narrowest == pytest.approx(0.5)
+
+
+def test_every_round_is_shown_as_it_ends(capsys):
+    depth = ocdl.Radau(3, 2, controls=ocdl.PiecewiseLinear())
+    refinement = ocdl.refine(relaxation(), depth, ocdl.Ipopt(), tolerance=1e-6, progress=True)
+    shown = [line for line in capsys.readouterr().err.splitlines() if "round " in line]
+    assert len(shown) == len(refinement.rounds) > 1
+    assert f"J = {refinement.rounds[0].cost:.10g}" in shown[0]
+
+
+def test_no_round_begins_that_ends_after_the_time_given():
+    with pytest.warns(UserWarning, match=r"seconds=1e-06: 1 rounds"):
+        refinement = ocdl.refine(relaxation(), ocdl.Radau(3, 3), ocdl.Ipopt(), tolerance=1e-9, seconds=1e-6)
+    assert not refinement.reached and len(refinement.rounds) == 1
+
+
+@dataclass(frozen=True)
+class Then(ocdl.Method):
+    """Ipopt, and from the call number ``at`` on what ``happens``."""
+
+    at: int = 2
+    happens: Callable = None
+    calls: list = field(default_factory=list)
+
+    def solve(self, problem, depth, start, *, progress=None):
+        self.calls.append(depth)
+        outcome = ocdl.Ipopt().solve(problem, depth, start, progress=progress)
+        return outcome if len(self.calls) < self.at else self.happens(outcome)
+
+
+def stop(outcome):
+    raise KeyboardInterrupt
+
+
+def fail(outcome):
+    return replace(outcome, status=ocdl.Status.FAILED)
+
+
+def interrupted(outcome):
+    return replace(outcome, u=outcome.u + 0.1, status=ocdl.Status.INTERRUPTED)
+
+
+def spoiled(outcome):
+    return replace(outcome, u=outcome.u + 0.3)
+
+
+@pytest.mark.filterwarnings("ignore:refine")
+@pytest.mark.parametrize("happens", [stop, fail, interrupted, spoiled], ids=lambda f: f.__name__)
+def test_whatever_happens_later_the_best_round_is_returned(happens):
+    refinement = ocdl.refine(relaxation(), ocdl.Radau(3, 3), Then(at=3, happens=happens), tolerance=1e-9, most_rounds=4)
+    assert not refinement.reached
+    errors = [row.control + row.integration for row in refinement.rounds[:2]]
+    assert refinement.errors.cost == min(errors) and refinement.solution.cost == refinement.rounds[1].cost
+    assert refinement.grid.count == refinement.rounds[1].layers
+    assert "Round 2 is the best" in refinement.message
+
+
+def inflated(factor):
+    """The estimates of a round, the control error at ``factor`` of the cost whatever the mesh."""
+
+    def errors(problem, depth, solution):
+        found = layer_errors(problem, depth, solution)
+        return replace(found, control=np.full(found.control.size, factor / found.control.size))
+
+    return errors
+
+
+def test_a_gap_that_stays_while_the_cost_stands_ends_with_halved_layers(monkeypatch):
+    """A pessimistic gap of thirty times the tolerance."""
+    monkeypatch.setitem(ocdl.refine.__globals__, "layer_errors", inflated(3e-4))
+    depth = ocdl.Radau(4, 3, controls=ocdl.PiecewiseLinear())
+    refinement = ocdl.refine(relaxation(), depth, ocdl.Ipopt(), tolerance=1e-5)
+    assert refinement.reached and "Halving" in refinement.message and "pessimistic" in refinement.message
+    assert len(refinement.rounds) <= 6
+    assert abs(refinement.solution.cost - riccati()) < 2e-5
+
+
+def test_a_gap_of_another_order_is_never_called_reached(monkeypatch):
+    monkeypatch.setitem(ocdl.refine.__globals__, "layer_errors", inflated(1e2))
+    depth = ocdl.Radau(4, 3, controls=ocdl.PiecewiseLinear())
+    with pytest.warns(UserWarning, match="gap contradicts"):
+        refinement = ocdl.refine(relaxation(), depth, ocdl.Ipopt(), tolerance=1e-5)
+    assert not refinement.reached and "Reached" not in refinement.message

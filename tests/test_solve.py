@@ -115,3 +115,50 @@ def test_controls_without_a_state_are_a_failed_solve():
     for on_failure in ("raise", "return"):
         with pytest.raises(ocdl.SolveFailed, match=r"Echo: the state became .* layer \d+ .*Shorten the layers"):
             ocdl.solve(explosive, ocdl.ExplicitEuler(20), Echo(), on_failure=on_failure)
+
+
+@dataclass(frozen=True)
+class Returns(Method):
+    """Hands back what the test says."""
+
+    outcome: Any = None
+
+    def solve(self, problem, depth, start, *, progress=None):
+        return self.outcome(start) if callable(self.outcome) else self.outcome
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        (None, ["Returns.solve must return an ocdl.Outcome", "NoneType"]),
+        (np.zeros((2, 1)), ["Returns.solve must return", "ndarray"]),
+        (lambda s: Outcome(s.u, s.p, "converged"), ["the status 'converged'"]),
+        (lambda s: Outcome(np.zeros((3, 1)), s.p, Status.CONVERGED), ["Outcome(u=...)", "(2, 1)", "got (3, 1)"]),
+        (lambda s: Outcome(s.u, np.zeros(2), Status.CONVERGED), ["Outcome(p=...)", "(0,)", "got (2,)"]),
+        (lambda s: Outcome(None, s.p, Status.CONVERGED), ["Outcome(u=...)", "NoneType"]),
+    ],
+)
+def test_what_a_method_hands_back_is_checked(outcome, said):
+    with pytest.raises(ocdl.InvalidInput) as caught:
+        ocdl.solve(scalar(), ocdl.ExplicitEuler(2), Returns(outcome))
+    assert all(part in str(caught.value) for part in said), str(caught.value)
+
+
+def test_lists_are_arrays_and_controls_that_are_no_numbers_fail():
+    lists = Returns(lambda s: Outcome(s.u.tolist(), s.p.tolist(), Status.CONVERGED))
+    assert ocdl.solve(scalar(), ocdl.ExplicitEuler(2), lists).cost > 0
+    with pytest.raises(ocdl.SolveFailed, match="u0 = nan"):
+        ocdl.solve(scalar(), ocdl.ExplicitEuler(2), Returns(lambda s: Outcome(s.u * np.nan, s.p, Status.CONVERGED)))
+
+
+def test_what_no_memory_holds_is_refused_before_it_is_made():
+    problem = scalar(dynamics=lambda x, u: u - x, initial=np.zeros((10**5, 1)))
+    with pytest.raises(ocdl.InvalidInput, match="states, costates, controls and gradients need about"):
+        discretised(problem, ocdl.ExplicitEuler(10**6))
+
+
+def test_callables_of_continuation_and_value_iteration_that_raise_are_named():
+    with pytest.raises(ocdl.InvalidInput, match=r"continuation\(statement=...\): called with 1 it raised ZeroDiv"):
+        ocdl.continuation(lambda value: 1 / 0, [1, 2], ocdl.ExplicitEuler(2), Echo())
+    with pytest.raises(ocdl.InvalidInput, match=r"ValueIteration\(minimiser=...\): called with t, x and p of shapes"):
+        ocdl.solve(scalar(), ocdl.ExplicitEuler(2), ocdl.ValueIteration(minimiser=lambda t, x, p: 1 / 0))

@@ -156,3 +156,20 @@ def test_between_grids_of_the_plane_a_start_is_refused():
     with pytest.raises(ocdl.InvalidInput, match="only on an interval"):
         make_start(fine, ocdl.ExplicitEuler(1), solution, None)
     assert make_start(coarse, ocdl.ExplicitEuler(2), solution, None).u.shape == (2, coarse.m)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (lambda t: 1 / 0, "called with t = 0 it raised ZeroDivisionError"),
+        (lambda: 1, "called with t = 0 it raised TypeError"),
+        (lambda t: None, "at t = 0: real numbers in a regular array are needed; got NoneType"),
+        (lambda t: 1j, "at t = 0: real numbers in a regular array are needed; got complex"),
+        (lambda t: np.nan, "all values must be finite"),
+        (10**400, "beyond 1.8e+308"),
+    ],
+)
+def test_functions_of_depth_that_fail_are_named(value, said):
+    with pytest.raises(ocdl.InvalidInput) as caught:
+        make_start(scalar(), ocdl.ExplicitEuler(2), {"u": value}, None)
+    assert "start['u']" in str(caught.value) and said in str(caught.value), str(caught.value)

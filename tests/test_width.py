@@ -142,3 +142,18 @@ def test_wrong_domains_are_named(domain):
     with pytest.raises(ocdl.InvalidInput, match="lower < upper") as caught:
         intervals(domain)
     assert repr(domain) in str(caught.value)
+
+
+@pytest.mark.parametrize("width", [ocdl.Midpoint(10**6), ocdl.TensorProduct(*[ocdl.Midpoint(1000)] * 2)], ids=repr)
+def test_a_kernel_that_no_memory_holds_is_refused_before_it_is_made(width):
+    assert width.size == 10**6
+    with pytest.raises(ocdl.InvalidInput, match=r"a kernel b of 1000000² values.* GB, and this machine has"):
+        domain = (0, 1) if isinstance(width, ocdl.Midpoint) else ((0, 1), (0, 1))
+        ocdl.SelectionProblem(activation=ocdl.Tanh(), horizon=1.0, initial=0.1, target=0.2, domain=domain).discretise(
+            width
+        )
+
+
+def test_weights_that_lose_their_digits_are_refused():
+    with pytest.raises(ocdl.InvalidInput, match=r"at least 2.2e-308"):
+        ocdl.Nodes([0.5], [5e-324])

@@ -30,7 +30,8 @@ from ocdl.campaign.task import Task
 from ocdl.compare import Failure
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.method import Status
-from ocdl.solution import ATTRIBUTES, Solution, load
+from ocdl.schema import NEEDED
+from ocdl.solution import Solution, load
 
 FORMAT = "ocdl campaign 1"
 ENDS = ("end", "given up")
@@ -192,20 +193,20 @@ class Archive:
 def _solution_entry(path: Path) -> Entry:
     try:
         with NETCDF, netCDF4.Dataset(path) as file:
-            said = {name: file.getncattr(name) for name in ATTRIBUTES}
+            said = {name: file.getncattr(name) for name in NEEDED}
         status = Status[said["status"]]
-    except (OSError, AttributeError, KeyError):
+        return Entry(
+            status=status.name.lower().replace("_", " "),
+            message=f"{status.value} {said['detail']}".strip(),
+            failed=status.failed,
+            cost=float(said["cost"]),
+            gap=float(said["gap"]),
+            gap_is_exact=bool(said["gap_is_exact"]),
+            feasibility=float(said["feasibility"]),
+            seconds=float(said["seconds"]),
+        )
+    except (OSError, AttributeError, KeyError, TypeError, ValueError):
         raise InvalidInput(f"{path}: this result is damaged; delete it, and it is computed again.") from None
-    return Entry(
-        status=status.name.lower().replace("_", " "),
-        message=f"{status.value} {said['detail']}".strip(),
-        failed=status.failed,
-        cost=float(said["cost"]),
-        gap=float(said["gap"]),
-        gap_is_exact=bool(said["gap_is_exact"]),
-        feasibility=float(said["feasibility"]),
-        seconds=float(said["seconds"]),
-    )
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -242,10 +243,9 @@ def _last_byte(file: Any) -> bytes:
 
 @contextmanager
 def _writing(directory: Path) -> Iterator[None]:
-    """The netCDF library says RuntimeError where the disk is full."""
     try:
         yield
-    except (OSError, RuntimeError) as error:
+    except (OSError, InvalidInput) as error:
         raise InvalidInput(
             f"{directory}: results cannot be written there ({error}); what is done is kept, the same call goes on."
         ) from error

@@ -2,50 +2,118 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import os
 import time
-import zipfile
-from collections.abc import Sequence
+import warnings
 from pathlib import Path
 from typing import Any
 
+import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.errors import InvalidInput
 from ocdl.hjb.lookahead import Lookahead
-from ocdl.problem import ControlProblem
+from ocdl.hjb.planning import Plan
+from ocdl.problem import ROLES, ControlProblem
 
 Array = NDArray[np.float64]
+Mark = dict[str, str]
+
+FORMAT = 2
+PROBED = 256  # points where a minimiser is compared
 
 
-def fingerprint(problem: ControlProblem, terminal: Array, axes: Sequence[Array], *options: Any) -> str:
-    """A digest of everything that determines the numbers of a run; the dynamics by its values at some points."""
-    digest = hashlib.sha256(repr(options).encode())
-    law = Lookahead(problem)
-    generator = np.random.default_rng(0)
-    low, high = (np.nan_to_num(end, posinf=1.0, neginf=-1.0) for end in problem.control_box)
-    ends = np.array([[axis[0], axis[-1]] for axis in axes])
-    x, u = generator.uniform(ends[:, 0], ends[:, 1], (64, len(axes))), generator.uniform(low, high, (64, problem.m))
-    t = generator.uniform(0.0, problem.span, 64)
-    for array in (*law.flow(t, 0.1 * problem.span, x, u), *problem.control_box, terminal, *axes):
-        digest.update(np.ascontiguousarray(array).tobytes())
+def fingerprint(problem: ControlProblem, plan: Plan, law: Lookahead) -> Mark:
+    """A digest of each part of the statement and of the options that determines V on its grid, by its name.
+
+    Formulas enter as serialised expressions, a minimiser by its values at fixed random depths, states and gradients.
+    What only a rollout sees (``initial``, ``feedback``) and kernels, which agree to rounding, do not.
+    """
+    depths = np.linspace(0.0, problem.span, plan.steps + 1)
+    parts: dict[str, Any] = {role: _formula(problem, role) for role in ROLES}
+    parts |= {
+        "horizon": problem.horizon,
+        "data": problem.data,
+        "weights": problem.weights,
+        "bounds of the controls": problem.control_box,
+        "bounds of the states": problem.state_box_at(depths),
+        "scheme": plan.scheme,
+        "grid of states": plan.grid.axes,
+        "steps": plan.steps,
+        "depths kept": plan.stored,
+        "controls": law.finite,
+        "minimiser": _probed(law, plan),
+    }
+    return {name: _digest(part) for name, part in parts.items()}
+
+
+def _formula(problem: ControlProblem, role: str) -> str | None:
+    """The expression of a role; its serialisation knows neither names of files nor addresses."""
+    if getattr(problem, role) is None:
+        return None
+    symbols = {name: symbol for name, symbol in problem.symbols().items() if name in ROLES[role]}
+    symbols |= {name: ca.SX.sym(name, problem.n) for name in ("x0", "xT") if name in ROLES[role]}
+    value = problem.evaluate(role, **symbols)
+    return str(ca.Function(role, list(symbols.values()), [value]).serialize())
+
+
+def _probed(law: Lookahead, plan: Plan) -> Array | None:
+    """What the minimiser answers at random points of the domain, to gradients of many sizes."""
+    if law.minimiser is None:
+        return None
+    generator, D = np.random.default_rng(0), law.dimension
+    t = generator.uniform(0.0, law.problem.span, PROBED)
+    x = generator.uniform(plan.grid.lower, plan.grid.upper, (PROBED, D))
+    p = generator.standard_normal((PROBED, D)) * 10.0 ** generator.uniform(-3.0, 3.0, (PROBED, 1))
+    return law.extremal(t, x, p, np.tile(law.centre, (PROBED, 1)))
+
+
+def _digest(part: Any) -> str:
+    digest = hashlib.sha256()
+    for piece in part if isinstance(part, tuple) else (part,):
+        exact = np.ascontiguousarray(piece) if isinstance(piece, np.ndarray) else None
+        digest.update(repr(piece if exact is None else exact.shape).encode())
+        digest.update(b"" if exact is None else exact.tobytes())
     return digest.hexdigest()
 
 
 class Checkpoint:
-    """Where a march saves its last completed step; without a path it does nothing."""
+    """Where a march saves its last completed step; without a path it does nothing.
 
-    def __init__(self, path: str | Path | None, mark: str, seconds: float) -> None:
+    Raises InvalidInput where no file can be written there. A file that cannot be written later, on a disk that is full,
+    is only warned of: the march goes on.
+    """
+
+    def __init__(self, path: str | Path | None, mark: Mark, seconds: float) -> None:
         self.path = None if path is None else Path(path)
         self.mark, self.seconds = mark, seconds
         self._saved_at = time.monotonic()
         self._last: tuple[int, Array, Array, Array] | None = None
         self.kept: Array | None = None
+        if self.path is not None:
+            self._try()
 
-    def resume(self, value: Array, table: Array) -> int:
-        """Fill ``value`` and ``table`` from the file and return the steps done; 0 where there is no file.
+    @property
+    def _said(self) -> str:
+        return f"checkpoint={str(self.path)!r}"
+
+    def _try(self) -> None:
+        """Find out before the march whether a file can be written there."""
+        assert self.path is not None
+        if self.path.exists() and not self.path.is_file():
+            raise InvalidInput(f"{self._said}: this is no file.")
+        try:
+            self._neighbour.write_bytes(b"")
+            self._neighbour.unlink()
+        except (OSError, ValueError) as error:
+            raise InvalidInput(f"{self._said}: no file can be written there ({error}).") from None
+
+    def resume(self, value: Array, table: Array, steps: int) -> int:
+        """Fill ``value`` and ``table`` from the file and return how many of the ``steps`` are done; 0 without a file.
 
         ``kept`` is then what else the scheme carries from step to step.
         """
@@ -53,19 +121,25 @@ class Checkpoint:
             return 0
         try:
             with np.load(self.path, allow_pickle=False) as saved:
-                mark, done = str(saved["mark"]), int(saved["done"])
-                if mark == self.mark:
-                    value[...] = saved["value"]
-                    kept = saved["table"]
-                    table[len(table) - len(kept) :] = kept
-                    self.kept = saved["kept"]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise InvalidInput(f"checkpoint={str(self.path)!r}: this is no checkpoint of ocdl ({error}).") from None
-        if mark != self.mark:
+                known = int(saved["format"]) if "format" in saved else 0
+                mark = dict(json.loads(str(saved["mark"]))) if known == FORMAT else {}
+                done = int(saved["done"])
+                arrays = [saved[name] for name in ("value", "table", "kept")] if mark == self.mark else []
+        except Exception as error:  # a damaged file raises what it likes
+            raise InvalidInput(f"{self._said}: this is no checkpoint of ocdl, or it is damaged ({error}).") from None
+        if known != FORMAT:
             raise InvalidInput(
-                f"checkpoint={str(self.path)!r}: this file belongs to another problem, grid or scheme; "
-                "name another file or delete it."
+                f"{self._said}: another version of ocdl wrote this file; name another file or delete it."
             )
+        if mark != self.mark:
+            names = ", ".join(name for name in self.mark if mark.get(name) != self.mark[name])
+            raise InvalidInput(
+                f"{self._said}: this file belongs to another problem, grid or scheme: {names} differ; name another "
+                "file or delete it."
+            )
+        if [found.shape for found in arrays[:2]] != [value.shape, table.shape] or not 0 < done <= steps:
+            raise InvalidInput(f"{self._said}: this is no checkpoint of ocdl, or it is damaged (its sizes disagree).")
+        value[...], table[...], self.kept = arrays
         return done
 
     def offer(self, done: int, value: Array, table: Array, kept: Array, *, final: bool) -> None:
@@ -81,10 +155,20 @@ class Checkpoint:
         if self.path is None or self._last is None:
             return
         done, value, table, kept = self._last
-        neighbour = self.path.with_name(self.path.name + ".part")
-        with open(neighbour, "wb") as file:
-            np.savez(file, mark=self.mark, done=done, value=value, table=table, kept=kept)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(neighbour, self.path)
+        mark = json.dumps(self.mark)
+        try:
+            with open(self._neighbour, "wb") as file:
+                np.savez(file, format=FORMAT, mark=mark, done=done, value=value, table=table, kept=kept)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(self._neighbour, self.path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._neighbour.unlink()
+            warnings.warn(f"{self._said}: step {done} could not be saved ({error}).", RuntimeWarning, stacklevel=2)
         self._saved_at = time.monotonic()
+
+    @property
+    def _neighbour(self) -> Path:
+        assert self.path is not None
+        return self.path.with_name(self.path.name + ".part")

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from ocdl.arrays import finite_array
 from ocdl.batch import Batch
+from ocdl.callables import called
 from ocdl.depth import Kutta4, Tableau
 from ocdl.errors import InvalidInput
 from ocdl.hjb.control_structure import ControlStructure, control_structure
@@ -117,10 +118,13 @@ class Lookahead:
 
     @cached_property
     def centre(self) -> Array:
-        """The middle of the box, or its point nearest to 0 where it is unbounded, (m,)."""
+        """The middle of the box, or its point nearest to 0 where it is unbounded, (m,); of a finite set the nearest."""
         low, high = self.problem.control_box
         with np.errstate(invalid="ignore"):
-            return np.where(np.isfinite(low) & np.isfinite(high), 0.5 * (low + high), np.clip(0.0, low, high))
+            middle = np.where(np.isfinite(low) & np.isfinite(high), 0.5 * (low + high), np.clip(0.0, low, high))
+        if self.finite is None:
+            return middle
+        return np.asarray(self.finite[np.argmin(np.sum((self.finite - middle) ** 2, axis=1))])
 
     # -- the right-hand side -----------------------------------------------------------------------
 
@@ -234,7 +238,9 @@ class Lookahead:
             shape = (len(x), self.problem.samples, self.problem.n)
             times = np.broadcast_to(np.asarray(t, dtype=float), len(x))
             said = "ValueIteration(minimiser=...)"
-            found = finite_array(said, self.minimiser(times, x.reshape(shape), p.reshape(shape)))
+            given = times, x.reshape(shape), p.reshape(shape)
+            with_ = "t, x and p of shapes " + ", ".join(str(part.shape) for part in given)
+            found = finite_array(said, called(said, with_, self.minimiser, *given))
             if found.shape != u.shape:
                 raise InvalidInput(f"{said}: {len(x)} states need controls of shape {u.shape}; got {found.shape}.")
             return np.clip(found, low, high)

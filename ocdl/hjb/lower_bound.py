@@ -10,7 +10,8 @@ equations) within the bounds on states at T, and the monotone scheme corrected b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 
 import casadi as ca
 import numpy as np
@@ -20,8 +21,8 @@ from ocdl.arrays import is_whole
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.hjb.grid import readable_bytes
 from ocdl.hjb.ranges import ranges
-from ocdl.hjb.reach import enclosure, reachable_box
-from ocdl.hjb.subsolution import Quadratic, value_bound
+from ocdl.hjb.reach import ROUNDING, enclosure, reachable_box
+from ocdl.hjb.subsolution import Budget, Quadratic, value_bound
 from ocdl.problem import ControlProblem
 from ocdl.velocity_box import VelocityBox
 
@@ -29,25 +30,44 @@ Array = NDArray[np.float64]
 
 NODES = {2: 81, 3: 31}  # one neuron's reachable box is exact; four are beyond a grid
 FEWEST_NODES = 9
-MEMORY = 2e9
+MEMORY = 2e9  # bytes
+WORK = 3e9  # operations where the number of nodes is not given, some ten seconds
 
 
 @dataclass(frozen=True)
 class LowerBound:
-    """``value`` ≤ J for every control, and the ``argument`` that proves it, a few words."""
+    """``value`` ≤ J for every control, and the ``argument`` that proves it, a few words.
+
+    ``trivial``: what the least loss and the least running costs say whatever the states do; a proof says more.
+    """
 
     value: float
     argument: str
+    trivial: float = field(default=-math.inf, repr=False)
 
     def __float__(self) -> float:
         return self.value
 
+    @property
+    def says_more(self) -> bool:
+        """Whether it is above the trivial bound, beyond rounding."""
+        return self.value > self.trivial + 1e3 * ROUNDING * (1.0 + abs(self.trivial))
 
-def lower_bound(problem: ControlProblem, nodes: int | None = None) -> LowerBound:
+
+def lower_bound(
+    problem: ControlProblem,
+    nodes: int | None = None,
+    *,
+    memory_limit: float = MEMORY,
+    progress: bool | None = None,
+) -> LowerBound:
     """The largest proven lower bound of all costs; exact for one neuron and sample.
 
     nodes: across the reachable states of a sample, for the scheme; by default 81 and 31 for two and three neurons, else
         none. The bound converges like 1/nodes; smooth activations only.
+    memory_limit: bytes. Where states spread so far that the scheme needs more, or by default more than some ten
+        seconds, it is tried on half the nodes, and then the comparison equations stand alone.
+    progress: a bar; None shows it only on a terminal.
 
     For selection problems with increasing activation, finite bounds on a and b, and a loss ℓ that is a separable convex
     quadratic of the state, such as HalfSquare without readout. Running costs enter by their least value over the boxes,
@@ -55,35 +75,40 @@ def lower_bound(problem: ControlProblem, nodes: int | None = None) -> LowerBound
     Raises NotSupported otherwise, InvalidInput for nodes that are no number of at least 9 or do not fit the memory.
     """
     box = problem.sample_box if problem.velocity_box is None else problem.velocity_box
-    if box is None or not box.of_a_box or problem.P > 0:
+    if box is None or not box.of_a_box:
         raise NotSupported(
-            "lower_bound: a selection problem with non-decreasing activation and finite bounds on a and b is needed, "
-            "without trained parameters and with the horizon and the initial state given."
+            "lower_bound: a selection problem with non-decreasing activation and finite bounds on a and b is needed."
         )
-    nodes = _checked(nodes, box.width)
-    total, arguments = _running(problem, box), set()
-    for s, weight in enumerate(np.asarray(problem.weights)):
-        loss, x0 = _loss(problem, s), problem.x0[s]
-        value, argument = loss.least(*_attainable(problem, box, s)), "comparison equations"
-        if nodes is not None:
-            finer = value_bound(box, loss, x0, problem.span, nodes)
-            value, argument = max((value, argument), (finer, f"semiconcavity of V, {nodes} nodes"))
-        total += float(weight) * value
-        arguments.add(argument)
+    if problem.P > 0:
+        raise NotSupported(f"lower_bound: only controls may be free; this problem {problem.also_free}.")
+    budget = Budget(memory_limit, WORK if nodes is None else math.inf)
+    nodes = _checked(nodes, box.width, memory_limit)
+    with np.errstate(all="ignore"):  # what is not finite proves nothing
+        total = trivial = _running(problem, box)
+        arguments = set()
+        for s, weight in enumerate(np.asarray(problem.weights)):
+            loss, x0 = _loss(problem, s), problem.x0[s]
+            value, argument = loss.least(*_attainable(problem, box, s)), "comparison equations"
+            if nodes is not None:
+                finer, used = value_bound(box, loss, x0, problem.span, nodes, budget, progress=progress)
+                value, argument = max((value, argument), (finer, f"semiconcavity of V, {used} nodes"))
+            total += float(weight) * value
+            trivial += float(weight) * loss.lowest
+            arguments.add(argument)
     alone = [] if problem.samples == 1 else ["every sample alone"]
-    return LowerBound(total, "; ".join([*sorted(arguments), *alone]))
+    return LowerBound(total, "; ".join([*sorted(arguments), *alone]), trivial)
 
 
-def _checked(nodes: int | None, neurons: int) -> int | None:
+def _checked(nodes: int | None, neurons: int, memory_limit: float) -> int | None:
     if nodes is None:
         return NODES.get(neurons)
     if not (is_whole(nodes) and nodes >= FEWEST_NODES):
         raise InvalidInput(f"lower_bound(nodes={nodes!r}): nodes is a whole number of at least {FEWEST_NODES}.")
     needed = 8.0 * 20.0 * neurons * (1.5 * nodes + 8.0) ** neurons
-    if needed > MEMORY:
+    if needed > memory_limit:
         raise InvalidInput(
             f"lower_bound(nodes={nodes}): {neurons} neurons need about {readable_bytes(needed)}, more than "
-            f"{readable_bytes(MEMORY)}; take fewer nodes, or none for the comparison equations alone."
+            f"{readable_bytes(memory_limit)}; take fewer nodes, or none for the comparison equations alone."
         )
     return int(nodes)
 
@@ -123,7 +148,7 @@ def _running(problem: ControlProblem, box: VelocityBox) -> float:
         least += float(weight) * _least(problem, "running", given | own)
     if not np.isfinite(least):
         raise NotSupported("lower_bound: no lower bound of the running cost is known over the controls and the states.")
-    return problem.span * least
+    return problem.span * (least - ROUNDING * abs(least))
 
 
 def _least(problem: ControlProblem, role: str, given: dict[str, tuple[Array, Array]]) -> float:

@@ -155,10 +155,28 @@ def widened(plan: Plan) -> Plan:
     return replace(coarse, grid=StateGrid(tuple(axes)), stored=(0, coarse.steps))
 
 
+def check_controls_only(problem: ControlProblem) -> None:
+    """Raise NotSupported where more than the controls is free, with what to do instead."""
+    if problem.has_free_horizon:
+        raise NotSupported(
+            f"ValueIteration: minimum time is not supported: V belongs to one horizon, and this problem has "
+            f"horizon={problem.horizon!r}. Use Ipopt, or give a number and compare several."
+        )
+    if problem.free_initial:
+        raise NotSupported(
+            f"ValueIteration: this problem {problem.also_free}. Give numbers: V(x, 0) of value_function is the least "
+            "cost from every state x of the grid at once, so that the best x can be read off; or use Ipopt."
+        )
+    if problem.P > 0:
+        raise NotSupported(
+            f"ValueIteration: a feedback cannot train parameters; this problem {problem.also_free}. Use Ipopt, or give "
+            "them by numbers."
+        )
+
+
 def _scheme(method: ValueIteration, problem: ControlProblem) -> str:
     """The scheme for this problem, or NotSupported with what the problem has that this route has not."""
-    if problem.P > 0:
-        raise NotSupported(f"ValueIteration: a feedback cannot train parameters; this problem has {problem.P}.")
+    check_controls_only(problem)
     if problem.penalty is not None:
         raise NotSupported("ValueIteration: a penalty on parameters has no place in a value function.")
     method.check_constraints(problem)

@@ -34,8 +34,10 @@ from scipy.linalg import expm
 
 from ocdl.errors import NotSupported
 from ocdl.hjb.flows import SplitPreactivation, split_preactivations
+from ocdl.hjb.grid import readable_bytes
 from ocdl.hjb.ranges import Interval, Ranges
 from ocdl.hjb.reach import ROUNDING, Comparison, Tube
+from ocdl.progress import progress_bar
 from ocdl.velocity_box import VelocityBox
 
 Array = NDArray[np.float64]
@@ -47,6 +49,8 @@ BEYOND = 2  # cells around the marched nodes where V is bounded by its slope
 WIDER = 6  # times that the margin is widened by a half
 PIECES = 256  # of the range of a pre-activation, for the extremes of σ' and σ''
 PARTS = 8  # of a step, for the growth of the derivatives
+FARTHEST = 1e8  # cells from x0, beyond which no grid is
+PLANES = 8  # arrays of the grid's size in flight beside those that are kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,16 +69,44 @@ class Quadratic:
         return float(self(np.clip(self.centre, low, high)))
 
 
-def value_bound(box: VelocityBox, loss: Quadratic, x0: Array, horizon: float, nodes: int) -> float:
-    """W(x0, 0) ≤ V(x0, 0) with about ``nodes`` nodes across the reachable states.
+@dataclass(frozen=True)
+class Budget:
+    """What a march may cost: ``memory`` in bytes, and ``work``, the entries that its innermost loop visits."""
 
-    −∞ where nothing is proven: σ is not smooth, bounds of its derivatives are not known, or the steps are too long.
+    memory: float = 2e9
+    work: float = math.inf
+
+    def check(self, arrays: float, entries: float, visits: float = 0.0) -> None:
+        """Raise NotSupported where so many arrays of so many entries, visited so often, are too much."""
+        if 8.0 * arrays * entries > self.memory:
+            raise NotSupported(
+                f"the grid needs about {readable_bytes(8.0 * arrays * entries)}, more than "
+                f"{readable_bytes(self.memory)}."
+            )
+        if visits * entries > self.work:
+            raise NotSupported(f"the march needs about {visits * entries:.0e} operations, more than {self.work:.0e}.")
+
+
+def value_bound(
+    box: VelocityBox,
+    loss: Quadratic,
+    x0: Array,
+    horizon: float,
+    nodes: int,
+    budget: Budget | None = None,
+    *,
+    progress: bool | None = False,
+) -> tuple[float, int]:
+    """W(x0, 0) ≤ V(x0, 0) with about ``nodes`` nodes across the reachable states, or half of them; and how many.
+
+    −∞ where nothing is proven: σ is not smooth, bounds of its derivatives are not known, the steps are too long, or
+    the states spread so far that the grid is beyond the ``budget``.
     """
-    comparison = Comparison(box)
+    comparison, budget = Comparison(box), budget or Budget()
 
     def bound(nodes: int, cells: int) -> float:
         try:
-            return march(comparison, loss, x0, horizon, nodes, cells)
+            return march(comparison, loss, x0, horizon, nodes, cells, budget, progress=progress)
         except NotSupported:
             return -math.inf
 
@@ -84,31 +116,46 @@ def value_bound(box: VelocityBox, loss: Quadratic, x0: Array, horizon: float, no
         if tried > -math.inf and found <= tried:
             break
         best, tried = cells, found
-    return max(tried, bound(nodes, best))
+    return max((tried, nodes // 2), (bound(nodes, best), nodes))
 
 
-def march(comparison: Comparison, loss: Quadratic, x0: Array, horizon: float, nodes: int, cells: int) -> float:
+def march(
+    comparison: Comparison,
+    loss: Quadratic,
+    x0: Array,
+    horizon: float,
+    nodes: int,
+    cells: int,
+    budget: Budget | None = None,
+    *,
+    progress: bool | None = False,
+) -> float:
     """W(x0, 0) with steps in which the fastest flow crosses about ``cells`` cells.
 
-    Raises NotSupported where it has no proof.
+    Raises NotSupported where it has no proof or is beyond the ``budget``.
     """
+    budget = budget or Budget()
     grid = TubeGrid.of(comparison, x0, horizon, nodes, cells)
+    budget.check(2 * x0.size + PLANES, grid.nodes)
     known = smoothness(comparison, loss, grid)
     curvature, slope = known[0] * grid.spacing**2, known[1] * grid.spacing
     moves = displacements(comparison, grid)
     width = [max(1, math.ceil(np.abs(along).max())) for along in np.moveaxis(moves, 1, 0)]
     pad = [max(BEYOND, w) for w in width]
-    value = np.full([axis.size + 2 * p for axis, p in zip(grid.axes, pad, strict=True)], loss.lowest)
-    for k in range(grid.steps, -1, -1):
-        part = grid.at(k)
-        if k == grid.steps:
-            found = loss(np.stack(np.meshgrid(*grid.axes, indexing="ij"), axis=-1)[part])
-        else:
+    padded = [axis.size + 2 * p for axis, p in zip(grid.axes, pad, strict=True)]
+    arrays = 2 * x0.size + PLANES + _Least.arrays(width) + math.prod(padded) / grid.nodes
+    budget.check(arrays, grid.nodes, grid.steps * _Least.visits(width))
+    value = np.full(padded, loss.lowest)
+    found = loss(np.stack(np.meshgrid(*grid.axes, indexing="ij"), axis=-1)[grid.at(grid.steps)])
+    with progress_bar(f"lower bound, {nodes} nodes", grid.steps, progress=progress) as bar:
+        for k in range(grid.steps - 1, -1, -1):
+            value.fill(loss.lowest)
+            around = tuple(slice(p.start - BEYOND, p.stop + BEYOND) for p in _shifted(grid.at(k + 1), pad))
+            value[around] = np.maximum(_continued(found, slope[k + 1]), loss.lowest)
+            part = grid.at(k)
             here = moves[(slice(None), slice(None), *part)]
             found = _Least(value, _shifted(part, pad), here, width, curvature[k + 1]).over()
-        value.fill(loss.lowest)
-        around = tuple(slice(p.start - BEYOND, p.stop + BEYOND) for p in _shifted(part, pad))
-        value[around] = np.maximum(_continued(found, slope[k]), loss.lowest)
+            bar.update(1)
     bound = float(found.item())
     return bound - grid.steps * ROUNDING * (1.0 + abs(bound))
 
@@ -150,6 +197,8 @@ class TubeGrid:
                 break
             margin *= 1.5
         low, high = (tube.nodes - x0[:, None]) / dx[:, None]
+        if not max(np.max(-low), np.max(high)) <= FARTHEST:
+            raise NotSupported(f"the states spread over more than {FARTHEST:g} cells.")
         first, last = np.ceil(low + BEYOND).astype(int), np.floor(high - BEYOND).astype(int)
         if np.any(first > last):
             raise NotSupported(f"the flow contracts too much for {steps} steps.")
@@ -158,6 +207,11 @@ class TubeGrid:
     @property
     def steps(self) -> int:
         return self.first.shape[1] - 1
+
+    @property
+    def nodes(self) -> float:
+        """How many the hull of all depths has; a float, because it may be beyond integers."""
+        return float(np.prod(self.last.max(axis=1) - self.first.min(axis=1) + 1.0))
 
     @property
     def axes(self) -> list[Array]:
@@ -191,6 +245,17 @@ class _Least:
             ]
             for low, high, w in zip(*moves, width, strict=True)
         ]
+
+    @staticmethod
+    def arrays(width: Sequence[int]) -> float:
+        """How many arrays of the part's size it holds: three (one of bits) a piece, and the lines that it compares."""
+        pieces = 2.0 * sum(width)
+        return 2.125 * pieces + sum(2.0 * w + 1.0 for w in width[:-1])
+
+    @staticmethod
+    def visits(width: Sequence[int]) -> float:
+        """How often it visits each node."""
+        return math.prod(2.0 * w + 1.0 for w in width)
 
     def over(self, *offset: int) -> Array:
         """The minimum over the remaining axes at nodes ``offset`` away along the first ones."""

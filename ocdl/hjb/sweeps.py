@@ -31,6 +31,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ocdl.interrupts import uninterrupted
+
 Array = NDArray[np.float64]
 Sweep = Callable[..., None]
 Part = tuple[tuple[int, int], tuple[int, int]]
@@ -54,7 +56,8 @@ def sweep(value: Array, feet: tuple[Array, Array], axis: int, out: Array, *, int
     rule = INTERPOLATIONS[interpolation]
     outer, n, inner = math.prod(value.shape[:axis]), value.shape[axis], math.prod(value.shape[axis + 1 :])
     if kernels == "numba":
-        _compiled_sweep([array.reshape(-1) for array in (value, *feet, out)], (outer, n, inner), rule)
+        with uninterrupted():  # numba loaded or compiled by half is lost to the process
+            _compiled_sweep([array.reshape(-1) for array in (value, *feet, out)], (outer, n, inner), rule)
         return
     views = [array.reshape(outer, n, inner) for array in (value, *feet, out)]
     for lines, columns in _parts(outer, inner, max(1, -(-value.size // CHUNK))):

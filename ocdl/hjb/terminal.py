@@ -29,6 +29,8 @@ def _sample_values(problem: ControlProblem, grid: StateGrid, sample: int, block:
     A loss without mixed derivatives is a sum over the axes, ℓ(x) = ℓ(r) + Σ_i [ℓ(r with r_i = x_i) − ℓ(r)], and costs
     a line of values for each; any other is evaluated in blocks of one size, for which CasADi builds one function.
     """
+    if problem.n == 1:
+        return problem.terminal_loss(grid.axes[0][:, None], sample=sample)
     values = np.empty(grid.shape)
     if _separable(problem, sample):
         middle = 0.5 * (grid.lower + grid.upper)
@@ -55,4 +57,4 @@ def _separable(problem: ControlProblem, sample: int) -> bool:
     loss = problem.terminal_function(x, np.zeros(problem.P), np.asarray(problem.data)[sample])[0]
     slope = ca.gradient(loss, x)
     others = [ca.vertcat(*(x[j] for j in range(problem.n) if j != i)) for i in range(problem.n)]
-    return problem.n == 1 or not any(ca.depends_on(slope[i], rest) for i, rest in enumerate(others))
+    return not any(ca.depends_on(slope[i], rest) for i, rest in enumerate(others))

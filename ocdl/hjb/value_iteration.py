@@ -33,7 +33,7 @@ from ocdl.hjb.general import General
 from ocdl.hjb.least_cost import least_cost
 from ocdl.hjb.lookahead import Lookahead, Minimiser
 from ocdl.hjb.lower_bound import lower_bound
-from ocdl.hjb.planning import GENERAL, SCHEMES, SPLIT, Plan, coarsened, in_steps, planned, widened
+from ocdl.hjb.planning import GENERAL, SCHEMES, SPLIT, Plan, check_controls_only, coarsened, in_steps, planned, widened
 from ocdl.hjb.split import Scheme, SplitFlow
 from ocdl.hjb.state_bounds import StateBounds
 from ocdl.hjb.sweeps import numba_available
@@ -41,7 +41,8 @@ from ocdl.hjb.terminal import terminal_values
 from ocdl.hjb.time_steps import settled_steps
 from ocdl.hjb.upwind import DERIVATIVES, Upwind
 from ocdl.hjb.value_function import ValueFunction
-from ocdl.method import Method, Outcome, Start, Status
+from ocdl.interrupts import interruptible
+from ocdl.method import Method, Outcome, Start, Status, wrapped_up
 from ocdl.problem import ControlProblem
 from ocdl.progress import progress_bar
 from ocdl.sweeps import Sweeper
@@ -119,6 +120,11 @@ class ValueIteration(Method):
         if self.kernels == "numba" and not numba_available():
             raise NotSupported("ValueIteration(kernels='numba'): numba is not installed; pip install 'ocdl[fast]'.")
 
+    def check(self, problem: ControlProblem, depth: DepthScheme) -> None:
+        """A free horizon is named before the constraints that come with it, of which penalties would not help."""
+        check_controls_only(problem)
+        super().check(problem, depth)
+
     # -- the three steps of paper 000: solve, synthesise, roll out ---------------------------------
 
     def solve(
@@ -144,10 +150,25 @@ class ValueIteration(Method):
             )
         t, values, complete = self._march(problem, plan, progress)
         value = self._value_function(problem, plan, t, values)
-        if not complete:
-            detail = f"V is known from depth {t[0]:g} to {t[-1]:g}; the controls are those of the start."
-            extras = {"value": self._labelled(value, plan)}
-            return Outcome(start.u, start.p, Status.INTERRUPTED, detail, extras=extras)
+        if complete:
+            try:
+                with interruptible():
+                    return self._rolled_out(problem, depth, start, plan, value, progress)
+            except KeyboardInterrupt:
+                pass
+        detail = f"V is known from depth {t[0]:g} to {t[-1]:g}; the controls are those of the start."
+        return Outcome(start.u, start.p, Status.INTERRUPTED, detail, extras={"value": self._labelled(value, plan)})
+
+    def _rolled_out(
+        self,
+        problem: ControlProblem,
+        depth: DepthScheme,
+        start: Start,
+        plan: Plan,
+        value: ValueFunction,
+        progress: bool | None,
+    ) -> Outcome:
+        """The answer of a finished V; interrupted after the rollout, without the figures that were still to come."""
         u, x, stages = closed_loop(value, depth, self.feedback)
         inside = np.clip(x, plan.grid.lower, plan.grid.upper)
         if not np.isfinite(value(inside[0])):
@@ -157,28 +178,34 @@ class ValueIteration(Method):
                 f"least violation is about {worst:.2g} cells of this grid, and the controls violate them least."
             )
             return Outcome(u, start.p, Status.INFEASIBLE, detail, extras={"value": self._labelled(value, plan)})
-        costate = value.slope(inside, np.clip(depth.mesh(problem.span), t[0], t[-1]))
+        costate = value.slope(inside, np.clip(depth.mesh(problem.span), value.t[0], value.t[-1]))
         attained = _attained(problem, depth, u, x, stages)
         figures, said, status = self._figures(problem, plan, value, x, attained)
         detail = f"V(x0, 0) = {figures['cost']:.8g} on {plan}{said}"
         try:
-            bound = lower_bound(problem)
-        except NotSupported:
+            with interruptible():
+                bound = lower_bound(problem, memory_limit=self.memory_limit, progress=progress)
+        except (NotSupported, MemoryError):
             pass
+        except KeyboardInterrupt:
+            status, detail = Status.INTERRUPTED, f"{detail} Interrupted before a lower bound was proven."
         else:
-            figures["lower_bound"] = bound.value
-            detail += f" Every cost is at least {bound.value:.8g} ({bound.argument})."
+            if bound.says_more:
+                figures["lower_bound"] = bound.value
+                detail += f" Every cost is at least {bound.value:.8g} ({bound.argument})."
         shape = (-1, problem.samples, problem.n)
-        return Outcome(
-            u,
-            start.p,
-            status,
-            detail,
-            claim={**figures, "costate": costate.reshape(shape)},
-            multipliers=multipliers(value, depth, u, x, costate),
-            extras={"value": self._labelled(value, plan, **figures)},
-            x=x.reshape(shape),
-            stages=stages.reshape(depth.count, -1, *shape[1:]),
+        return wrapped_up(
+            lambda: Outcome(
+                u,
+                start.p,
+                status,
+                detail,
+                claim={**figures, "costate": costate.reshape(shape)},
+                multipliers=multipliers(value, depth, u, x, costate),
+                extras={"value": self._labelled(value, plan, **figures)},
+                x=x.reshape(shape),
+                stages=stages.reshape(depth.count, -1, *shape[1:]),
+            )
         )
 
     def _figures(
@@ -193,10 +220,11 @@ class ValueIteration(Method):
         if left:
             return figures, f"{searched}; {left}.", Status.EDGE
         try:
-            error = float(value.error(problem.x0.reshape(-1)))
-            change = self._change(problem, plan, value) if plan.cut else 0.0
+            with interruptible():
+                error = float(value.error(problem.x0.reshape(-1)))
+                change = self._change(problem, plan, value) if plan.cut else 0.0
         except KeyboardInterrupt:
-            return figures, f"{searched}; interrupted before its error was estimated.", Status.ROLLED_OUT
+            return figures, f"{searched}; interrupted before its error was estimated.", Status.INTERRUPTED
         if not change <= error:
             return figures, f"{searched}; a domain half as wide again changes it by {change:.2g}.", Status.EDGE
         if not np.isfinite(error) or figures["cost"] - attained > error + change:
@@ -258,14 +286,14 @@ class ValueIteration(Method):
         table = np.empty((len(plan.stored), *value.shape))
         table[-1] = value
         row = {step: k for k, step in enumerate(plan.stored)}
-        saved = self._checkpoint(problem, plan, value)
-        done = saved.resume(value, table)
+        saved = self._checkpoint(problem, plan)
+        done = saved.resume(value, table, plan.steps)
         step, least = problem.span / plan.steps, least_cost(problem, plan.grid)
         try:
             scheme = self._scheme(problem, plan, step) if done < plan.steps else None
             if scheme is not None and saved.kept is not None:
                 scheme.restore(saved.kept)
-            with progress_bar(f"value iteration, {plan}", plan.steps, progress=progress) as bar:
+            with interruptible(), progress_bar(f"value iteration, {plan}", plan.steps, progress=progress) as bar:
                 bar.update(done)
                 while scheme is not None and done < plan.steps:
                     value = scheme.advance(value, done)
@@ -283,16 +311,11 @@ class ValueIteration(Method):
         t[-1] = problem.span
         return t, table[first:], done == plan.steps
 
-    def _checkpoint(self, problem: ControlProblem, plan: Plan, terminal: Array) -> Checkpoint:
+    def _checkpoint(self, problem: ControlProblem, plan: Plan) -> Checkpoint:
         """The file of the run at full resolution; half the resolution is soon computed again."""
         if self.checkpoint is None or plan.coarse:
-            return Checkpoint(None, "", self.checkpoint_seconds)
-        options: list[Any] = [problem.span, plan.steps, plan.stored, plan.scheme]
-        if plan.bounds is not None:
-            depths = np.linspace(0.0, problem.span, plan.steps + 1)
-            options += [end.tolist() for end in problem.state_box_at(depths)]
-        mark = fingerprint(problem, terminal, plan.grid.axes, *options)
-        return Checkpoint(self.checkpoint, mark, self.checkpoint_seconds)
+            return Checkpoint(None, {}, self.checkpoint_seconds)
+        return Checkpoint(self.checkpoint, fingerprint(problem, plan, self.lookahead(problem)), self.checkpoint_seconds)
 
     def _scheme(self, problem: ControlProblem, plan: Plan, step: float) -> Scheme:
         if plan.scheme in GENERAL:

@@ -21,7 +21,7 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.batch import Batch
+from ocdl.batch import Batch, evaluated
 from ocdl.depth import DepthScheme
 from ocdl.problem import ControlProblem
 from ocdl.sweeps import Adjoint, Sweeper, Trajectory
@@ -143,7 +143,7 @@ class Curvature:
         n, S, omega = self.problem.n, trajectory.x.shape[1], np.asarray(self.problem.weights)
         xx, xp, pp = self._terminal(trajectory.x[-1].T, p, np.asarray(self.problem.data).T)
         P = self.problem.P
-        alone = np.einsum("s,sab->ab", omega, pp.T.reshape(S, P, P)) + self._penalty(p).full()
+        alone = np.einsum("s,sab->ab", omega, pp.T.reshape(S, P, P)) + evaluated(self._penalty, p)[0]
         return omega[:, None, None] * xx.T.reshape(S, n, n), omega[:, None, None] * xp.T.reshape(S, n, P), alone
 
     def _effort(self, u: Array, p: Array) -> Array:

@@ -21,15 +21,16 @@ from threadpoolctl import threadpool_limits
 
 from ocdl.arrays import is_whole
 from ocdl.depth import DepthScheme
+from ocdl.diagnosis import LOST
 from ocdl.errors import InvalidInput, NotSupported
-from ocdl.method import Method, Outcome, Start, Status
+from ocdl.interrupts import interruptible
+from ocdl.method import Method, Outcome, Start, Status, wrapped_up
 from ocdl.nlp.curvature import Blocks
 from ocdl.nlp.factor import Factor, NotPositive, factorised
 from ocdl.nlp.oracle import Point
 from ocdl.nlp.reduced import Reduced, not_in_reduced_space
 from ocdl.problem import ControlProblem
 from ocdl.progress import progress_bar
-from ocdl.sweeps import SweepFailed
 
 Array = NDArray[np.float64]
 
@@ -80,12 +81,15 @@ class InteriorPoint(Method):
         # blocks are small: one thread of BLAS is faster, and many times so where cores are shared
         with progress_bar(self.name, progress=progress) as bar, threadpool_limits(1, user_api="blas"):
             try:
-                status = self._iterate(state, history, bar)
+                with interruptible():
+                    status = self._iterate(state, history, bar)
             except KeyboardInterrupt:
                 status = Status.INTERRUPTED
-        return state.outcome(status, len(history["cost"]) - 1, history)
+            return wrapped_up(lambda: state.outcome(status, max(len(history["cost"]) - 1, 0), history))
 
     def _iterate(self, state: Iterate, history: dict[str, list[float]], bar: Any) -> Status:
+        if not state.point.finite:
+            return Status.NOT_A_NUMBER
         for iteration in range(self.max_iterations + 1):
             state.lower_barrier(self.tolerance)
             figures = (state.point.cost, state.stationarity(), state.mu)
@@ -97,6 +101,8 @@ class InteriorPoint(Method):
             if iteration == self.max_iterations:
                 break
             if not state.advance():
+                if not state.point.curved:
+                    return Status.NOT_A_NUMBER
                 return Status.ACCEPTABLE if state.error(0.0) <= NEARLY * self.tolerance else Status.STALLED
             bar.update()
         return Status.ITERATION_LIMIT
@@ -141,8 +147,6 @@ class Barrier:
         point = self.point(v)
         if point.trajectory is None:
             point.oracle.sweeper.state(point.u, point.p)  # says where
-        if not np.all(np.isfinite(point.gradient)) or not np.isfinite(point.cost):
-            raise SweepFailed("the start has a cost or a gradient that is no number; start elsewhere.")
         ones = np.ones(v.size)
         z_low = np.where(self.free & np.isfinite(self.low), ones, 0.0)
         return Iterate(self, v, z_low, np.where(self.free & np.isfinite(self.high), ones, 0.0), FIRST_BARRIER, point)
@@ -223,7 +227,7 @@ class Iterate:
 
     def _step(self, slope: Array, curvature: Array) -> Array | None:
         """−(∇² + curvature + shift)⁻¹ slope with the least shift tried that makes the matrix positive definite."""
-        if self.point.blocks is None or not self.point.blocks.finite:
+        if not self.point.curved:
             return None
         shift = 0.0
         while shift <= MOST_SHIFT:
@@ -270,6 +274,8 @@ class Iterate:
         if adjoint is not None:
             claim |= {"costate": adjoint.costate, "stage_costate": adjoint.stages}
         detail = f"{iterations} Newton steps in reduced space, {self.v.size} unknowns."
+        if status is Status.NOT_A_NUMBER:
+            detail += f" {LOST} at the last iterate: {self.point.lost or 'the cost or its derivatives.'}"
         return Outcome(u, p, status, detail=detail, claim=claim, history=history)
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -14,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.arrays import is_real
+from ocdl.control_set import ControlSet, PairSet, path_rows
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported
-from ocdl.method import FEASIBLE, Method, Outcome, Start, Status
+from ocdl.interrupts import uninterrupted
+from ocdl.method import FEASIBLE, Method, Outcome, Start, Status, wrapped_up
 from ocdl.nlp import rank_one
 from ocdl.nlp.assembly import NonlinearProgram
 from ocdl.nlp.reduced import Reduced, not_in_reduced_space
@@ -35,6 +34,7 @@ STATUS = {
     "Feasible_Point_Found": Status.ACCEPTABLE,
     "Search_Direction_Becomes_Too_Small": Status.STALLED,
     "Infeasible_Problem_Detected": Status.INFEASIBLE,
+    "Not_Enough_Degrees_Of_Freedom": Status.OVERDETERMINED,
     "Maximum_Iterations_Exceeded": Status.ITERATION_LIMIT,
     "Maximum_CpuTime_Exceeded": Status.ITERATION_LIMIT,
     "Maximum_WallTime_Exceeded": Status.ITERATION_LIMIT,
@@ -77,6 +77,7 @@ class Ipopt(Method):
     """
 
     constrained: ClassVar[bool] = True
+    control_sets: ClassVar[tuple[type[ControlSet], ...]] = (PairSet,)
     any_controls: ClassVar[bool] = True
 
     tolerance: float = 1e-9
@@ -109,6 +110,8 @@ class Ipopt(Method):
     def solve(
         self, problem: ControlProblem, depth: DepthScheme, start: Start, *, progress: bool | None = None
     ) -> Outcome:
+        if isinstance(problem.control_set, PairSet) and problem.path is None:
+            return self._solve_in_control_set(problem, problem.control_set, depth, start, progress)
         if self._reduces(problem, depth):
             return self._solve_rank_one(problem, depth, start, progress)
         if self._in_reduced_space(problem, depth):
@@ -128,6 +131,18 @@ class Ipopt(Method):
             )
         wide = problem.n >= WIDE or self.reduction == "rank-one"
         return self.reduction != "none" and applicable and wide
+
+    def _solve_in_control_set(
+        self, problem: ControlProblem, set_: PairSet, depth: DepthScheme, start: Start, progress: bool | None
+    ) -> Outcome:
+        """The control set as a path constraint, whose multipliers no costate needs."""
+
+        def path(u: Any) -> Any:
+            return path_rows(set_, u, problem.n)
+
+        constrained = replace(problem, path=path, velocity_box=None)
+        outcome = self._solve_in_full_space(constrained, depth, start, progress)
+        return replace(outcome, multipliers=None)
 
     def _solve_rank_one(
         self, problem: ControlProblem, depth: DepthScheme, start: Start, progress: bool | None
@@ -159,27 +174,31 @@ class Ipopt(Method):
         reports: list[dict[str, Any]] = []
         with (
             progress_bar(self.name, progress=False if self.verbose else progress) as bar,
-            _Watch(program, begin / unit, bar) as watch,
+            uninterrupted() as ctrl_c,
         ):
+            watch = _Watch(program, begin / unit, bar, ctrl_c)
             scale = self.objective_scale or 1.0 / (np.mean(transcription.h) * np.mean(problem.state_metric))
             order = pivot_order(problem, sparse)
             solver = self._solver(program, watch, order, float(scale), barrier(problem, start, held))
             while True:
                 ends = (np.where(held, begin, end) / unit for end in (low, high))
-                found = solver(**dict(zip(("lbx", "ubx"), ends, strict=True)), x0=begin / unit, lbg=below, ubg=above)
+                box = dict(zip(("lbx", "ubx"), ends, strict=True))
+                found = watch.over(solver, **box, x0=begin / unit, lbg=below, ubg=above)
+                if found is None:
+                    return watch.broken_off(*transcription.controls(watch.iterate * unit))
                 reports.append(solver.stats())
                 w, multipliers = found["x"].full().ravel(), found["lam_g"].full().ravel()
                 if not np.all(np.isfinite(w)):
                     w, multipliers = watch.iterate, np.zeros(program.constraints)
                 w, multipliers = w * unit, multipliers * rows
-                if watch.stopped or not np.any(held):
+                if ctrl_c.pressed or not np.any(held):
                     break
                 solved = reports[-1]["success"]
                 gradient = transcription.stationarity(w, multipliers)
                 if solved and not objects(held, w, low, high, gradient, self.tolerance / scale):
                     break
                 begin, held = w if solved else guess, np.zeros_like(held)
-        return _outcome(transcription, w, multipliers, float(found["f"]), _together(reports))
+            return wrapped_up(lambda: _outcome(transcription, w, multipliers, float(found["f"]), _together(reports)))
 
     def _in_reduced_space(self, problem: ControlProblem, depth: DepthScheme) -> bool:
         why_not = not_in_reduced_space(problem, depth)
@@ -197,20 +216,19 @@ class Ipopt(Method):
         guess = np.clip(reduced.guess(start), low, high)
         with (
             progress_bar(self.name, progress=False if self.verbose else progress) as bar,
-            _Watch(program, guess, bar) as watch,
+            uninterrupted() as ctrl_c,
         ):
+            watch = _Watch(program, guess, bar, ctrl_c)
             scale = self.objective_scale or 1.0 / (np.mean(reduced.h) * np.mean(problem.state_metric))
             limited = program.variables > DENSE
             memory = {"hessian_approximation": "limited-memory", "limited_memory_max_history": MEMORY}
             solver = self._solver(program, watch, 7, float(scale), memory if limited else {}, no_nlp_grad=True)
-            found = solver(x0=guess, lbx=low, ubx=high)
-        v = found["x"].full().ravel()
-        v = v if np.all(np.isfinite(v)) else watch.iterate
-        costate, stages = reduced.costates(v, np.zeros(0))
-        claim = {"cost": float(found["f"]), "costate": costate, "stage_costate": stages}
-        kind = "limited-memory" if limited else "exact"
-        remark = f"Solved in reduced space: {program.variables} unknowns, {kind} Hessian."
-        return _reported(*reduced.controls(v), solver.stats(), claim, remark)
+            found = watch.over(solver, x0=guess, lbx=low, ubx=high)
+            if found is None:
+                return watch.broken_off(*reduced.controls(watch.iterate))
+            kind = "limited-memory" if limited else "exact"
+            remark = f"Solved in reduced space: {program.variables} unknowns, {kind} Hessian."
+            return wrapped_up(lambda: _reduced_outcome(reduced, watch, found, solver.stats(), remark))
 
     def _solver(
         self,
@@ -268,12 +286,26 @@ def _outcome(
     )
 
 
+def _reduced_outcome(reduced: Reduced, watch: _Watch, found: Any, stats: Mapping[str, Any], remark: str) -> Outcome:
+    v = found["x"].full().ravel()
+    v = v if np.all(np.isfinite(v)) else watch.iterate
+    costate, stages = reduced.costates(v, np.zeros(0))
+    claim = {"cost": float(found["f"]), "costate": costate, "stage_costate": stages}
+    return _reported(*reduced.controls(v), stats, claim, remark)
+
+
 def _reported(u: Array, p: Array, stats: Mapping[str, Any], claim: dict[str, Any], remark: str) -> Outcome:
     """An outcome with IPOPT's own report."""
     said, iterations = str(stats["return_status"]), stats.get("iterations", {})
     history = {ours: list(map(float, iterations[own])) for own, ours in HISTORY.items() if own in iterations}
-    detail = f"IPOPT: {said.replace('_', ' ').lower()} after {stats.get('iter_count', 0)} iterations. {remark}".strip()
+    ended = f"IPOPT: {said.replace('_', ' ').lower()}{_after(stats)}."
+    detail = f"{ended} {remark}".strip()
     return Outcome(u, p, STATUS.get(said, Status.FAILED), detail=detail, claim=claim, history=history)
+
+
+def _after(stats: Mapping[str, Any]) -> str:
+    """How many iterations; nothing where IPOPT did not begin, whose count is then uninitialised memory."""
+    return f" after {stats['iter_count']} iterations" if stats.get("iterations") else ""
 
 
 def barrier(problem: ControlProblem, start: Start, held: NDArray[np.bool_]) -> dict[str, Any]:
@@ -312,13 +344,13 @@ def pivot_order(problem: ControlProblem, sparse: bool) -> int:
 
 
 class _Watch(ca.Callback):
-    """Shows progress and turns Ctrl-C into a stop at the current iterate."""
+    """Shows progress and turns Ctrl-C into a stop after the current iteration, a second one into a stop at once."""
 
-    def __init__(self, program: NonlinearProgram, guess: Array, bar: Any) -> None:
+    def __init__(self, program: NonlinearProgram, guess: Array, bar: Any, ctrl_c: uninterrupted) -> None:
         ca.Callback.__init__(self)
         self.sizes = {"x": program.variables, "f": 1, "g": program.constraints}
         self.sizes |= {"lam_x": program.variables, "lam_g": program.constraints, "lam_p": 0}
-        self.iterate, self.bar, self.stopped = guess, bar, False
+        self.iterate, self.bar, self.ctrl_c, self.seen = guess, bar, ctrl_c, 0
         self.construct("watch", {})
 
     def get_n_in(self) -> int:
@@ -340,34 +372,23 @@ class _Watch(ca.Callback):
         iterate = np.asarray(arguments[0]).ravel()
         if np.all(np.isfinite(iterate)):
             self.iterate = iterate
+        self.seen += 1
         self.bar.update()
         self.bar.set_postfix_str(f"cost {float(arguments[1]):.6g}", refresh=False)
-        return [int(self.stopped)]
+        return [int(self.ctrl_c.pressed)]
 
-    def __enter__(self) -> _Watch:
-        self._context = _interruptible(self)
-        self._context.__enter__()
-        return self
+    def over(self, solver: Any, **given: Any) -> Any:
+        """What the solver returns, None where a second Ctrl-C broke it off."""
+        try:
+            found = solver(**given)
+        except (Exception, KeyboardInterrupt):
+            if not self.ctrl_c.broken:
+                raise
+        return None if self.ctrl_c.broken else found
 
-    def __exit__(self, *details: Any) -> None:
-        self._context.__exit__(*details)
-
-
-@contextmanager
-def _interruptible(watch: _Watch) -> Iterator[None]:
-    """While IPOPT runs, SIGINT asks it to stop after the current iteration (main thread only)."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: Any) -> None:
-        watch.stopped = True
-
-    previous = signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
+    def broken_off(self, u: Array, p: Array) -> Outcome:
+        """The last iterate, without IPOPT's report."""
+        return Outcome(u, p, Status.INTERRUPTED, f"IPOPT: broken off after {self.seen} iterations.")
 
 
 def _core(error: Exception) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.depth import DepthScheme
+from ocdl.diagnosis import lost_along
 from ocdl.nlp.curvature import Blocks, Curvature
 from ocdl.problem import ControlProblem
 from ocdl.sweeps import Adjoint, Sweeper, SweepFailed, Trajectory
@@ -71,6 +72,21 @@ class Point:
             return self.oracle.curvature.blocks(self.trajectory, self.adjoint, self.u, self.p)
         except np.linalg.LinAlgError:
             return None
+
+    @property
+    def finite(self) -> bool:
+        """Cost and gradient are numbers."""
+        return bool(np.isfinite(self.cost)) and bool(np.all(np.isfinite(self.gradient)))
+
+    @property
+    def curved(self) -> bool:
+        """So are the second derivatives."""
+        return self.blocks is not None and self.blocks.finite
+
+    @property
+    def lost(self) -> str:
+        """The formula, or derivative of one, that is not finite here; empty where none is found."""
+        return "" if self.trajectory is None else lost_along(self.oracle.sweeper, self.trajectory, self.u, self.p)
 
     @cached_property
     def hessian(self) -> Array:

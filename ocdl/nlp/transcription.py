@@ -3,7 +3,8 @@
 Layer k of sample s, with stages X_i, controls u_i, lifted z_i = g(X_i, u_i) and φ_i = φ(t_i, X_i, u_i, p, d_s, z_i):
 
     X_i − x_k − h Σ_j a_ij φ_j = 0,   z_i − g(t_i, X_i, u_i, p, d_s) = 0,   x_{k+1} − x_k − h Σ_j b_j φ_j = 0,
-    path c(t_i, X_i, u_i, p, d_s, z_i) in its interval;   boundary B(x_0, x_N, T, p, d_s) in its interval.
+    path c(t_i, X_i, u_i, p, d_s, z_i) in its interval, where ``equalities.imposed`` says so;
+    boundary B(x_0, x_N, T, p, d_s) in its interval.
 
 A stage that is the start of the layer (a zero row of A) or its end (stiff accuracy) is no variable of its own; a
 condensed scheme has no stages as variables at all. State boxes and final states are bounds on variables.
@@ -22,7 +23,9 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
+from ocdl.batch import evaluated
 from ocdl.depth import DepthScheme
+from ocdl.equalities import imposed
 from ocdl.method import Multipliers, Start
 from ocdl.nlp.assembly import Elements, Indices, NonlinearProgram, assemble
 from ocdl.problem import ControlProblem
@@ -64,7 +67,7 @@ class Places:
         final = (last + np.arange(S * n)).reshape(1, S, n)
         x = np.concatenate([block(0, N, S, n), final])
         last += S * n
-        beyond = last + np.arange((control_rows - N * each) * m).reshape(-1, m)
+        beyond = last + np.arange((control_rows - N * each) * m).reshape(control_rows - N * each, m)
         u = np.concatenate([block(1, N * each, m), beyond])
         p = last + beyond.size + np.arange(problem.P)
         size = last + beyond.size + problem.P
@@ -109,6 +112,11 @@ class Transcription:
         self.shape_columns = depth.controls.columns(self.h.size, self.tableau.stages)
         self.shape_weights = depth.controls.weights(self.tableau.c, self.tableau.c)
         self.places = Places.of(problem, self.h.size, len(self.own), self.lifted_stages, depth.control_rows)
+
+    @cached_property
+    def imposed(self) -> NDArray[np.bool_]:
+        """Where the rows of path are imposed, (N, s, S, rows)."""
+        return imposed(self.problem, self.depth)
 
     @cached_property
     def program(self) -> NonlinearProgram:
@@ -333,15 +341,16 @@ class Transcription:
         return low, high
 
     def row_bounds(self) -> tuple[Array, Array]:
-        """Lower and upper bounds of g: zero but for path and boundary."""
+        """Lower and upper bounds of g: zero but for path, infinite where it is not imposed, and boundary."""
         problem, s = self.problem, self.tableau.stages
         low, high = np.zeros(self._constraints), np.zeros(self._constraints)
         stage_t = (self.t[:-1, None] + self.h[:, None] * self.tableau.c).ravel()
         for bound, side in ((low, 0), (high, 1)):
             if problem.path is not None:
-                ends = problem.interval_at("path", stage_t)[side].reshape(self.h.size, 1, -1)
+                ends = problem.interval_at("path", stage_t)[side].reshape(self.h.size, s, 1, -1)
+                held = np.where(self.imposed, ends, (-np.inf, np.inf)[side]).swapaxes(1, 2)
                 layers = bound[: self._layer_rows].reshape(self.h.size, problem.samples, -1)
-                layers[:, :, -s * problem.rows("path") :] = ends
+                layers[:, :, -s * problem.rows("path") :] = held.reshape(*layers.shape[:2], -1)
             if problem.boundary is not None:
                 rows = slice(self._layer_rows, self._layer_rows + self._boundary_rows)
                 bound[rows] = np.tile(problem.interval_at("boundary", np.zeros(1))[side].ravel(), problem.samples)
@@ -407,14 +416,15 @@ class Transcription:
         lift = ca.Function("lift", list(sym.values()), [ca.densify(problem.evaluate("lift", **sym))])
         t = (self.t[:-1, None] + self.h[:, None] * self.tableau.c)[:, None, :]
         controls = self.shape_weights @ start.u[self.shape_columns]  # (N, s, m)
-        z = lift.map(N * S * s)(
+        (z,) = evaluated(
+            lift.map(N * S * s),
             np.broadcast_to(t, (N, S, s)).reshape(1, -1),
             stages.reshape(-1, n).T,
             np.repeat(controls, S, axis=0).reshape(N * S * s, -1).T,
             np.tile(start.p[:, None], N * S * s),
             np.tile(np.repeat(np.asarray(problem.data), s, axis=0).T, (1, N)),
         )
-        return z.full().T.reshape(self.places.z.shape)
+        return z.T.reshape(self.places.z.shape)
 
     def controls(self, w: Array) -> tuple[Array, Array]:
         """Controls u (Q, m) and parameters p (P,) of w, brought into their boxes against rounding."""
@@ -478,7 +488,7 @@ class Transcription:
 
     def _lagrangian_gradient(self, kind: Elements, w: Array, multipliers: Array) -> Array:
         """∂(cost + λ·residual)/∂local of every element of ``kind``, (local, K)."""
-        return np.asarray(kind.lagrangian_gradient(w[kind.variables], kind.values, multipliers[kind.rows]).full())
+        return evaluated(kind.lagrangian_gradient, w[kind.variables], kind.values, multipliers[kind.rows])[0]
 
     def _start_gradient(self, w: Array, multipliers: Array) -> Array:
         return self._lagrangian_gradient(self._layer, w, multipliers)[: self.problem.n].T

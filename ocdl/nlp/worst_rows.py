@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.batch import Batch
-from ocdl.diagnosis import LOST, NOTEWORTHY, Miss, Points, listed, located, missed, state_name
+from ocdl.constraints import missed
+from ocdl.diagnosis import LOST, NOTEWORTHY, Miss, Points, listed, located, state_name
 from ocdl.method import Status
 from ocdl.nlp.transcription import Transcription
 
@@ -21,7 +22,14 @@ def explanation(transcription: Transcription, w: Array, status: Status) -> str:
     if status is Status.NOT_A_NUMBER:
         said = not_finite(transcription, w)
         return f"{LOST} at the last iterate: {said}" if said else BEYOND
-    return worst_rows(transcription, w, remedy=status is not Status.ITERATION_LIMIT)
+    said = worst_rows(transcription, w, remedy=status is not Status.ITERATION_LIMIT)
+    return f"{_counted(transcription)} {said}".strip() if status is Status.OVERDETERMINED else said
+
+
+def _counted(transcription: Transcription) -> str:
+    equations = np.count_nonzero(np.equal(*transcription.row_bounds()))
+    free = np.count_nonzero(np.less(*transcription.bounds()))
+    return f"{equations} equations in {free} variables that are free."
 
 
 def worst_rows(transcription: Transcription, w: Array, remedy: bool = True) -> str:
@@ -33,7 +41,7 @@ def worst_rows(transcription: Transcription, w: Array, remedy: bool = True) -> s
     worst = [int(row) for row in np.argsort(-missing)[:NAMED] if missing[row] > NOTEWORTHY]
     names = _Names(transcription)
     misses = [names.miss(row, values[row], low[row], high[row], missing[row]) for row in worst]
-    return listed(misses, "Unmet at the last iterate:", remedy)
+    return listed(transcription.problem, misses, "Unmet at the last iterate:", remedy)
 
 
 class _Names:

@@ -5,7 +5,7 @@ it moves the switching times of a bang-bang solution in continuous depth.
 """
 
 from ocdl.pmp.conditional_gradient import ConditionalGradient
-from ocdl.pmp.control_sets import ControlSet, ControlSetNeedleSteps, Disc, Polygon
+from ocdl.pmp.control_sets import ControlSetNeedleSteps
 from ocdl.pmp.discrete import DiscreteNeedleSteps
 from ocdl.pmp.extended_msa import ExtendedSuccessiveApproximations
 from ocdl.pmp.gaps import principle_gaps
@@ -25,16 +25,13 @@ from ocdl.pmp.switching_times import PolishedSolution, polish
 __all__ = [
     "LBFGSB",
     "ConditionalGradient",
-    "ControlSet",
     "ControlSetNeedleSteps",
-    "Disc",
     "DiscreteNeedleSteps",
     "ExtendedSuccessiveApproximations",
     "GradientDescent",
     "IndirectShooting",
     "NeedleSteps",
     "PolishedSolution",
-    "Polygon",
     "ProjectedGradient",
     "ProjectedNewton",
     "ProximalAlternatingMinimisation",

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from ocdl.batch import Direct
+from ocdl.batch import Direct, evaluated
 from ocdl.depth import gauss_tableau
 from ocdl.problem import ControlProblem
 
@@ -222,9 +222,9 @@ class Field:
             if k < schedule.count:
                 theta[schedule.neurons[k]] *= -1.0
         terminal = self.problem.terminal_function
-        loss, slope, _ = terminal(states[-1], np.zeros(0), np.asarray(self.problem.data)[0])
+        loss, slope, _ = evaluated(terminal, states[-1], np.zeros(0), np.asarray(self.problem.data)[0])
         arrays = (np.array(nodes), np.array(thetas), np.array(vs), np.array(states), np.array(stages))
-        return Flow(self, schedule, *arrays, cost=float(loss), terminal=slope.full().ravel())
+        return Flow(self, schedule, *arrays, cost=float(loss[0, 0]), terminal=slope.ravel())
 
     def _signs(self, f: Array, theta: Array, v: Array) -> Array:
         """sign f; where f = 0 the sign it is about to take."""

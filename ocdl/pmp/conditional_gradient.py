@@ -45,8 +45,12 @@ class ConditionalGradient(Method):
     def solve(
         self, problem: ControlProblem, depth: DepthScheme, start: Start, *, progress: bool | None = None
     ) -> Outcome:
-        if not all(np.all(np.isfinite(end)) for end in (*problem.control_box, *problem.parameter_box)):
-            raise NotSupported("ConditionalGradient: a finite box is needed for every control and trained parameter.")
+        if not np.all(np.isfinite(problem.control_box)):
+            raise NotSupported("ConditionalGradient: a finite box is needed for every control.")
+        if not np.all(np.isfinite(problem.parameter_box)):
+            raise NotSupported(
+                f"ConditionalGradient: this problem {problem.also_free}; a finite interval is needed for all of it."
+            )
         return descend(
             self.name,
             Ground(problem, depth),

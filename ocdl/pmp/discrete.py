@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.arrays import finite_array, is_whole
 from ocdl.bounds import Box
+from ocdl.control_set import ControlSet, Finite
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.method import Method, Outcome, Start
@@ -31,6 +33,7 @@ from ocdl.sweeps import SweepFailed
 Array = NDArray[np.float64]
 
 PASSES = 5
+BINARY = (-1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class DiscreteNeedleSteps(Method):
     """Every control takes one of finitely many ``values``; needles on the Hamiltonian, then single exchanges.
 
     values: one finite set for all controls, e.g. ``(-1, 1)``, or one for each by name, e.g.
-        ``{"a": (-1, 0, 1), "b": (-1, 1)}``; within the problem's box. The start is rounded to the nearest values, ties
+        ``{"a": (-1, 0, 1), "b": (-1, 1)}``; within the problem's box or its own finite set. By default that set, else
+        (−1, 1). The start is rounded to the nearest values, ties
         by lot (``seed``). Trained parameters stay continuous: L-BFGS-B moves them.
     exchanges: how many single changes are tried at most where no set of needles lowers the cost.
 
@@ -47,7 +51,9 @@ class DiscreteNeedleSteps(Method):
     over the hull of the values, which for one sample is the same. Running costs in the controls are NotSupported.
     """
 
-    values: Mapping[str, Sequence[float]] | Sequence[float] = (-1.0, 1.0)
+    control_sets: ClassVar[tuple[type[ControlSet], ...]] = (Finite,)
+
+    values: Mapping[str, Sequence[float]] | Sequence[float] | None = None
     exchanges: int = 200
     seed: int = 0
     max_iterations: int = 500
@@ -60,8 +66,7 @@ class DiscreteNeedleSteps(Method):
         check_number(self.name, "tolerance", self.tolerance, 0.0, float("inf"), "the tolerance must be positive")
         if not is_whole(self.seed) or self.seed < 0:
             raise InvalidInput(f"{self.name}(seed={self.seed!r}): a seed is a whole number, at least 0.")
-        sets = self.values.values() if isinstance(self.values, Mapping) else [self.values]
-        for given in sets:
+        for given in self._sets():
             numbers = finite_array(f"{self.name}(values=...)", given)
             if numbers.ndim != 1 or np.unique(numbers).size < 2:
                 raise InvalidInput(f"{self.name}(values={self.values!r}): at least two different numbers are needed.")
@@ -71,8 +76,11 @@ class DiscreteNeedleSteps(Method):
     ) -> Outcome:
         if problem.has_running_cost:
             raise NotSupported(f"{self.name}: running costs and regularisers are not supported.")
+        if problem.m == 0:
+            raise NotSupported(f"{self.name}: it chooses values of controls, and this problem has none; use LBFGSB.")
         ground = Ground(problem, depth)
         allowed = _allowed(self.name, problem, self.values)
+        set_ = _finite(problem, allowed)
         generator = np.random.default_rng(self.seed)
         u = np.column_stack(
             [_rounded(column, set_, generator) for column, set_ in zip(start.u.T, allowed, strict=True)]
@@ -91,28 +99,47 @@ class DiscreteNeedleSteps(Method):
             max_iterations=self.max_iterations,
             progress=progress,
         )
-        return replace(outcome, judge=_hull(problem, allowed))
+        own = problem.control_set is not None and problem.control_set == set_
+        return outcome if own else replace(outcome, judge=replace(_hull(problem, allowed), control_set=set_))
+
+    def _sets(self) -> list[Sequence[float]]:
+        if self.values is None:
+            return []
+        return list(self.values.values()) if isinstance(self.values, Mapping) else [self.values]
 
 
 def _allowed(
-    name: str, problem: ControlProblem, values: Mapping[str, Sequence[float]] | Sequence[float]
+    name: str, problem: ControlProblem, values: Mapping[str, Sequence[float]] | Sequence[float] | None
 ) -> list[Array]:
     """The finite set of every control."""
     assert problem.layout is not None
-    parts = problem.layout.controls
-    if isinstance(values, Mapping) and set(values) != {part.name for part in parts}:
+    parts, (low, high) = problem.layout.controls, problem.control_box
+    own = dict(problem.control_set.values) if isinstance(problem.control_set, Finite) else None
+    given = values if values is not None else own or BINARY
+    if isinstance(given, Mapping) and set(given) != {part.name for part in parts}:
         raise InvalidInput(
-            f"{name}(values=...): sets for {[part.name for part in parts]} are needed; got {list(values)}."
+            f"{name}(values=...): sets for {[part.name for part in parts]} are needed; got {list(given)}."
         )
-    sets = [
-        np.unique(np.asarray(values[part.name] if isinstance(values, Mapping) else values, dtype=float))
-        for part in parts
-        for _ in range(part.size)
-    ]
-    for set_, low, high in zip(sets, *problem.control_box, strict=True):
-        if set_[0] < low or set_[-1] > high:
-            raise InvalidInput(f"{name}(values={values!r}): a value lies outside the box [{low:g}, {high:g}].")
+    by_part = {part.name: given[part.name] if isinstance(given, Mapping) else given for part in parts}
+    for part, numbers in by_part.items():
+        if own is not None and not set(np.asarray(numbers, dtype=float)) <= set(own[part]):
+            raise InvalidInput(f"{name}(values={values!r}): not all of {part} are in {problem.control_set!r}.")
+    sets = [np.unique(np.asarray(by_part[part.name], dtype=float)) for part in parts for _ in range(part.size)]
+    for set_, least, most in zip(sets, low, high, strict=True):
+        if set_[0] < least or set_[-1] > most:
+            raise InvalidInput(f"{name}(values={values!r}): a value lies outside the box [{least:g}, {most:g}].")
     return sets
+
+
+def _finite(problem: ControlProblem, allowed: list[Array]) -> Finite:
+    """The values by name, of all controls of one name together."""
+    assert problem.layout is not None
+    ends = np.cumsum([part.size for part in problem.layout.controls])[:-1]
+    groups = np.split(np.arange(len(allowed)), ends)
+    named = zip(problem.layout.controls, groups, strict=True)
+    return Finite(
+        **{part.name: np.unique(np.concatenate([allowed[i] for i in group])).tolist() for part, group in named}
+    )
 
 
 def _hull(problem: ControlProblem, allowed: list[Array]) -> ControlProblem:

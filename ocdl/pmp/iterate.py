@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.depth import DepthScheme
+from ocdl.diagnosis import LOST, lost_along
 from ocdl.errors import NotSupported
 from ocdl.hamiltonian import Hamiltonian
 from ocdl.pmp.dense import dense
@@ -121,8 +122,12 @@ class Ground:
         return iterate
 
     def costate(self, iterate: Iterate) -> Adjoint:
+        """The costate sweep. Raises SweepFailed, naming the formula, where it or a gradient is not finite."""
         self.sweeps += 1
         adjoint = self.sweeper.costate(iterate.trajectory, iterate.u, iterate.p)
+        if not all(np.all(np.isfinite(part)) for part in (adjoint.costate, adjoint.gradient_u, adjoint.gradient_p)):
+            cause = lost_along(self.sweeper, iterate.trajectory, iterate.u, iterate.p) or "the costate."
+            raise SweepFailed(f"{LOST} along the trajectory: {cause}")
         self.watch()
         return adjoint
 

@@ -15,15 +15,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ocdl.interrupts import interruptible
 from ocdl.method import Outcome, Start, Status
-from ocdl.pmp.degenerate import flat_needles
 from ocdl.pmp.iterate import VANISHING, Ground, Iterate, Trial
 from ocdl.progress import progress_bar
 from ocdl.sweeps import SweepFailed
 
 Array = NDArray[np.float64]
-
-FLAT_GAIN = 1e-8  # of needles in flat regions, relative to 1 + |J|
 
 
 class Proposal(Protocol):
@@ -83,7 +81,8 @@ def descend(
         ground.watch = lambda: _show(bar, ground)
         ground.passed = lambda iterate, gap: record.add(iterate, gap, 0.0, accepted=True)
         try:
-            status, detail, last = _run(ground, start, update, moves, tolerance, max_iterations, record)
+            with interruptible():
+                status, detail, last = _run(ground, start, update, moves, tolerance, max_iterations, record)
         except SweepFailed as error:
             status, detail, last = Status.NOT_A_NUMBER, str(error), ground.best
         except KeyboardInterrupt:
@@ -92,7 +91,9 @@ def descend(
             ground.watch, ground.passed = lambda: None, lambda iterate, gap: None
     if last is None:
         return Outcome(start.u, start.p, status, detail)
-    claim = {"cost": last.cost, "costate": last.adjoint.costate}
+    claim: dict[str, Any] = {"cost": last.cost}
+    if status is not Status.NOT_A_NUMBER:
+        claim["costate"] = last.adjoint.costate
     return Outcome(last.u, last.p, status, detail, claim, record.columns)
 
 
@@ -131,7 +132,7 @@ def _run(
 def _extremal(iterate: Iterate, gap: float) -> tuple[Status, str]:
     if costate_vanishes(iterate):
         return Status.REACHABLE, f"Cost {iterate.cost:.1e}, max |r| {iterate.largest_costate:.1e}."
-    return _unless_flat(iterate, Status.CONVERGED, f"Gap {gap:.1e} after {iterate.ground.sweeps} sweeps.")
+    return Status.CONVERGED, f"Gap {gap:.1e} after {iterate.ground.sweeps} sweeps."
 
 
 def _stalled(iterate: Iterate, gap: float, tolerance: float) -> tuple[Status, str]:
@@ -139,17 +140,8 @@ def _stalled(iterate: Iterate, gap: float, tolerance: float) -> tuple[Status, st
         return _extremal(iterate, gap)
     first_order = iterate.control_gain + iterate.parameter_gain
     if first_order <= tolerance:
-        detail = f"J is stationary to {first_order:.1e}; gap {gap:.1e} stays on layers of this width."
-        return _unless_flat(iterate, Status.ACCEPTABLE, detail)
+        return Status.ACCEPTABLE, f"J is stationary to {first_order:.1e}; gap {gap:.1e} stays on layers of this width."
     return Status.STALLED, f"Gap {gap:.1e}, asked for {tolerance:.1e}; {iterate.ground.sweeps} sweeps."
-
-
-def _unless_flat(iterate: Iterate, status: Status, detail: str) -> tuple[Status, str]:
-    """``status``, or FLAT where a vanishing gradient only says that the activation is flat there."""
-    count, gain = flat_needles(iterate)
-    if gain <= FLAT_GAIN * (1.0 + abs(iterate.cost)):
-        return status, detail
-    return Status.FLAT, f"{count} needle(s) where no sample feels the controls would gain {gain:.1e} together."
 
 
 def costate_vanishes(iterate: Iterate) -> bool:

@@ -22,9 +22,9 @@ def check_number(method: str, name: str, value: object, low: float, high: float,
 
 
 def check_controls_only(method: str, problem: ControlProblem) -> None:
-    """NotSupported where the problem trains parameters, which no maximum principle on layers moves."""
+    """NotSupported where more than the controls is free, which no maximum principle on layers moves."""
     if problem.P:
         raise NotSupported(
-            f"{method} moves controls only; this problem trains {problem.P} parameters. "
+            f"{method} moves controls only; this problem {problem.also_free}. "
             "Use NeedleSteps(), LBFGSB() or ProjectedGradient()."
         )

@@ -88,7 +88,7 @@ class Alternate:
 def blocks(problem: ControlProblem) -> list[NDArray[np.intp]]:
     """Where each named control stands in (u, p) flat over one layer, then the parameters."""
     assert problem.layout is not None
-    sizes = [part.size for part in problem.layout.controls] + ([problem.P] if problem.P else [])
+    sizes = [part.size for part in problem.layout.controls if part.size] + ([problem.P] if problem.P else [])
     ends = np.cumsum(sizes)
     return [np.arange(end - size, end) for end, size in zip(ends, sizes, strict=True)]
 

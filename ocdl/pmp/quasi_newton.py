@@ -235,9 +235,10 @@ class _Objective:
         try:
             u, p = self.chart.controls(z)
             iterate = self.ground.at(np.clip(u, *self.ground.problem.control_box), p)  # rounding may leave the box
+            adjoint = iterate.adjoint
         except SweepFailed:  # a step too long: worse than all so far, so that the line search comes back
             return self.worst + 1.0 + abs(self.worst), self.slope
-        self.slope = self.chart.gradient(z, iterate.adjoint.gradient_u, iterate.adjoint.gradient_p) / self.scale
+        self.slope = self.chart.gradient(z, adjoint.gradient_u, adjoint.gradient_p) / self.scale
         self.worst = max(self.worst, iterate.cost)
         if self.best is None or iterate.cost <= self.best.cost:
             self.best = iterate

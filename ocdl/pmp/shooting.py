@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_matrix
 from scipy.sparse.linalg import splu
 
-from ocdl.batch import Batch
+from ocdl.batch import Batch, evaluated
 from ocdl.depth import DepthScheme
 from ocdl.method import Method, Outcome, Start
 from ocdl.pmp.iterate import Ground, Iterate
@@ -272,8 +272,8 @@ class BoundaryValueProblem:
 
     def _end(self, x: Array, p: Array) -> tuple[Array, Array]:
         """p_N − ∇ℓ(x_N) and its Jacobian in (x_N, p_N), (M, 2M)."""
-        residual, slope = self._terminal(x, p, np.asarray(self.problem.data)[0])
-        return residual.full().ravel(), slope.full()
+        residual, slope = evaluated(self._terminal, x, p, np.asarray(self.problem.data)[0])
+        return residual.ravel(), slope
 
     @cached_property
     def _terminal(self) -> ca.Function:

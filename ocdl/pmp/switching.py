@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ocdl.arrays import is_real
 from ocdl.errors import InvalidInput, NotSupported
+from ocdl.pmp.options import check_controls_only
 from ocdl.problem import ControlProblem
 from ocdl.solution import Solution
 
@@ -86,5 +87,6 @@ def check_bang_bang(what: str, problem: ControlProblem) -> None:
         raise NotSupported(
             f"{what}: the synthesis is bang-bang for one sample, increasing activation and a finite box of (a, b) only."
         )
-    if problem.has_running_cost or problem.P:
-        raise NotSupported(f"{what}: with a regulariser or a trained readout the controls are not bang-bang.")
+    if problem.has_running_cost:
+        raise NotSupported(f"{what}: with a running cost or a regulariser the controls are not bang-bang.")
+    check_controls_only(what, problem)

@@ -2,6 +2,8 @@
 to the optimum under refinement.
 """
 
+import tracemalloc
+
 import casadi as ca
 import numpy as np
 import pytest
@@ -14,11 +16,13 @@ from ocdl.activations import ELU, Arctan, CustomActivation, Identity, LeakyReLU,
 from ocdl.bounds import Box
 from ocdl.depth import Kutta4, Radau
 from ocdl.errors import InvalidInput, NotSupported
-from ocdl.hjb import ValueIteration, lower_bound, reachable_box
+from ocdl.hjb import LowerBound, ValueIteration, lower_bound, reachable_box, subsolution
 from ocdl.hjb.ranges import derivative_range, ranges
 from ocdl.hjb.reach import Comparison
-from ocdl.hjb.subsolution import Quadratic, TubeGrid, displacements, march, smoothness, value_bound
+from ocdl.hjb.subsolution import Budget, Quadratic, TubeGrid, displacements, march, smoothness, value_bound
+from ocdl.method import Start, Status
 from ocdl.nlp import Ipopt
+from ocdl.pmp import LBFGSB
 from ocdl.problem import ControlProblem
 from ocdl.regularisers import Tikhonov
 from ocdl.selection import Grid, SelectionProblem
@@ -195,7 +199,7 @@ def test_the_scheme_is_below_one_neurons_value_and_converges(activation, box, ta
     problem = selection(0.5, target, activation=activation, **box)
     exact = one_neuron_value(np.array([0.5]), target, activation, *({"a": (-1, 1), "b": (-1, 1)} | box).values())[0]
     args = problem.velocity_box, quadratic(problem, target), problem.x0[0], 1.0
-    coarse, fine = value_bound(*args, 41), value_bound(*args, 321)
+    coarse, fine = (value_bound(*args, nodes)[0] for nodes in (41, 321))
     assert coarse <= exact + 1e-12 and fine <= exact + 1e-12
     assert exact - fine <= 0.35 * (exact - coarse) + 1e-5
 
@@ -206,7 +210,7 @@ def test_the_scheme_is_below_the_separable_value_and_converges():
     alone = [0.5 * one_neuron_value(start[[i]], targets[i], np.tanh, a, (0, 0))[0] for i in range(2)]
     problem = selection(start, targets, a=a, b=(0, 0))
     bounds = np.array(
-        [value_bound(problem.velocity_box, quadratic(problem, targets), start, 1.0, n) for n in (41, 161)]
+        [value_bound(problem.velocity_box, quadratic(problem, targets), start, 1.0, n)[0] for n in (41, 161)]
     )
     assert np.all(bounds <= sum(alone) + 1e-12)
     assert sum(alone) - bounds[1] < 0.4 * (sum(alone) - bounds[0])
@@ -424,3 +428,109 @@ def test_bounds_on_states_at_the_end_count():
     bounds = [lower_bound(each.discretise(Midpoint(2))).value for each in (statement, free)]
     assert bounds[0] == pytest.approx(0.1225, abs=1e-9)
     assert bounds[1] < 0.1
+
+
+# -- what it may cost, and what it is worth ----------------------------------------------------------------
+
+
+def rolled_out(problem, **options):
+    start = Start(np.zeros((8, problem.m)), np.zeros(0))
+    return ValueIteration(**{"nodes": 9} | options).solve(problem, Kutta4(8), start)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("neurons", "horizon"), [(2, 4.0), (3, 4.0), (2, 20.0), (3, 20.0), (1, 200.0)])
+def test_states_that_spread_beyond_any_grid_leave_the_comparison_equations(neurons, horizon):
+    """Identity, M = 3, T = 4 would take a grid of 1e9 nodes; V and its rollout must survive the bound."""
+    problem = selection(np.linspace(-0.3, 0.5, neurons), 2.0, activation=Identity(), horizon=horizon)
+    bound = lower_bound(problem, nodes=None if (neurons, horizon) != (2, 4.0) else 21, memory_limit=1e8)
+    assert bound == LowerBound(0.0, "comparison equations", 0.0) and not bound.says_more
+
+
+def test_a_finished_solve_survives_a_bound_beyond_any_grid():
+    outcome = rolled_out(selection((-0.3, 0.1, 0.5), 2.0, activation=Identity(), horizon=4.0), steps=4)
+    assert outcome.status is Status.ROLLED_OUT
+    assert "lower_bound" not in outcome.claim and "at least" not in outcome.detail
+
+
+@pytest.mark.parametrize(
+    ("stop", "said"), [(KeyboardInterrupt, "Interrupted before a lower bound"), (MemoryError, "half the resolution")]
+)
+def test_a_finished_solve_survives_an_interrupted_bound(monkeypatch, stop, said):
+    calls = []
+
+    def stopped(*given):
+        calls.append(given)
+        raise stop
+
+    monkeypatch.setattr(subsolution, "displacements", stopped)
+    problem = selection((0.05, 0.2), (0.0, 1.2))
+    outcome = rolled_out(problem)
+    assert calls and outcome.status is Status.ROLLED_OUT and said in outcome.detail
+    assert {"cost", "value_error", "costate"} == set(outcome.claim)
+    assert "value" in outcome.extras and outcome.u.shape == (8, problem.m)
+
+
+def test_the_memory_is_known_before_it_is_taken(monkeypatch):
+    asked, check = [], Budget.check
+
+    def recorded(self, arrays, entries, visits=0.0):
+        asked.append(8.0 * arrays * entries)
+        return check(self, arrays, entries, visits)
+
+    monkeypatch.setattr(Budget, "check", recorded)
+    for neurons, activation, nodes, cells in ((2, Tanh(), 81, 1), (2, Identity(), 41, 4), (3, Tanh(), 15, 2)):
+        problem = selection(np.linspace(-0.3, 0.5, neurons), 1.0, activation=activation)
+        given = Comparison(problem.velocity_box), quadratic(problem, 1.0), problem.x0[0], 1.0, nodes, cells
+        march(*given)
+        tracemalloc.start()
+        march(*given)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert 0.4 * asked[-1] < peak < 1.1 * asked[-1]
+        with pytest.raises(NotSupported, match="more than"):
+            march(*given, Budget(memory=0.5 * peak))
+        with pytest.raises(NotSupported, match="operations"):
+            march(*given, Budget(work=1e4))
+
+
+def test_where_the_full_grid_is_too_much_half_of_it_serves():
+    problem = selection((0.02, -0.5), (0.0, 1.2))
+    args = problem.velocity_box, quadratic(problem, (0.0, 1.2)), problem.x0[0], 1.0
+    half = value_bound(*args, 81, Budget(memory=1.5e6))
+    assert half == (max(march(Comparison(args[0]), *args[1:], 40, cells) for cells in (1, 2, 4)), 40)
+    assert half[0] < value_bound(*args, 81)[0] and value_bound(*args, 81)[1] == 81
+    assert value_bound(*args, 81, Budget(memory=1e4))[0] == -np.inf
+
+
+def test_a_bound_that_the_loss_alone_says_is_no_proof():
+    """J ≥ 0 needs none, with a regulariser or a reachable target; one that is out of reach is worth printing."""
+    near, far = (rolled_out(selection((0.1, 0.2), c, regulariser=Tikhonov(0.1)), steps=4) for c in (0.3, 2.5))
+    assert "lower_bound" not in near.claim and "at least" not in near.detail
+    assert far.claim["lower_bound"] > 0.1 and "Every cost is at least" in far.detail
+    offset = changed(selection((0.1, 0.2), 0.3), effort=lambda u: 2.0 + u[0])
+    assert lower_bound(offset, nodes=9).trivial == pytest.approx(1.0) and not lower_bound(offset, nodes=9).says_more
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_cost_that_a_local_method_attains_is_below_the_bound(seed):
+    """Random problems of one and two neurons and one to three samples, with and without a regulariser."""
+    rng = np.random.default_rng(seed)
+    neurons, samples = 1 + seed % 2, 1 + seed % 3
+    ends = np.sort(rng.uniform(-1.5, 1.5, (2, 2)), axis=1)
+    problem = many(
+        rng.uniform(-1, 1, (samples, neurons)),
+        rng.uniform(-2, 2, (samples, neurons)),
+        activation=[*SMOOTH, *KINKED, Identity()][seed % 8],
+        bounds=Box(a=tuple(ends[0]), b=tuple(ends[1])),
+        weights=rng.uniform(0.5, 2.0, samples),
+        regulariser=Tikhonov(0.05) if seed % 4 == 3 else None,
+    )
+    depth = Kutta4(8)
+    outcome = LBFGSB(max_iterations=40).solve(
+        problem, depth, Start(np.full((8, problem.m), 0.1).clip(*problem.control_box), np.zeros(0))
+    )
+    sweeper = Sweeper(problem, depth)
+    cost = sweeper.cost(sweeper.state(outcome.u, outcome.p), outcome.u, outcome.p)
+    bound = lower_bound(problem, nodes=21)
+    assert bound.trivial <= bound.value <= cost + 1e-6 * abs(cost)

@@ -86,3 +86,21 @@ def test_ctrl_c_returns_the_current_iterate(monkeypatch):
 def test_bad_options_name_themselves(arguments):
     with pytest.raises(ocdl.InvalidInput, match=next(iter(arguments))):
         ocdl.Ipopt(**arguments)
+
+
+def test_more_equations_than_variables_are_counted_and_no_iteration_is():
+    """Seven boundary rows for two ends: IPOPT does not begin, and its count of iterations is uninitialised memory."""
+    rows = [[1, 0], [0, 1], [1, 1], [1, -1], [2, 1], [1, 2], [1, 3]]
+    problem = ocdl.ControlProblem(
+        dynamics=lambda x, u: [x[1], u],
+        initial=[0, 0],
+        horizon=1.0,
+        running=lambda u: u**2,
+        boundary=lambda xT: [a * (xT[0] - 1) + b * xT[1] for a, b in rows],
+    )
+    with pytest.raises(ocdl.SolveFailed) as caught:
+        ocdl.solve(problem, ocdl.Radau(1, 3), ocdl.Ipopt())
+    said = str(caught.value)
+    assert "IPOPT: not enough degrees of freedom. 13 equations in 7 variables that are free." in said, said
+    assert "Redundant: " in said and "iterations" not in said and "coarser" not in said
+    assert caught.value.solution.status is ocdl.Status.OVERDETERMINED

@@ -66,8 +66,8 @@ def test_value_gradient_and_hessian_are_those_of_the_columns(seed, kind, depth):
         {"lift": lambda x, u: ca.reshape(u[:9], 3, 3) @ x**2 + u[9:]},  # features not affine in x
         {"lift": lambda x, u: (ca.reshape(u[:9], 3, 3) @ x + u[9:]) ** 2},
         {"lift": lambda x, u: ca.DM([1, 2, 3]) * (ca.reshape(u[:9], 3, 3) @ x + u[9:])},  # each its own features
-        {"lift": lambda x, u: ca.vertcat(x[0] * u[:3] + u[3:6] + x[1] * u[6:9] + u[0] * x[2] + u[9:])},  # shared
-        {"dynamics": lambda x, z: ca.vertcat(z[1], z[0], z[2])},
+        {"lift": lambda x, u: u[:3] @ x[0, :] + u[3:6] + u[6:9] @ x[1, :] + ca.repmat(u[0] * x[2, :], 3, 1)},  # shared
+        {"dynamics": lambda x, z: ca.vertcat(z[1, :], z[0, :], z[2, :])},
         {"running": lambda x, u: u[0] ** 2},
         {"effort": lambda u: u[0] * u[1]},  # two neurons meet
     ],

@@ -1,8 +1,9 @@
 """Degenerate cases are named: a target that is reached, and flat regions of the activation."""
 
+import casadi as ca
 import numpy as np
 import pytest
-from pmp_problems import selection
+from families import selection as one_sample
 
 import ocdl
 from ocdl.method import Status
@@ -37,6 +38,13 @@ DEAD = {"a": -1.0, "b": 0.0}
 GRID = ocdl.Grid(width=ocdl.Midpoint(2), depth=ocdl.ExplicitEuler(10))
 
 
+DIRECT = [ocdl.Ipopt(space="full"), ocdl.Ipopt(space="reduced"), ocdl.InteriorPoint()]
+
+
+def selection(initial, target, **changes):
+    return one_sample(initial=initial, target=target, **changes)
+
+
 def relu(samples=1):
     initial, target = np.full((samples, 2), 0.5), np.full((samples, 2), 2.0)
     return selection(initial, target, activation=ocdl.ReLU())
@@ -59,10 +67,33 @@ def test_needles_need_no_gradient(samples):
     assert solution.cost < 0.1 * 0.5 * 1.5**2
 
 
-def test_projected_gradient_says_flat():
-    solution = ocdl.solve(relu(), GRID, ProjectedGradient(), start=DEAD)
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize("method", [ProjectedGradient(), *DIRECT], ids=lambda m: m.name)
+def test_every_route_says_flat_at_a_dead_point(method, samples):
+    solution = ocdl.solve(relu(samples), GRID, method, start=DEAD)
     assert solution.status is Status.FLAT
     assert "20 needle(s)" in solution.detail
+
+
+@pytest.mark.parametrize("method", [LBFGSB(), *DIRECT], ids=lambda m: m.name)
+def test_a_stationary_start_of_a_contractive_net_is_flat(method):
+    """ẋ = Bᵀ tanh(a − B x) at a = 0, B = 0: J is stationary in all controls, whatever the target."""
+
+    def dynamics(x, u):
+        B = ca.reshape(u[2:], 2, 2)
+        return B.T @ ca.tanh(u[:2] - B @ x)
+
+    net = ocdl.ControlProblem(
+        dynamics=dynamics,
+        initial=[0.3, 0.8],
+        horizon=1.0,
+        controls=6,
+        terminal=lambda x: 0.5 * ca.sumsqr(x - ca.DM([1.0, -1.0])),
+        bounds=ocdl.Box(u=(-2, 2)),
+    )
+    solution = ocdl.solve(net, ocdl.ExplicitEuler(5), method)
+    assert solution.status is Status.FLAT
+    assert solution.gap > 0.1
 
 
 def test_a_neuron_that_is_off_because_it_should_be_is_a_success():

@@ -1,0 +1,96 @@
+"""Checks of a user's formulas: pure, of its own arguments alone, without constants that are not a number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import casadi as ca
+import numpy as np
+from numpy.typing import NDArray
+
+from ocdl.batch import Direct
+from ocdl.errors import InvalidInput
+
+POINTS = 5  # random places at which two evaluations are compared
+LARGE = 10_000  # arguments of a formula from which one place must do
+COLUMNS = 3  # taken together and apart
+SEARCHED = 20_000  # instructions that are searched for a constant NaN although the values are finite
+ROUNDING = 1e-9
+
+
+def protected(role: str, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    """The function of copies of the arguments, which it must leave as they are."""
+    copies = {name: type(value)(value) for name, value in arguments.items()}
+    value = function(**copies)
+    changed = [name for name, copy in copies.items() if not ca.is_equal(copy, arguments[name])]
+    if changed:
+        raise InvalidInput(
+            f"{role}: it assigns to its argument {changed[0]}; build a new expression, e.g. ca.vertcat(...)."
+        )
+    return value
+
+
+def check_pure(role: str, symbols: Mapping[str, Any], once: Any, again: Any) -> None:
+    """Raise InvalidInput where two evaluations differ, hold other symbols, or the constant NaN."""
+    function = ca.Function(role, list(symbols.values()), [once, again], {"allow_free": True})
+    free = function.free_sx()
+    if free:
+        names = ", ".join(str(symbol) for symbol in free)
+        raise InvalidInput(f"{role}: it may depend on its own arguments only; it also holds the symbol(s) {names}.")
+    draw = np.random.default_rng(0)
+    sizes = [symbol.numel() for symbol in symbols.values()]
+    run, points = Direct(function), POINTS if sum(sizes) < LARGE else 1
+    found = [run(*(draw.uniform(0.1, 1.0, size) for size in sizes)) for _ in range(points)]
+    first, second = (np.hstack([values[which] for values in found]) for which in (0, 1))
+    if not np.array_equal(first, second, equal_nan=True):
+        raise InvalidInput(
+            f"{role}: two evaluations differ, so that it depends on more than its arguments; draw random numbers and "
+            "read files or counters before, and give them as data."
+        )
+    suspect = np.any(np.all(np.isnan(first), axis=1)) or function.n_instructions() <= SEARCHED
+    if suspect and _holds_nan(function):
+        raise InvalidInput(
+            f"{role}: it holds the constant NaN: a function of numbers, such as math.sin or a SciPy spline, has taken "
+            "a symbol for a number; write ca.sin or np.sin, and a table as ca.interpolant."
+        )
+
+
+def _holds_nan(function: ca.Function) -> bool:
+    return any(
+        function.instruction_id(k) == ca.OP_CONST and np.isnan(function.instruction_constant(k))
+        for k in range(function.n_instructions())
+    )
+
+
+def check_columns(role: str, build: Callable[[ca.MX, ca.MX, ca.MX], Any], n: int, m: int, P: int) -> None:
+    """Raise InvalidInput where ``build`` of x (n, C), u (m,), p (P,) differs on columns together and apart.
+
+    ``build`` makes an MX expression, as the layers without Jacobians use it.
+    """
+    draw = np.random.default_rng(0)
+    x, u, p = draw.uniform(0.1, 1.0, (n, COLUMNS)), draw.uniform(-1.0, 1.0, m), draw.uniform(0.1, 1.0, P)
+
+    def compiled(columns: int) -> Direct:
+        symbols = ca.MX.sym("x", n, columns), ca.MX.sym("u", m), ca.MX.sym("p", P)
+        return Direct(ca.Function("columns", list(symbols), [build(*symbols)]))
+
+    together, alone, again = compiled(COLUMNS), compiled(1), compiled(1)
+    apart = np.hstack([alone(column, u, p)[0] for column in x.T])
+    if not np.array_equal(apart[:, :1], again(x[:, 0], u, p)[0], equal_nan=True):
+        raise InvalidInput(f"{role}: two evaluations differ, so that it depends on more than its arguments.")
+    _compare_columns(role, together(x, u, p)[0], apart)
+
+
+def _compare_columns(role: str, together: NDArray[Any], apart: NDArray[Any]) -> None:
+    said = f"columnwise=True: {role} of {COLUMNS} columns together must be what it is of each apart"
+    if together.shape != apart.shape:
+        raise InvalidInput(f"{said}; got shape {together.shape}, apart {apart.shape}.")
+    apart_unknown, together_unknown = np.isnan(apart), np.isnan(together)
+    differ = (apart_unknown != together_unknown) | (np.abs(together - apart) > ROUNDING * (1.0 + np.abs(apart)))
+    if np.any(differ):
+        i, column = np.argwhere(differ)[0]
+        raise InvalidInput(
+            f"{said}; row {i} of column {column} is {together[i, column]:g} together and {apart[i, column]:g} apart. "
+            "In a matrix of columns x[0] is one entry of the first; write x[0, :], or leave columnwise out."
+        )
