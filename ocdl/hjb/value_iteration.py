@@ -247,7 +247,10 @@ class ValueIteration(Method):
         return self._complete(problem, self.plan(problem), progress)
 
     def plan(self, problem: ControlProblem) -> Plan:
-        """Grid, steps, stored depths, kernels and memory, before anything is computed; raises as ``solve`` would."""
+        """Grid, steps, stored depths, kernels and memory, before V is computed; raises as ``solve`` would.
+
+        The steps of the general scheme, unless given, take a few marches on coarser grids.
+        """
         plan = planned(self, problem, self.lookahead(problem))
         chosen = self.steps is not None or self.courant is not None
         if plan.scheme not in GENERAL or chosen or plan.bounds is not None:  # with bounds the error need not fall so
