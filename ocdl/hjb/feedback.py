@@ -118,7 +118,7 @@ class SearchFeedback:
         if self._excess is not None:
             after, safe = law.safest(self._excess, [], t, step, x, u, floor=np.zeros(len(x)))
             within = Within(self._excess, np.maximum(after, 0.0) + ADMISSIBLE, safe)
-        u = law.best(later, [slope], t, step, x, u, slope=later_slope, within=within)[1]
+        u = law.best(later, [slope], t, step, x, u, slope=later_slope, within=within, far=True)[1]
 
         def ahead(candidates: Array) -> Array:
             """The right-hand side (K, q) for candidates u (K, q, m)."""

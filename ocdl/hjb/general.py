@@ -24,6 +24,7 @@ Index = NDArray[np.int64]
 
 CURVATURE = 4.0  # smoothness is rise² + CURVATURE · bend²; larger is sharper at kinks
 ABSOLUTE_FLOOR = 1e-100
+NEAR = 1.5  # cells a step may cross for the gradients at its beginning to tell all about its end
 ONE_SIDED = 2  # up to this dimension one-sided gradients give candidates too, which serve at kinks
 
 
@@ -43,6 +44,7 @@ class General:
         bounds: StateBounds | None = None,
     ) -> None:
         self._lookahead, self._grid, self._step, self._steps = lookahead.accurate(grid, step), grid, step, steps
+        self._far = bool(np.any(step * lookahead.speeds(grid) > NEAR * grid.spacing))
         self._rule, self._bounds = INTERPOLATIONS[interpolation], bounds
         self._policy = np.tile(lookahead.centre, (grid.nodes, 1))
         self._spare = np.empty(grid.shape if bounds is None else (2, *grid.shape))
@@ -66,7 +68,9 @@ class General:
             if self._bounds is not None:
                 out[1, part], within = self._viable(self._bounds, planes[1], part, index, t, x)
             slopes = later.slopes(part, index)
-            out[0, part], policy[part] = best(later, slopes, t, h, x, policy[part], within=within, turn=done)
+            out[0, part], policy[part] = best(
+                later, slopes, t, h, x, policy[part], within=within, turn=done, far=self._far
+            )
         value, self._spare = self._spare, value
         return value
 

@@ -41,6 +41,7 @@ BLOCK = 4096
 MOST_TRIED = 32  # a finite set of controls up to this size is tried one by one
 LARGEST_VERTEX_SET = 8  # controls that H couples; of more, only the corner along −∇H is a candidate
 IN_TURN = 48  # points of the covering lattice tried in one step of the march; the next step tries the next ones
+MOST_CORNERED = 3  # controls whose vertices are tried where a step goes far
 DESCENT_STEPS = 8
 FLOWS, MOST_SUBSTEPS, SCATTERED = 1e-4, 32, 256
 ROUNDS = 3
@@ -144,9 +145,11 @@ class Lookahead:
         slope: Later | None = None,
         within: Within | None = None,
         turn: int | None = None,
+        far: bool = False,
     ) -> tuple[Array, Array]:
         """The least right-hand side found, (q,), and its control; ``u`` is a first candidate, ``slopes`` guesses of ∇V.
-        With a ``turn`` only that part of the lattice over the box is tried.
+        With a ``turn`` only that part of the lattice over the box is tried. ``far``: the step may cross several cells,
+        so that the gradient does not tell what lies at its end; few vertices of the box are tried as they are.
 
         Between the first candidate and the best other the parabola through a third point is minimised as well: where
         a trajectory should slide, or in a long step, extreme controls overshoot. With ``slope``, the gradient of
@@ -180,7 +183,8 @@ class Lookahead:
             tried: Iterable[Array] = (np.tile(row, (len(x), 1)) for row in self.finite)
         else:
             tried = [*proposed(slopes[0], first), *(self.extremal(t, x, other, first, turn) for other in slopes[1:])]
-            tried += [np.tile(point, (len(x), 1)) for point in self._landmarks]
+            marks = [*self._landmarks, *(self._corners if far and within is None else ())]
+            tried += [np.tile(point, (len(x), 1)) for point in marks]
         other, at = rival(tried)
         if self.finite is not None:
             return _lower(value, first, other, at)
@@ -408,6 +412,13 @@ class Lookahead:
     def lattice(self) -> Array:
         """Points (K, m) that cover the whole box where the minimum of H is not proven, none elsewhere."""
         return np.zeros((0, self.problem.m)) if self.proven else lattice(*self.problem.control_box)
+
+    @cached_property
+    def _corners(self) -> Array:
+        """The vertices of a box of few controls."""
+        low, high = self.problem.control_box
+        few = 0 < low.size <= MOST_CORNERED and not self.chosen and np.all(np.isfinite([low, high]))
+        return _vertices(low, high) if few else np.zeros((0, low.size))
 
     @cached_property
     def _landmarks(self) -> Array:

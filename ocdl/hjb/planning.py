@@ -50,7 +50,8 @@ GENERAL_NODES = {1: 201, 2: 61, 3: 31, 4: 13}
 class Plan:
     """Scheme, grid, number of steps, which of them are stored (indices from depth 0, the last is T), kernels, and the
     memory of working arrays and stored depths in bytes. ``bounds``: the least box that holds the bounded states at all
-    depths, which the grid does not leave. ``cut``: flows are not known to stay within the grid. ``lookahead``: what
+    depths, which the grid does not leave. ``coarse``: how often it was halved. ``cut``: flows are not known
+    to stay within the grid. ``lookahead``: what
     every march of the plan, on whatever grid, shares of compiled functions.
     """
 
@@ -61,7 +62,7 @@ class Plan:
     stored: tuple[int, ...]
     kernels: str
     memory: int
-    coarse: bool = False
+    coarse: int = 0
     bounds: tuple[Array, Array] | None = None
     cut: bool = False
 
@@ -136,7 +137,7 @@ def coarsened(plan: Plan) -> Plan:
                 axes[i] = np.linspace(axis[0], axis[-1], axis.size // 2 + 1)
     grid = StateGrid(tuple(axes))
     steps = max(2, 2 * math.ceil(plan.steps / 4))
-    return replace(plan, grid=grid, steps=steps, stored=tuple(range(steps + 1)), coarse=True)
+    return replace(plan, grid=grid, steps=steps, stored=tuple(range(steps + 1)), coarse=plan.coarse + 1)
 
 
 def outlined(plan: Plan, steps: int) -> Plan:

@@ -23,6 +23,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ocdl.arrays import is_real, is_whole
+from ocdl.defects import trajectory_of
 from ocdl.depth import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.hjb.checkpoint import Checkpoint, fingerprint
@@ -44,6 +45,7 @@ from ocdl.interrupts import interruptible
 from ocdl.method import Method, Outcome, Start, Status, wrapped_up
 from ocdl.problem import ControlProblem
 from ocdl.progress import progress_bar
+from ocdl.sweeps import Sweeper
 
 Array = NDArray[np.float64]
 
@@ -178,7 +180,8 @@ class ValueIteration(Method):
             )
             return Outcome(u, start.p, Status.INFEASIBLE, detail, extras={"value": self._labelled(value, plan)})
         costate = value.slope(inside, np.clip(depth.mesh(problem.span), value.t[0], value.t[-1]))
-        figures, said, status = self._figures(problem, plan, value, x)
+        attained = _attained(problem, depth, u, x, stages)
+        figures, said, status = self._figures(problem, plan, value, x, attained)
         detail = f"V(x0, 0) = {figures['cost']:.8g} on {plan}{said}"
         try:
             with interruptible():
@@ -207,10 +210,10 @@ class ValueIteration(Method):
         )
 
     def _figures(
-        self, problem: ControlProblem, plan: Plan, value: ValueFunction, x: Array
+        self, problem: ControlProblem, plan: Plan, value: ValueFunction, x: Array, attained: float
     ) -> tuple[dict[str, float], str, Status]:
         """V at the start and, as far as anything can be said, its error; in words; and whether the domain holds
-        the rollout x (N+1, S·n).
+        the rollout x (N+1, S·n), whose cost is ``attained``.
         """
         figures = {"cost": float(value(problem.x0.reshape(-1)))}
         searched = "" if plan.scheme not in GENERAL or plan.lookahead.proven else "; minimum of H by search, not proven"
@@ -225,8 +228,9 @@ class ValueIteration(Method):
             return figures, f"{searched}; interrupted before its error was estimated.", Status.INTERRUPTED
         if not change <= error:
             return figures, f"{searched}; a domain half as wide again changes it by {change:.2g}.", Status.EDGE
-        if not np.isfinite(error):
-            return figures, f"{searched}; half the resolution says nothing of its error.", Status.ROLLED_OUT
+        if not np.isfinite(error) or figures["cost"] - attained > error + change:
+            why = "it has not settled" if not np.isfinite(error) else f"its rollout costs less, {attained:.8g}"
+            return figures, f"{searched}; nothing is known of its error, because {why}.", Status.ROLLED_OUT
         figures["value_error"] = error + change
         said = f"{searched}; its error by half the resolution: about {figures['value_error']:.1g}."
         return figures, said, Status.ROLLED_OUT
@@ -244,12 +248,13 @@ class ValueIteration(Method):
         return self._complete(problem, self.plan(problem), progress)
 
     def plan(self, problem: ControlProblem) -> Plan:
-        """Grid, steps, stored depths, kernels and memory, before anything is computed; raises as ``solve`` would."""
+        """Grid, steps, stored depths, kernels and memory, before V is computed; raises as ``solve`` would.
+
+        The steps of the general scheme, unless given, take a few marches on coarser grids.
+        """
         plan = planned(self, problem, self.lookahead(problem))
         chosen = self.steps is not None or self.courant is not None
-        if (
-            plan.scheme not in GENERAL or chosen or plan.bounds is not None
-        ):  # bounds on states: order ½ to 1 in any case
+        if plan.scheme not in GENERAL or chosen or plan.bounds is not None:  # with bounds the error need not fall so
             return plan
         return in_steps(self, problem, plan, settled_steps(plan, lambda outline: self._first(problem, outline)))
 
@@ -333,7 +338,7 @@ class ValueIteration(Method):
             values if plan.bounds is None else values[:, 0],
             order=1 if plan.first_order else 3,
             step=problem.span / plan.steps,
-            coarser=None if plan.coarse else lambda: self._complete(problem, coarsened(plan), False),
+            coarser=None if plan.coarse > 1 else lambda: self._complete(problem, coarsened(plan), False),
             lookahead=plan.lookahead,
             violation=None if plan.bounds is None else values[:, 1],
         )
@@ -347,3 +352,10 @@ class ValueIteration(Method):
             memory=plan.memory,
             **figures,
         )
+
+
+def _attained(problem: ControlProblem, depth: DepthScheme, u: Array, x: Array, stages: Array) -> float:
+    """The cost of a rollout with controls u (N, m) and states x (N+1, S·n), stages (N, s, S·n)."""
+    shape, sweeper, none = (problem.samples, problem.n), Sweeper(problem, depth), np.zeros(problem.P)
+    states, inner = x.reshape(-1, *shape), stages.reshape(*stages.shape[:2], *shape)
+    return float(sweeper.cost(trajectory_of(sweeper, u, none, states, inner), u, none))
