@@ -183,7 +183,11 @@ def _named(tree: xr.DataTree) -> Iterator[str]:
         elsewhere = role == ("control" if group == "parameters" else "parameter")
         if role not in ROLES or elsewhere or leading is None or not isinstance(symbol, str) or not symbol:
             yield f"{group}/{array.name} is a {role!r} of the symbol {symbol!r}"
-        elif array.dims[: len(leading)] != leading or not 0 < array.ndim - len(leading) <= 2 or 0 in array.shape:
+        elif (
+            array.dims[: len(leading)] != leading
+            or not 0 < array.ndim - len(leading) <= 2
+            or 0 in array.shape[: len(leading)]
+        ):
             yield f"{group}/{array.name} has the dimensions {dict(array.sizes)}"
         elif shapes.setdefault((role, symbol), (group, array.dims)) != (group, array.dims):
             yield f"{group}/{array.name} is a second {role} {symbol}"

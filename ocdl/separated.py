@@ -221,7 +221,8 @@ class SeparatedHamiltonian:
     def _boxes(self, K: int, box: tuple[Array, Array]) -> tuple[Array, Array]:
         """The bounds of every group at every point, each (K·G, size)."""
         low, high = (np.broadcast_to(end, (K, self.problem.m))[:, self.groups] for end in box)
-        return low.reshape(-1, self.groups.shape[1]), high.reshape(-1, self.groups.shape[1])
+        G, size = self.groups.shape
+        return low.reshape(K * G, size), high.reshape(K * G, size)
 
     # -- over the whole box ----------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ from ocdl.selection import Grid, SelectionProblem
 from ocdl.solution import Solution
 from ocdl.start import make_start
 from ocdl.sweeps import Sweeper, SweepFailed, Trajectory
-from ocdl.tries import add_note, best_of_sizes, better_start, not_idle, rank, sizes
+from ocdl.tries import add_note, best_of_sizes, better_start, not_idle, rank, sizes, swept_if_unfinished
 
 Problem = SelectionProblem | ControlProblem
 OnFailure = Literal["raise", "warn", "return"]
@@ -117,7 +117,7 @@ def _attempt(
         seconds = time.perf_counter() - clock
         if outcome.status.failed and control_problem.constraints:
             outcome = _explained(control_problem, depth, outcome)
-        statement = outcome.judge or control_problem
+        statement, outcome = outcome.judge or control_problem, swept_if_unfinished(control_problem, depth, outcome)
         solution = judged(statement, depth, outcome, method=method.name, seconds=seconds, feasible=method.feasible)
     except SweepFailed as error:  # no state, so that there is nothing to judge
         raise _without_state(control_problem, depth, method, beginning, outcome, error) from error

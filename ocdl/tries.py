@@ -7,6 +7,7 @@ use is disturbed; a solve that fails returns nothing worse than its start.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ import numpy as np
 from ocdl.arrays import Array
 from ocdl.certify import coefficients
 from ocdl.depth import DepthScheme
+from ocdl.diagnosis import EXPLODED
 from ocdl.errors import InvalidInput, NotSupported, OcdlError
-from ocdl.method import FEASIBLE, Start, Status
+from ocdl.method import FEASIBLE, Outcome, Start, Status
 from ocdl.problem import ControlProblem
 from ocdl.solution import Solution
 from ocdl.start import make_start
@@ -153,11 +155,32 @@ def not_idle(
 # -- nothing worse than the start ----------------------------------------------------------------------------
 
 
+def unfinished(status: Status) -> bool:
+    """The answer is not what was asked for, though no figure of its own contradicts it."""
+    ended_early = status in (Status.INTERRUPTED, Status.STALLED, Status.CYCLE)
+    return ended_early or (status.failed and status is not Status.REFUTED)
+
+
+def swept_if_unfinished(problem: ControlProblem, depth: DepthScheme, outcome: Outcome) -> Outcome:
+    """An unfinished answer by its controls alone, where their sweep stays near its own states, which miss the state
+    equation; as it is where there are constraints, or the sweep explodes.
+    """
+    x = outcome.x
+    if x is None or not unfinished(outcome.status) or problem.constraints:
+        return outcome
+    try:
+        swept = Sweeper(problem, depth).state(outcome.u, outcome.p).x
+    except SweepFailed:
+        return outcome
+    if not np.all(np.isfinite(x)) or np.max(np.abs(swept)) <= EXPLODED * (1.0 + np.max(np.abs(x))):
+        return replace(outcome, x=None, stages=None, costate=None)
+    return outcome
+
+
 def better_start(problem: ControlProblem, depth: DepthScheme, start: Start, solution: Solution) -> bool:
     """The start's own sweep costs less than a solve that failed, stalled or was interrupted; constraints aside."""
-    unfinished = solution.status in (Status.INTERRUPTED, Status.STALLED, Status.CYCLE)
-    if solution.status is Status.REFUTED or not (solution.status.failed or unfinished):
-        return False
+    if not unfinished(solution.status) or (not problem.constraints and np.any(solution.state_defect)):
+        return False  # ended well; or its controls explode where the answer's own states do not
     sweeper = Sweeper(problem, depth)
     try:
         cost = sweeper.cost(sweeper.state(start.u, start.p), start.u, start.p)

@@ -151,9 +151,10 @@ def test_an_equality_with_states_in_it_agrees_in_every_shape():
         solution = solved(rod(), scheme)
         assert solution.feasibility < 1e-9
         assert solution.cost == pytest.approx(reference, abs=6e-4)
-        assert -1e-9 < solution.gap < 3e-4
+        finer = solved(rod(), scheme.with_layers(20))  # between the points u is not what the equality asks for
+        assert -1e-9 < finer.gap < max(solution.gap / 2, 1e-12) and solution.gap < 1e-3
         if scheme.controls == ocdl.PiecewiseLinear():
-            assert solution.gap < 1e-4  # multipliers of one stage a layer are those of the coefficients it holds
+            assert finer.gap < solution.gap / 3 < 2e-5
 
 
 def test_samples_share_an_equality_of_controls_alone():

@@ -124,7 +124,7 @@ class SearchFeedback:
             """The right-hand side (K, q) for candidates u (K, q, m)."""
             count = len(candidates)
             end, cost = law.flow(
-                np.tile(t, count), np.tile(step, count), np.tile(x, (count, 1)), candidates.reshape(-1, u.shape[1])
+                np.tile(t, count), np.tile(step, count), np.tile(x, (count, 1)), candidates.reshape(count * len(x), -1)
             )
             then = np.tile(t + step, count)
             total = cost + table.at(end, then)
