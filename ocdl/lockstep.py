@@ -81,19 +81,26 @@ def _searched(
 ) -> tuple[NDArray[np.bool_], tuple[Array, Array, Array, Array]]:
     """Which problems moved, and their new points and derivatives."""
     point, new = z.copy(), [value.copy(), gradient.copy(), np.empty((*gradient.shape, gradient.shape[1]))]
+    rounding = 1e-15 * (1.0 + np.abs(value))
+    with np.errstate(over="ignore", invalid="ignore"):
+        downhill = np.sum(gradient * direction, axis=1)
     moved, open_, length = np.zeros(len(z), bool), np.arange(len(z)), 1.0
     for _ in range(25):
-        trial = np.clip(z[open_] + length * direction[open_], low[open_], high[open_])
-        slope = np.sum(gradient[open_] * (trial - z[open_]), axis=1)
-        downhill = slope < -1e-15 * (1.0 + np.abs(value[open_]))
-        open_, trial, slope = open_[downhill], trial[downhill], slope[downhill]
+        open_ = open_[length * downhill[open_] < -rounding[open_]]
         if not open_.size:
             break
-        found = derivatives(live[open_], trial)
-        good = found[0] <= value[open_] + ARMIJO * slope
-        at = open_[good]
-        point[at], moved[at] = trial[good], True
-        for held, got in zip(new, found, strict=True):
-            held[at] = got[good]
-        open_, length = open_[~good], 0.5 * length
+        trial = np.clip(z[open_] + length * direction[open_], low[open_], high[open_])
+        slope = np.sum(gradient[open_] * (trial - z[open_]), axis=1)
+        tried = np.flatnonzero(
+            slope < -rounding[open_]
+        )  # a step cut off by the box need not lead downhill: a shorter may
+        if tried.size:
+            at, trial, slope = open_[tried], trial[tried], slope[tried]
+            found = derivatives(live[at], trial)
+            good = found[0] <= value[at] + ARMIJO * slope
+            at = at[good]
+            point[at], moved[at] = trial[good], True
+            for held, got in zip(new, found, strict=True):
+                held[at] = got[good]
+        open_, length = open_[~moved[open_]], 0.5 * length
     return moved, (point[moved], new[0][moved], new[1][moved], new[2][moved])

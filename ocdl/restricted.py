@@ -146,7 +146,7 @@ class Restriction:
     def _violation(self, points: Points, u: Array, p: Array) -> tuple[Array, Array]:
         """c − c± (K, S·rows), 0 inside, and ∂c/∂u (K, S·rows, m)."""
         values, jacobian = self._path(points.t, points.x, u, p)
-        outside = values - np.clip(values, points.below, points.above)
+        outside = _outside(values, points)
         return outside.reshape(len(u), -1), jacobian.reshape(len(u), -1, u.shape[1])
 
     def _restored(self, points: Points, u: Array, p: Array) -> Array:
@@ -176,7 +176,7 @@ class Restriction:
             derivatives = partial(self._augmented_of, points, omega, p, force, penalty)
             z = projected_newton(derivatives, z, points.low, points.high, NEWTON)[1]
             shifted = self._path(points.t, points.x, z, p)[0] + force / penalty[:, None, None]
-            new = penalty[:, None, None] * (shifted - np.clip(shifted, points.below, points.above))
+            new = penalty[:, None, None] * _outside(shifted, points)
             change = np.abs(new - force).max(axis=(1, 2)) / penalty
             force = np.where(np.isfinite(new), new, force)
             penalty = np.where(change > 0.25 * before, 10.0 * penalty, penalty)
@@ -253,6 +253,12 @@ class Restriction:
         parts = [ca.densify(part) for part in (total, gradient, ca.vec(ca.densify(hessian)))]
         arguments = [*s.values(), costate, omega, penalty, force, below, above]
         return Batch(ca.Function("augmented", arguments, parts), shared=(3,))
+
+
+def _outside(values: Array, points: Points) -> Array:
+    """c − c± (K, S, rows), 0 inside; NaN where c is no finite number."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(values - np.clip(values, points.below, points.above))
 
 
 def _linear_program(points: Points, u: Array, values: Array, jacobian: Array, slope: Array) -> tuple[Array, bool]:

@@ -96,7 +96,7 @@ def test_its_minimum_gains_what_it_says_and_more_starts_never_lose(seed):
 @settings(max_examples=10)
 def test_newton_on_a_convex_quadratic_meets_the_conditions_of_the_box(seed):
     g = np.random.default_rng(seed)
-    K, m = 4, 3
+    K, m = 200, 3
     root, slope = g.normal(size=(K, m, m)), g.normal(size=(K, m))
     second = np.einsum("kij,klj->kil", root, root) + 0.1 * np.eye(m)
 
