@@ -36,6 +36,7 @@ from ocdl.sweeps import Adjoint, Sweeper, Trajectory
 
 Array = NDArray[np.float64]
 
+SUCCESSES = (Status.CONVERGED, Status.ACCEPTABLE)
 ROUNDING = 1e-8  # of |J| and ∫|H|: what a gap may lie below zero
 NOTEWORTHY, LARGE = 1e-6, 1e-2  # violations between the points, relative: told from the one, named from the other
 VANISHING = 1e-6  # a costate function below this everywhere: the target is reached
@@ -226,8 +227,15 @@ def _confirmed(problem: ControlProblem, outcome: Outcome, verdict: Verdict, feas
         return replace(outcome, status=Status.REFUTED, detail=f"{outcome.detail} {said}".strip())
     vanishes = np.max(np.abs(verdict.adjoint.costate / problem.state_metric)) < VANISHING
     plain = not problem.has_running_cost and not problem.constraints
-    done = outcome.status in (Status.CONVERGED, Status.ACCEPTABLE, Status.STALLED)
-    return replace(outcome, status=Status.REACHABLE) if done and vanishes and plain else outcome
+    if outcome.status in (Status.CONVERGED, Status.ACCEPTABLE, Status.STALLED) and vanishes and plain:
+        return replace(outcome, status=Status.REACHABLE)
+    far = verdict.gap > _size(verdict) + FEASIBLE
+    return replace(outcome, status=Status.NO_EXTREMAL) if far and outcome.status in SUCCESSES else outcome
+
+
+def _size(verdict: Verdict) -> float:
+    """|J| + ∫|H|: what a gap is large or small against."""
+    return abs(verdict.cost) + float(np.sum(verdict.trajectory.h @ np.abs(verdict.hamiltonian)))
 
 
 def _contradiction(verdict: Verdict, feasible: float) -> str:
@@ -236,8 +244,7 @@ def _contradiction(verdict: Verdict, feasible: float) -> str:
         name, worst = max(verdict.violations.items(), key=lambda pair: pair[1])
         missed = "its own states miss the state equation" if name == "dynamics" else f"it violates its {name}"
         return f"The referee finds that {missed} by {worst:.2g}, more than {feasible:.1g}."
-    weights = verdict.trajectory.h @ np.abs(verdict.hamiltonian)
-    if verdict.gap < -ROUNDING * (1.0 + abs(verdict.cost) + float(np.sum(weights))):
+    if verdict.gap < -ROUNDING * (1.0 + _size(verdict)):
         return f"The referee finds a negative gap, {verdict.gap:.2g}: other controls than its own are admissible here."
     return ""
 

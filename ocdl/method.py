@@ -50,6 +50,10 @@ class Status(Enum):
         "The target is reached: the costate vanishes and the maximum principle says nothing about the controls; "
         "many controls are optimal."
     )
+    NO_EXTREMAL = (
+        "The method ended, but not at an extremal: other admissible controls lower the Hamiltonian by more than the "
+        "whole cost (see the gap). Start elsewhere, with another seed, or from ValueIteration's feedback."
+    )
     CYCLE = (
         "The method cycles between the same controls and will not converge; the best iterate is returned. "
         "Use NeedleSteps, which accepts only steps that lower the cost."

@@ -51,8 +51,11 @@ def test_a_solution_is_a_start():
 
 @pytest.mark.parametrize("status", list(Status))
 def test_failures_raise_warn_or_return(status):
+    extremal = {"u": np.full((2, 1), -0.1)}  # of a state that stays above its target
+
     def run(**options):
-        return ocdl.solve(scalar(), ocdl.ExplicitEuler(2), Echo(status), **options)
+        problem = scalar(bounds=ocdl.Box(u=(-0.1, 1)))
+        return ocdl.solve(problem, ocdl.ExplicitEuler(2), Echo(status), start=extremal, **options)
 
     assert run(on_failure="return").status is status
     if not status.failed:

@@ -59,8 +59,7 @@ def test_unstable_plants_reach_riccati(rate, horizon):
         assert c.restarted and c.growth > 1e8 and "use feedback" in c.open_loop
 
 
-@pytest.mark.parametrize("shape", [PER_STAGE, LINEAR])
-@pytest.mark.parametrize("rate", [3, 8])
+@pytest.mark.parametrize(("rate", "shape"), [(3, PER_STAGE), (8, LINEAR)])
 def test_refine_reaches_its_tolerance_on_unstable_plants(rate, shape):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -313,6 +312,20 @@ def test_states_that_are_not_finite_give_way_to_the_sweep(truth):
     assert np.all(np.isfinite(lost.state)) and lost.feasibility == 0.0
 
 
+@pytest.mark.parametrize("method", [ocdl.Ipopt(), ocdl.LBFGSB(), ocdl.NeedleSteps()], ids=repr)
+def test_a_stationary_point_far_from_an_extremal_is_no_plain_success(method):
+    """v̇ = u³ at u = 0: the gradient vanishes, and the gap is 1335 times a cost of 8."""
+    problem = ocdl.ControlProblem(
+        dynamics=lambda x, u: [x[1], u[0] ** 3],
+        running=lambda x, u: ca.sumsqr(x) + u[0] ** 2,
+        initial=[1.0, 0.0],
+        horizon=8.0,
+        bounds=ocdl.Box(u=(-2, 2)),
+    )
+    solution = ocdl.solve(problem, ocdl.Radau(50, 3), method)
+    assert solution.status is Status.NO_EXTREMAL and solution.gap > 1300 and solution.cost == pytest.approx(8.0)
+
+
 # -- first order -------------------------------------------------------------------------------------------------------
 
 
@@ -354,7 +367,7 @@ def test_sweeps_have_no_defects_and_given_costates_reproduce_theirs(scheme):
 # -- random problems against SciPy -------------------------------------------------------------------------------------
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(seed=st.integers(0, 10**6))
 def test_random_linear_quadratic_problems_agree_with_riccati(seed):
     """ẋ = Ax + Bu, A of any spectrum with real parts up to 3: cost xᵀPx, p = 2Px, u = −R⁻¹BᵀPx on a long horizon."""
@@ -387,7 +400,7 @@ def test_random_linear_quadratic_problems_agree_with_riccati(seed):
     np.testing.assert_allclose(independent, ends, atol=1e-9 * (1 + np.abs(x).max()))
 
 
-@settings(max_examples=6)
+@settings(max_examples=3)
 @given(seed=st.integers(0, 10**6))
 def test_random_nonlinear_problems_have_the_costates_of_differences(seed):
     """ẋ = Ax + sin x + u: p_0 is the derivative of the optimal cost in x_0 (the envelope theorem)."""
