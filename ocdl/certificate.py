@@ -37,6 +37,7 @@ Array = NDArray[np.float64]
 DORMAND_PRINCE = Tableau(np.array(DOP853.A), np.array(DOP853.B), np.array(DOP853.C), 8)
 PARTS, WIDE_PARTS = (2, 4), (1, 2)  # of a layer; where a sweep takes seconds, the order alone has to do
 DRIFT = 1e-3  # of the states: what the open loop may leave the answer by and still be its re-integration
+EXPLODED = 1e3  # times 1 + |x|
 STEADY = 1e3  # times the local errors: what it may leave it by where the scheme is coarse, not the plant unstable
 MOST_ENTRIES = 20_000_000  # of the layers' transition matrices
 NEGLIGIBLE = 1e-7  # of the cost: what the discrete cost may lie below the re-integrated one without being flagged
@@ -172,13 +173,12 @@ def _reintegrated(
     trajectory: Trajectory,
     adjoint: Adjoint,
 ) -> dict[str, Any]:
+    scale, growth = 1.0 + float(np.max(np.abs(trajectory.x))), NAN
     try:
-        found = _in_open_loop(problem, depth, u, p, cost)
+        found = _in_open_loop(problem, depth, u, p, cost, scale)
     except SweepFailed:
         found = None
     drift = NAN if found is None else float(np.max(np.abs(found[0].x - trajectory.x)))
-    scale = 1.0 + float(np.max(np.abs(trajectory.x)))
-    growth = NAN
     if not drift <= DRIFT * scale and not _wide(problem, depth):
         local = local_errors(problem, depth, Sweeper(problem, depth), trajectory, adjoint.costate, u, p)
         steady = float(np.abs(local.ends).max(axis=(1, 2)).sum()) + 1e-15 * scale * depth.count
@@ -223,14 +223,19 @@ class _Integral:
 
 
 def _in_open_loop(
-    problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, cost: float
+    problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, cost: float, scale: float
 ) -> tuple[_Integral, float]:
-    """The finer of two integrations from the initial state, and what the cost of the coarser one differs by."""
+    """The finer of two integrations from the initial state, and what the cost of the coarser one differs by.
+
+    Where both explode alike the plant is unstable, not the step too long for a stiff one.
+    """
     parts = WIDE_PARTS if _wide(problem, depth) else PARTS
     implicit = gauss_tableau(int(np.clip(depth.tableau.stages + 1, 4, 7)))
     try:
         coarse, fine = _refined(problem, depth, u, p, DORMAND_PRINCE, parts)
-        stiff = not abs(coarse.cost - fine.cost) <= NEGLIGIBLE * max(abs(fine.cost), abs(cost))
+        largest = float(np.max(np.abs(fine.x)))
+        alike = largest > EXPLODED * scale and bool(np.max(np.abs(coarse.x - fine.x)) <= 0.1 * largest)
+        stiff = not (alike or abs(coarse.cost - fine.cost) <= NEGLIGIBLE * max(abs(fine.cost), abs(cost)))
     except SweepFailed:
         stiff = True
     if stiff and not _wide(problem, depth):
