@@ -4,16 +4,10 @@ State it once (``SelectionProblem`` or ``ControlProblem``), solve it by IPOPT, b
 and by Hamilton–Jacobi–Bellman (``solve``), and see side by side where the answers agree (``compare``).
 """
 
-from ocdl.activations import ELU, Activation, Arctan, CustomActivation, Identity, LeakyReLU, ReLU, Sigmoid, Tanh
-from ocdl.bounds import Box, Free
 from ocdl.campaign import Campaign, Task, multi_start, parameter_sweep, solve_many
-from ocdl.certificate import Certificate
-from ocdl.certify import certify
-from ocdl.compare import Comparison, compare
-from ocdl.control_set import ControlSet, Disc, Finite, Polygon
-from ocdl.control_shapes import PerStage, PiecewiseConstant, PiecewiseLinear
-from ocdl.data import Samples, digits
-from ocdl.depth import (
+from ocdl.comparison.compare import Comparison, compare
+from ocdl.depth.control_shapes import PerStage, PiecewiseConstant, PiecewiseLinear
+from ocdl.depth.schemes import (
     DepthScheme,
     ExplicitEuler,
     Gauss,
@@ -25,12 +19,10 @@ from ocdl.depth import (
     Radau,
     Tableau,
 )
+from ocdl.doors.plot import plot_comparison, plot_solution
 from ocdl.errors import InvalidInput, NotSupported, NotWritten, OcdlError, SolveFailed
 from ocdl.hjb import LowerBound, ValueFunction, ValueIteration, lower_bound
-from ocdl.losses import CrossEntropy, HalfSquare, IdentityLink, Link, Logistic, Loss, Readout
-from ocdl.method import Method, Outcome, Start, Status
 from ocdl.nlp import InteriorPoint, Ipopt
-from ocdl.plot import plot_comparison, plot_solution
 from ocdl.pmp import (
     LBFGSB,
     ConditionalGradient,
@@ -51,11 +43,29 @@ from ocdl.pmp import (
     principle_gaps,
     switching_structure,
 )
-from ocdl.predict import accuracy, predict
-from ocdl.problem import ControlProblem
-from ocdl.refine import Refinement, continuation, refine, sequence
-from ocdl.regularisers import Regulariser, Tikhonov
-from ocdl.selection import Grid, SelectionProblem
-from ocdl.solution import Solution, load
-from ocdl.solve import solve
-from ocdl.width import ClenshawCurtis, GaussLegendre, Midpoint, Nodes, TensorProduct, Trapezoid
+from ocdl.referee.certificate import Certificate
+from ocdl.referee.certify import certify
+from ocdl.referee.solution import Solution, load
+from ocdl.solving.method import Method, Outcome, Start, Status
+from ocdl.solving.predict import accuracy, predict
+from ocdl.solving.refine import Refinement, continuation, refine, sequence
+from ocdl.solving.solve import solve
+from ocdl.statement.activations import (
+    ELU,
+    Activation,
+    Arctan,
+    CustomActivation,
+    Identity,
+    LeakyReLU,
+    ReLU,
+    Sigmoid,
+    Tanh,
+)
+from ocdl.statement.bounds import Box, Free
+from ocdl.statement.control_set import ControlSet, Disc, Finite, Polygon
+from ocdl.statement.data import Samples, digits
+from ocdl.statement.losses import CrossEntropy, HalfSquare, IdentityLink, Link, Logistic, Loss, Readout
+from ocdl.statement.problem import ControlProblem
+from ocdl.statement.regularisers import Regulariser, Tikhonov
+from ocdl.statement.selection import Grid, SelectionProblem
+from ocdl.statement.width import ClenshawCurtis, GaussLegendre, Midpoint, Nodes, TensorProduct, Trapezoid

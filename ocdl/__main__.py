@@ -1,5 +1,5 @@
 """``python -m ocdl``."""
 
-from ocdl.cli import main
+from ocdl.doors.cli import main
 
 main(prog_name="ocdl")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ocdl.solution import Solution
+    from ocdl.referee.solution import Solution
 
 
 class OcdlError(Exception):

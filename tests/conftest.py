@@ -1,4 +1,4 @@
-"""Lets the tests import ``families`` next to them; property tests are deterministic and small."""
+"""Lets the tests import ``families`` and one another; property tests are deterministic and small."""
 
 import os
 import sys
@@ -10,7 +10,8 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # the tests themselves
 import casadi as ca  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), *(str(folder) for folder in sorted(HERE.iterdir()) if folder.is_dir())]
 settings.register_profile("ocdl", derandomize=True, deadline=None, max_examples=25, database=None)
 settings.load_profile("ocdl")
 

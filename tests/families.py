@@ -10,9 +10,9 @@ import casadi as ca
 import numpy as np
 
 import ocdl
-from ocdl.activations import CustomActivation
-from ocdl.depth import DepthScheme
-from ocdl.width import IntervalRule
+from ocdl.depth.schemes import DepthScheme
+from ocdl.statement.activations import CustomActivation
+from ocdl.statement.width import IntervalRule
 
 DEGREES = (1, 2, 3, 4, 5)
 

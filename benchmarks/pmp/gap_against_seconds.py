@@ -20,12 +20,12 @@ import matplotlib
 import numpy as np
 
 import ocdl
-from ocdl.method import Method
 from ocdl.pmp import IndirectShooting, ProjectedNewton
 from ocdl.pmp.iterate import Ground, Iterate
-from ocdl.pmp.needles import needles
-from ocdl.solve import discretised
-from ocdl.start import make_start
+from ocdl.pmp.updates.needles import needles
+from ocdl.solving.method import Method
+from ocdl.solving.solve import discretised
+from ocdl.solving.start import make_start
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

@@ -27,11 +27,11 @@ from typing import Any
 import netCDF4
 
 from ocdl.campaign.task import Task
-from ocdl.compare import Failure
+from ocdl.comparison.compare import Failure
 from ocdl.errors import InvalidInput, NotSupported
-from ocdl.method import Status
-from ocdl.schema import NEEDED
-from ocdl.solution import Solution, load
+from ocdl.referee.schema import NEEDED
+from ocdl.referee.solution import Solution, load
+from ocdl.solving.method import Status
 
 FORMAT = "ocdl campaign 1"
 ENDS = ("end", "given up")

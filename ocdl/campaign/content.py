@@ -21,7 +21,7 @@ import numpy as np
 import xarray as xr
 
 from ocdl.errors import InvalidInput
-from ocdl.solution import Solution
+from ocdl.referee.solution import Solution
 
 NAMELESS = (
     "a worker is another process and finds a function by its name in its file; {what} has no such name. "

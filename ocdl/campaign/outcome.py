@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ocdl.agreement import CLOSE, ROUNDING
 from ocdl.campaign.archive import NOT_RUN, Archive, Entry
 from ocdl.campaign.task import Task
 from ocdl.campaign.text import campaign_text
-from ocdl.compare import Failure, finite_only
+from ocdl.comparison.agreement import CLOSE, ROUNDING
+from ocdl.comparison.compare import Failure, finite_only
 from ocdl.errors import InvalidInput
-from ocdl.method import FEASIBLE, Method
-from ocdl.solution import Solution
+from ocdl.referee.solution import Solution
+from ocdl.solving.method import FEASIBLE, Method
 
 FIGURES = ("cost", "gap", "feasibility", "seconds")
 

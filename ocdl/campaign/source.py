@@ -12,10 +12,10 @@ from types import ModuleType
 from typing import Any
 
 from ocdl.campaign.content import file_digest, named, source_file
+from ocdl.doors.problem_file import ProblemFile, default_grid, read_problem_file
 from ocdl.errors import InvalidInput
-from ocdl.problem import ControlProblem
-from ocdl.problem_file import ProblemFile, default_grid, read_problem_file
-from ocdl.selection import SelectionProblem
+from ocdl.statement.problem import ControlProblem
+from ocdl.statement.selection import SelectionProblem
 
 INSTEAD = ", or give the path of a problem file"
 

@@ -14,11 +14,11 @@ from typing import Any
 from ocdl.arrays import is_whole
 from ocdl.campaign.content import digest, file_digest
 from ocdl.campaign.source import Source
-from ocdl.depth import DepthScheme
+from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput
-from ocdl.method import Method
-from ocdl.selection import Grid
-from ocdl.solution import Solution
+from ocdl.referee.solution import Solution
+from ocdl.solving.method import Method
+from ocdl.statement.selection import Grid
 
 STEM = 80
 

@@ -9,8 +9,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ocdl.agreement import WIDTH
 from ocdl.campaign.archive import NOT_RUN
+from ocdl.comparison.agreement import WIDTH
 
 if TYPE_CHECKING:
     from ocdl.campaign.outcome import Campaign, Group

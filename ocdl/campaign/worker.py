@@ -16,11 +16,11 @@ from tqdm import tqdm
 from ocdl.campaign.archive import NETCDF, Archive, Entry
 from ocdl.campaign.source import Source
 from ocdl.campaign.task import Task
-from ocdl.compare import Failure
+from ocdl.comparison.compare import Failure
 from ocdl.errors import InvalidInput, NotSupported, OcdlError
-from ocdl.method import Status
-from ocdl.solution import Solution, load
-from ocdl.solve import solve
+from ocdl.referee.solution import Solution, load
+from ocdl.solving.method import Status
+from ocdl.solving.solve import solve
 
 
 @dataclass(frozen=True)

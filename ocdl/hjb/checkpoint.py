@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.errors import InvalidInput
-from ocdl.hjb.lookahead import Lookahead
 from ocdl.hjb.planning import Plan
-from ocdl.problem import ROLES, ControlProblem
+from ocdl.hjb.schemes.lookahead import Lookahead
+from ocdl.statement.problem import ROLES, ControlProblem
 
 Array = NDArray[np.float64]
 Mark = dict[str, str]

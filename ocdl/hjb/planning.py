@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ocdl.arrays import is_whole
 from ocdl.errors import InvalidInput, NotSupported
-from ocdl.hjb.flows import fastest_speeds
-from ocdl.hjb.grid import (
+from ocdl.hjb.bounds.reach import enclosure
+from ocdl.hjb.grids.flows import fastest_speeds
+from ocdl.hjb.grids.grid import (
     DEFAULT_NODES,
     FEWEST_NODES,
     StateGrid,
@@ -23,13 +24,12 @@ from ocdl.hjb.grid import (
     margin_cells,
     readable_bytes,
 )
-from ocdl.hjb.lookahead import Lookahead
-from ocdl.hjb.reach import enclosure
-from ocdl.hjb.simulation import simulated
-from ocdl.hjb.state_bounds import BLIND, fitted_axis, hull
-from ocdl.hjb.sweeps import INTERPOLATIONS, numba_available
-from ocdl.hjb.upwind import DERIVATIVES
-from ocdl.problem import ControlProblem
+from ocdl.hjb.grids.sweeps import INTERPOLATIONS, numba_available
+from ocdl.hjb.schemes.lookahead import Lookahead
+from ocdl.hjb.schemes.simulation import simulated
+from ocdl.hjb.schemes.state_bounds import BLIND, fitted_axis, hull
+from ocdl.hjb.schemes.upwind import DERIVATIVES
+from ocdl.statement.problem import ControlProblem
 
 if TYPE_CHECKING:
     from ocdl.hjb.value_iteration import ValueIteration

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.hjb.interpolation import cubic_weights, interpolate
+from ocdl.hjb.grids.interpolation import cubic_weights, interpolate
 from ocdl.hjb.planning import Plan, outlined
 
 Array = NDArray[np.float64]

@@ -23,29 +23,29 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ocdl.arrays import is_real, is_whole
-from ocdl.defects import trajectory_of
-from ocdl.depth import DepthScheme
+from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported
+from ocdl.hjb.bounds.least_cost import least_cost
+from ocdl.hjb.bounds.lower_bound import lower_bound
 from ocdl.hjb.checkpoint import Checkpoint, fingerprint
-from ocdl.hjb.closed_loop import closed_loop, multipliers
-from ocdl.hjb.feedback import FEEDBACKS
-from ocdl.hjb.general import General
-from ocdl.hjb.least_cost import least_cost
-from ocdl.hjb.lookahead import Lookahead, Minimiser
-from ocdl.hjb.lower_bound import lower_bound
+from ocdl.hjb.feedback.closed_loop import closed_loop, multipliers
+from ocdl.hjb.feedback.synthesis import FEEDBACKS
+from ocdl.hjb.feedback.value_function import ValueFunction
+from ocdl.hjb.grids.sweeps import numba_available
 from ocdl.hjb.planning import GENERAL, SCHEMES, SPLIT, Plan, check_controls_only, coarsened, in_steps, planned, widened
-from ocdl.hjb.split import Scheme, SplitFlow
-from ocdl.hjb.state_bounds import StateBounds
-from ocdl.hjb.sweeps import numba_available
-from ocdl.hjb.terminal import terminal_values
+from ocdl.hjb.schemes.general import General
+from ocdl.hjb.schemes.lookahead import Lookahead, Minimiser
+from ocdl.hjb.schemes.split import Scheme, SplitFlow
+from ocdl.hjb.schemes.state_bounds import StateBounds
+from ocdl.hjb.schemes.terminal import terminal_values
+from ocdl.hjb.schemes.upwind import DERIVATIVES, Upwind
 from ocdl.hjb.time_steps import settled_steps
-from ocdl.hjb.upwind import DERIVATIVES, Upwind
-from ocdl.hjb.value_function import ValueFunction
 from ocdl.interrupts import interruptible
-from ocdl.method import Method, Outcome, Start, Status, wrapped_up
-from ocdl.problem import ControlProblem
 from ocdl.progress import progress_bar
-from ocdl.sweeps import Sweeper
+from ocdl.referee.defects import trajectory_of
+from ocdl.solving.method import Method, Outcome, Start, Status, wrapped_up
+from ocdl.statement.problem import ControlProblem
+from ocdl.sweeps.sweeper import Sweeper
 
 Array = NDArray[np.float64]
 

@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.batch import Batch, evaluated
-from ocdl.depth import DepthScheme
-from ocdl.problem import ControlProblem
-from ocdl.sweeps import Adjoint, Sweeper, Trajectory
+from ocdl.depth.schemes import DepthScheme
+from ocdl.statement.problem import ControlProblem
+from ocdl.sweeps.sweeper import Adjoint, Sweeper, Trajectory
 
 Array = NDArray[np.float64]
 

@@ -20,17 +20,17 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from ocdl.arrays import is_whole
-from ocdl.depth import DepthScheme
-from ocdl.diagnosis import LOST
+from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.interrupts import interruptible
-from ocdl.method import Method, Outcome, Start, Status, wrapped_up
 from ocdl.nlp.curvature import Blocks
 from ocdl.nlp.factor import Factor, NotPositive, factorised
 from ocdl.nlp.oracle import Point
 from ocdl.nlp.reduced import Reduced, not_in_reduced_space
-from ocdl.problem import ControlProblem
 from ocdl.progress import progress_bar
+from ocdl.solving.diagnosis import LOST
+from ocdl.solving.method import Method, Outcome, Start, Status, wrapped_up
+from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]
 

@@ -11,11 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.arrays import is_real
-from ocdl.control_set import ControlSet, PairSet, path_rows
-from ocdl.depth import DepthScheme
+from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.interrupts import uninterrupted
-from ocdl.method import FEASIBLE, Method, Outcome, Start, Status, wrapped_up
 from ocdl.nlp import rank_one
 from ocdl.nlp.assembly import NonlinearProgram
 from ocdl.nlp.reduced import Reduced, not_in_reduced_space
@@ -23,8 +21,10 @@ from ocdl.nlp.scaling import check_scales, chosen_scales, shown_scales
 from ocdl.nlp.settled import objects, settled
 from ocdl.nlp.transcription import Transcription
 from ocdl.nlp.worst_rows import explanation
-from ocdl.problem import ControlProblem
 from ocdl.progress import progress_bar
+from ocdl.solving.method import FEASIBLE, Method, Outcome, Start, Status, wrapped_up
+from ocdl.statement.control_set import ControlSet, PairSet, path_rows
+from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]
 

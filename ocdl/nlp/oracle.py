@@ -17,11 +17,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.depth import DepthScheme
-from ocdl.diagnosis import lost_along
+from ocdl.depth.schemes import DepthScheme
 from ocdl.nlp.curvature import Blocks, Curvature
-from ocdl.problem import ControlProblem
-from ocdl.sweeps import Adjoint, Sweeper, SweepFailed, Trajectory
+from ocdl.solving.diagnosis import lost_along
+from ocdl.statement.problem import ControlProblem
+from ocdl.sweeps.sweeper import Adjoint, Sweeper, SweepFailed, Trajectory
 
 Array = NDArray[np.float64]
 

@@ -18,12 +18,12 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.bounds import Box
-from ocdl.control_shapes import PiecewiseConstant
-from ocdl.depth import DepthScheme
-from ocdl.method import Start
-from ocdl.problem import ControlProblem
-from ocdl.velocity_box import VelocityBox
+from ocdl.depth.control_shapes import PiecewiseConstant
+from ocdl.depth.schemes import DepthScheme
+from ocdl.solving.method import Start
+from ocdl.statement.bounds import Box
+from ocdl.statement.problem import ControlProblem
+from ocdl.statement.velocity_box import VelocityBox
 
 Array = NDArray[np.float64]
 

@@ -16,12 +16,12 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.control_shapes import PiecewiseConstant
-from ocdl.depth import DepthScheme
-from ocdl.method import Start
+from ocdl.depth.control_shapes import PiecewiseConstant
+from ocdl.depth.schemes import DepthScheme
 from ocdl.nlp.assembly import NonlinearProgram
 from ocdl.nlp.oracle import Oracle
-from ocdl.problem import ControlProblem
+from ocdl.solving.method import Start
+from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]
 

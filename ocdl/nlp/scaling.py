@@ -10,11 +10,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ocdl.arrays import finite_array
-from ocdl.depth import DepthScheme
+from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput
-from ocdl.method import Start
 from ocdl.nlp.transcription import Scales, Transcription
-from ocdl.problem import ControlProblem
+from ocdl.solving.method import Start
+from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]
 

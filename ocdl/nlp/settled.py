@@ -13,9 +13,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.interpolate import make_interp_spline
 
-from ocdl.hamiltonian import Hamiltonian
-from ocdl.method import Start
 from ocdl.nlp.transcription import Transcription
+from ocdl.referee.hamiltonian import Hamiltonian
+from ocdl.solving.method import Start
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -24,12 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.batch import evaluated
-from ocdl.depth import DepthScheme
-from ocdl.equalities import imposed
-from ocdl.method import Multipliers, Start
+from ocdl.depth.schemes import DepthScheme
 from ocdl.nlp.assembly import Elements, Indices, NonlinearProgram, assemble
-from ocdl.problem import ControlProblem
-from ocdl.sweeps import Sweeper, SweepFailed, Trajectory
+from ocdl.referee.equalities import imposed
+from ocdl.solving.method import Multipliers, Start
+from ocdl.statement.problem import ControlProblem
+from ocdl.sweeps.sweeper import Sweeper, SweepFailed, Trajectory
 
 Array = NDArray[np.float64]
 

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.batch import Batch
-from ocdl.constraints import missed
-from ocdl.diagnosis import LOST, NOTEWORTHY, Miss, Points, listed, located, state_name
-from ocdl.method import Status
 from ocdl.nlp.transcription import Transcription
+from ocdl.referee.constraints import missed
+from ocdl.solving.diagnosis import LOST, NOTEWORTHY, Miss, Points, listed, located, state_name
+from ocdl.solving.method import Status
 
 Array = NDArray[np.float64]
 

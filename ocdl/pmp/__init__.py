@@ -4,23 +4,23 @@ Each method is an update and one or several moves in one loop (``ocdl.pmp.loop``
 it moves the switching times of a bang-bang solution in continuous depth.
 """
 
-from ocdl.pmp.conditional_gradient import ConditionalGradient
-from ocdl.pmp.control_sets import ControlSetNeedleSteps
-from ocdl.pmp.discrete import DiscreteNeedleSteps
-from ocdl.pmp.extended_msa import ExtendedSuccessiveApproximations
-from ocdl.pmp.gaps import principle_gaps
-from ocdl.pmp.gradient_descent import GradientDescent
-from ocdl.pmp.lbfgsb import LBFGSB
-from ocdl.pmp.needle_steps import NeedleSteps
-from ocdl.pmp.projected_gradient import ProjectedGradient
-from ocdl.pmp.projected_newton import ProjectedNewton
-from ocdl.pmp.proximal import ProximalAlternatingMinimisation
-from ocdl.pmp.shooting import IndirectShooting
-from ocdl.pmp.sqh import SequentialQuadraticHamiltonian
-from ocdl.pmp.stochastic_gradient import StochasticGradient
-from ocdl.pmp.successive_approximations import SuccessiveApproximations
-from ocdl.pmp.switching import switching_structure
-from ocdl.pmp.switching_times import PolishedSolution, polish
+from ocdl.pmp.methods.conditional_gradient import ConditionalGradient
+from ocdl.pmp.methods.control_sets import ControlSetNeedleSteps
+from ocdl.pmp.methods.discrete import DiscreteNeedleSteps
+from ocdl.pmp.methods.extended_msa import ExtendedSuccessiveApproximations
+from ocdl.pmp.methods.gradient_descent import GradientDescent
+from ocdl.pmp.methods.lbfgsb import LBFGSB
+from ocdl.pmp.methods.needle_steps import NeedleSteps
+from ocdl.pmp.methods.projected_gradient import ProjectedGradient
+from ocdl.pmp.methods.projected_newton import ProjectedNewton
+from ocdl.pmp.methods.proximal import ProximalAlternatingMinimisation
+from ocdl.pmp.methods.shooting import IndirectShooting
+from ocdl.pmp.methods.sqh import SequentialQuadraticHamiltonian
+from ocdl.pmp.methods.stochastic_gradient import StochasticGradient
+from ocdl.pmp.methods.successive_approximations import SuccessiveApproximations
+from ocdl.pmp.switching.gaps import principle_gaps
+from ocdl.pmp.switching.structure import switching_structure
+from ocdl.pmp.switching.switching_times import PolishedSolution, polish
 
 __all__ = [
     "LBFGSB",

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.batch import Batch, Direct
-from ocdl.problem import ControlProblem
-from ocdl.separated import SeparatedHamiltonian
+from ocdl.referee.separated import SeparatedHamiltonian
+from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]

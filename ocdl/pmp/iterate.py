@@ -10,14 +10,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.depth import DepthScheme
-from ocdl.diagnosis import LOST, lost_along
+from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import NotSupported
-from ocdl.hamiltonian import Hamiltonian
 from ocdl.pmp.dense import dense
-from ocdl.problem import ControlProblem
-from ocdl.separated import SeparatedHamiltonian
-from ocdl.sweeps import Adjoint, Sweeper, SweepFailed, Trajectory
+from ocdl.referee.hamiltonian import Hamiltonian
+from ocdl.referee.separated import SeparatedHamiltonian
+from ocdl.solving.diagnosis import LOST, lost_along
+from ocdl.statement.problem import ControlProblem
+from ocdl.sweeps.sweeper import Adjoint, Sweeper, SweepFailed, Trajectory
 
 Array = NDArray[np.float64]
 

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.interrupts import interruptible
-from ocdl.method import Outcome, Start, Status
 from ocdl.pmp.iterate import VANISHING, Ground, Iterate, Trial
 from ocdl.progress import progress_bar
-from ocdl.sweeps import SweepFailed
+from ocdl.solving.method import Outcome, Start, Status
+from ocdl.sweeps.sweeper import SweepFailed
 
 Array = NDArray[np.float64]
 

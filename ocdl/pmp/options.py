@@ -6,7 +6,7 @@ import math
 
 from ocdl.arrays import is_real, is_whole
 from ocdl.errors import InvalidInput, NotSupported
-from ocdl.problem import ControlProblem
+from ocdl.statement.problem import ControlProblem
 
 
 def check_count(method: str, name: str, value: object, least: int = 1) -> None:

@@ -5,10 +5,10 @@ from functools import cache
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from ocdl.activations import Tanh
-from ocdl.bounds import Box
-from ocdl.selection import SelectionProblem
-from ocdl.width import Midpoint
+from ocdl.statement.activations import Tanh
+from ocdl.statement.bounds import Box
+from ocdl.statement.selection import SelectionProblem
+from ocdl.statement.width import Midpoint
 
 TANH = Tanh()
 TWO_NEURON_STARTS = [(0.05, 0.2), (0.1, -0.2), (-0.3, 0.1), (0.02, -0.5)]

@@ -7,13 +7,13 @@ import casadi as ca
 import numpy as np
 import pytest
 
-from ocdl.bounds import Box
-from ocdl.depth import Kutta4
+from ocdl.depth.schemes import Kutta4
 from ocdl.errors import InvalidInput
 from ocdl.hjb import ValueIteration, value_iteration
-from ocdl.hjb.general import General
-from ocdl.method import Start, Status
-from ocdl.problem import ControlProblem
+from ocdl.hjb.schemes.general import General
+from ocdl.solving.method import Start, Status
+from ocdl.statement.bounds import Box
+from ocdl.statement.problem import ControlProblem
 
 STATEMENT = {
     "dynamics": lambda x, u: ca.vertcat(x[1], u),

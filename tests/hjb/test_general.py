@@ -7,8 +7,8 @@ from scipy.integrate import solve_ivp
 
 import ocdl
 from ocdl.hjb import ValueIteration
-from ocdl.hjb.general import Between
-from ocdl.hjb.grid import StateGrid
+from ocdl.hjb.grids.grid import StateGrid
+from ocdl.hjb.schemes.general import Between
 
 DEPTH = ocdl.Radau(layers=20, degree=3)
 

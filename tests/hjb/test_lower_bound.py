@@ -12,23 +12,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
-from ocdl.activations import ELU, Arctan, CustomActivation, Identity, LeakyReLU, ReLU, Sigmoid, Tanh
-from ocdl.bounds import Box
-from ocdl.depth import Kutta4, Radau
+from ocdl.depth.schemes import Kutta4, Radau
 from ocdl.errors import InvalidInput, NotSupported
-from ocdl.hjb import LowerBound, ValueIteration, lower_bound, reachable_box, subsolution
-from ocdl.hjb.ranges import derivative_range, ranges
-from ocdl.hjb.reach import Comparison
-from ocdl.hjb.subsolution import Budget, Quadratic, TubeGrid, displacements, march, smoothness, value_bound
-from ocdl.method import Start, Status
+from ocdl.hjb import LowerBound, ValueIteration, lower_bound, reachable_box
+from ocdl.hjb.bounds import subsolution
+from ocdl.hjb.bounds.ranges import derivative_range, ranges
+from ocdl.hjb.bounds.reach import Comparison
+from ocdl.hjb.bounds.subsolution import Budget, Quadratic, TubeGrid, displacements, march, smoothness, value_bound
 from ocdl.nlp import Ipopt
 from ocdl.pmp import LBFGSB
-from ocdl.problem import ControlProblem
-from ocdl.regularisers import Tikhonov
-from ocdl.selection import Grid, SelectionProblem
-from ocdl.solve import solve
-from ocdl.sweeps import Sweeper
-from ocdl.width import Midpoint
+from ocdl.solving.method import Start, Status
+from ocdl.solving.solve import solve
+from ocdl.statement.activations import ELU, Arctan, CustomActivation, Identity, LeakyReLU, ReLU, Sigmoid, Tanh
+from ocdl.statement.bounds import Box
+from ocdl.statement.problem import ControlProblem
+from ocdl.statement.regularisers import Tikhonov
+from ocdl.statement.selection import Grid, SelectionProblem
+from ocdl.statement.width import Midpoint
+from ocdl.sweeps.sweeper import Sweeper
 
 SMOOTH = [Tanh(), Arctan(), Sigmoid(), CustomActivation(lambda s: s / np.sqrt(1 + s**2), increasing=True)]
 KINKED = [ReLU(), LeakyReLU(), ELU()]

@@ -7,8 +7,8 @@ from hjb_exact import one_neuron_value
 
 import ocdl
 from ocdl.hjb import ValueFunction, ValueIteration
-from ocdl.hjb.state_bounds import farthest
-from ocdl.hjb.sweeps import numba_available
+from ocdl.hjb.grids.sweeps import numba_available
+from ocdl.hjb.schemes.state_bounds import farthest
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 

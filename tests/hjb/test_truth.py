@@ -8,11 +8,12 @@ from scipy.integrate import solve_ivp
 
 import ocdl
 from ocdl.hjb import ValueIteration
-from ocdl.hjb.control_structure import control_structure
-from ocdl.hjb.grid import StateGrid
-from ocdl.hjb.least_cost import least_cost
-from ocdl.hjb.lookahead import Lookahead
-from ocdl.hjb.simulation import simulated
+from ocdl.hjb.bounds.least_cost import least_cost
+from ocdl.hjb.grids.grid import StateGrid
+from ocdl.hjb.schemes.control_structure import control_structure
+from ocdl.hjb.schemes.lookahead import Lookahead
+from ocdl.hjb.schemes.simulation import simulated
+from ocdl.solving.method import Start
 
 UNIT = ocdl.Box(u=(-1, 1))
 
@@ -199,7 +200,7 @@ def test_a_layer_in_which_the_state_changes_its_sign_gets_the_best_constant_cont
 def test_the_rollout_hands_in_its_own_states():
     problem, depth = plant(lambda x, u: 3.0 * x + u, [0.1], 2.0, bounds=ocdl.Box(u=(-2, 2))), ocdl.Radau(8, 2)
     method = ValueIteration(nodes=41, steps=16)
-    start = ocdl.method.Start(np.zeros((8, 1)), np.zeros(0))
+    start = Start(np.zeros((8, 1)), np.zeros(0))
     outcome = method.solve(problem, depth, start)
     assert outcome.x.shape == (9, 1, 1) and outcome.stages.shape == (8, 2, 1, 1)
     assert ocdl.solve(problem, depth, method).feasibility < 1e-9

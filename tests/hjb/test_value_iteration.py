@@ -10,21 +10,21 @@ import pytest
 import xarray as xr
 from hjb_exact import TWO_NEURON_STARTS, errors, one_neuron_value, reachable_interval, selection
 
-import ocdl.hjb.split as split
-from ocdl.activations import Arctan, CustomActivation, LeakyReLU, ReLU, Sigmoid, Tanh
-from ocdl.bounds import Box
-from ocdl.compare import compare
-from ocdl.depth import ExplicitEuler, Kutta4, Radau
+import ocdl.hjb.schemes.split as split
+from ocdl.comparison.compare import compare
+from ocdl.depth.schemes import ExplicitEuler, Kutta4, Radau
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.hjb import ValueFunction, ValueIteration
-from ocdl.hjb.sweeps import numba_available
-from ocdl.losses import Readout
-from ocdl.method import Start, Status
-from ocdl.problem import ControlProblem
-from ocdl.regularisers import Tikhonov
-from ocdl.selection import Grid, SelectionProblem
-from ocdl.sweeps import Sweeper
-from ocdl.width import Midpoint
+from ocdl.hjb.grids.sweeps import numba_available
+from ocdl.solving.method import Start, Status
+from ocdl.statement.activations import Arctan, CustomActivation, LeakyReLU, ReLU, Sigmoid, Tanh
+from ocdl.statement.bounds import Box
+from ocdl.statement.losses import Readout
+from ocdl.statement.problem import ControlProblem
+from ocdl.statement.regularisers import Tikhonov
+from ocdl.statement.selection import Grid, SelectionProblem
+from ocdl.statement.width import Midpoint
+from ocdl.sweeps.sweeper import Sweeper
 
 SYMMETRIC, SKEW = ((-1, 1), (-1, 1)), ((-0.5, 1.5), (-0.3, 0.8))
 ONE_NEURON = [
@@ -402,7 +402,7 @@ import os, signal, sys
 sys.path.insert(0, {folder!r})
 from hjb_exact import selection
 from ocdl.hjb import ValueIteration
-from ocdl.hjb.{module} import {scheme}
+from ocdl.hjb.schemes.{module} import {scheme}
 
 advance = {scheme}.advance
 def deadly(self, value, done):

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ocdl
-from ocdl.method import Start
 from ocdl.nlp.rank_one import RankOne, applies
-from ocdl.sweeps import Sweeper
+from ocdl.solving.method import Start
+from ocdl.sweeps.sweeper import Sweeper
 
 TANH = ocdl.Tanh()
 

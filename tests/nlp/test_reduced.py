@@ -8,6 +8,7 @@ from nlp_problems import convex, learning
 import ocdl
 from ocdl.nlp.oracle import Oracle
 from ocdl.nlp.reduced import Reduced
+from ocdl.solving.method import Start
 
 every_scheme = pytest.mark.parametrize("scheme", schemes(layers=3, degrees=(1, 3)), ids=name_of)
 
@@ -49,9 +50,9 @@ def test_the_variables_are_those_of_function_space():
     reduced = Reduced(problem, ocdl.ExplicitEuler([0.2, 0.8]))
     u, p = np.random.default_rng(0).normal(size=(2, problem.m)), np.random.default_rng(1).normal(size=problem.P)
     norm = np.sum([0.2, 0.8] @ (u**2 * problem.control_metric)) + np.sum(problem.parameter_metric * p**2)
-    v = reduced.guess(ocdl.method.Start(u, p))
+    v = reduced.guess(Start(u, p))
     assert np.sum(v**2) * 0.5 * np.mean(problem.state_metric) == pytest.approx(norm, rel=1e-13)
-    back_u, back_p = reduced.controls(reduced.guess(ocdl.method.Start(np.clip(u, -2, 2), np.clip(p, -2, 2))))
+    back_u, back_p = reduced.controls(reduced.guess(Start(np.clip(u, -2, 2), np.clip(p, -2, 2))))
     np.testing.assert_allclose(back_u, np.clip(u, -2, 2), rtol=1e-14)
     np.testing.assert_allclose(back_p, np.clip(p, -2, 2), rtol=1e-14)
 

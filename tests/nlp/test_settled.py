@@ -7,7 +7,7 @@ import ocdl
 from ocdl.nlp.rank_one import RankOne
 from ocdl.nlp.settled import settled
 from ocdl.nlp.transcription import Transcription
-from ocdl.start import make_start
+from ocdl.solving.start import make_start
 
 COARSE, FINE = (ocdl.Grid(ocdl.Midpoint(12), ocdl.Radau(N, 2)) for N in (8, 20))
 

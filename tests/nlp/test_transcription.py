@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import ocdl
-from ocdl.method import Start
 from ocdl.nlp.transcription import Transcription
+from ocdl.solving.method import Start
 
 
 def schemes():

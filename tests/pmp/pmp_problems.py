@@ -3,7 +3,7 @@
 import numpy as np
 
 import ocdl
-from ocdl.start import make_start
+from ocdl.solving.start import make_start
 
 LOWEST, HIGHEST = -0.3323975739639906, 1.4563111674757971  # reachable from 0.5 by one tanh neuron, |a|, |b| ≤ 1, T = 1
 ZERO_CROSSING = float(np.log(np.sinh(1.5) / np.sinh(1.0)))  # of |f| under f' = ∓tanh(1 + |f|), from |f| = 1/2

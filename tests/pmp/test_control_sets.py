@@ -8,10 +8,10 @@ from pmp_problems import eight_neurons, network, selection, start
 from scipy.integrate import solve_ivp
 
 import ocdl
-from ocdl.control_set import Disc, Polygon, SetVelocities
 from ocdl.errors import InvalidInput, NotSupported
-from ocdl.method import Status
-from ocdl.pmp.control_sets import ControlSetNeedleSteps
+from ocdl.pmp.methods.control_sets import ControlSetNeedleSteps
+from ocdl.solving.method import Status
+from ocdl.statement.control_set import Disc, Polygon, SetVelocities
 
 TRIANGLE = Polygon(((-0.9, -0.2), (0.8, -0.7), (0.1, 0.9)))
 SETS = [Disc(), Disc((0.2, -0.1), 0.6), Polygon(), TRIANGLE]

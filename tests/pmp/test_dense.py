@@ -12,9 +12,9 @@ from pmp_problems import family, linear_quadratic, network, start
 import ocdl
 from ocdl.pmp.dense import dense
 from ocdl.pmp.iterate import Ground
-from ocdl.pmp.needles import layer_columns
-from ocdl.pmp.proximal_column import held_minimum, one_column
-from ocdl.separated import SeparatedHamiltonian
+from ocdl.pmp.updates.needles import layer_columns
+from ocdl.pmp.updates.proximal_column import held_minimum, one_column
+from ocdl.referee.separated import SeparatedHamiltonian
 
 
 def affine(**changes):

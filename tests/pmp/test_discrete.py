@@ -8,10 +8,10 @@ from pmp_problems import linear_quadratic, network, selection, start
 
 import ocdl
 from ocdl.errors import InvalidInput, NotSupported
-from ocdl.method import Status
 from ocdl.pmp import DiscreteNeedleSteps, ProjectedGradient
-from ocdl.pmp.discrete import discrete_needles
 from ocdl.pmp.iterate import Ground
+from ocdl.pmp.methods.discrete import discrete_needles
+from ocdl.solving.method import Status
 
 
 def tiny(seed, samples=1, width=2):

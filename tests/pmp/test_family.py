@@ -10,7 +10,6 @@ from pmp_problems import eight_neurons, linear_quadratic, network, selection, st
 
 import ocdl
 from ocdl.errors import InvalidInput, NotSupported
-from ocdl.method import Start, Status
 from ocdl.pmp import (
     LBFGSB,
     ConditionalGradient,
@@ -23,12 +22,13 @@ from ocdl.pmp import (
     SequentialQuadraticHamiltonian,
     StochasticGradient,
 )
-from ocdl.pmp.augmented import AnyLayer, Columns, DenseLayer, LayerProblems
 from ocdl.pmp.dense import dense
 from ocdl.pmp.iterate import Ground
-from ocdl.pmp.projected_gradient import GradientArc
-from ocdl.pmp.proximal import Alternate
-from ocdl.pmp.sqh import HeldControls
+from ocdl.pmp.methods.projected_gradient import GradientArc
+from ocdl.pmp.methods.proximal import Alternate
+from ocdl.pmp.methods.sqh import HeldControls
+from ocdl.pmp.updates.augmented import AnyLayer, Columns, DenseLayer, LayerProblems
+from ocdl.solving.method import Start, Status
 
 
 def random_problem(seed, samples, regularised):

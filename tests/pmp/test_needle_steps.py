@@ -18,11 +18,11 @@ from pmp_problems import (
 
 import ocdl
 from ocdl.errors import InvalidInput
-from ocdl.method import Status
 from ocdl.pmp import NeedleSteps
 from ocdl.pmp.iterate import Ground
-from ocdl.pmp.needles import needles
-from ocdl.sweeps import Sweeper, SweepFailed
+from ocdl.pmp.updates.needles import needles
+from ocdl.solving.method import Status
+from ocdl.sweeps.sweeper import Sweeper, SweepFailed
 
 ONE = ocdl.Grid(width=ocdl.Midpoint(1), depth=ocdl.Radau(layers=50, degree=3))
 

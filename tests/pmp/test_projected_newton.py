@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from pmp_problems import family, linear_quadratic, network, selection, start
 
 import ocdl
-from ocdl.method import Status
 from ocdl.pmp import NeedleSteps, ProjectedNewton
 from ocdl.pmp.iterate import Ground
-from ocdl.pmp.projected_newton import ScaledChart
-from ocdl.pmp.quasi_newton import AllControls
+from ocdl.pmp.methods.projected_newton import ScaledChart
+from ocdl.pmp.moves.quasi_newton import AllControls
+from ocdl.solving.method import Status
 
 
 @pytest.mark.parametrize("name", ["far", "mixed"])

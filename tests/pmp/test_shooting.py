@@ -6,10 +6,10 @@ from pmp_problems import family, network, selection, start
 
 import ocdl
 from ocdl.errors import NotSupported
-from ocdl.method import Status
 from ocdl.pmp import IndirectShooting, NeedleSteps
 from ocdl.pmp.iterate import Ground
-from ocdl.pmp.shooting import BoundaryValueProblem
+from ocdl.pmp.methods.shooting import BoundaryValueProblem
+from ocdl.solving.method import Status
 
 
 @pytest.mark.parametrize("case", range(12))

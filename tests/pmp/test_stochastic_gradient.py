@@ -6,9 +6,9 @@ from pmp_problems import linear_quadratic, network, start
 
 import ocdl
 from ocdl.errors import InvalidInput
-from ocdl.method import Start
 from ocdl.pmp import GradientDescent, StochasticGradient
 from ocdl.pmp.iterate import Ground
+from ocdl.solving.method import Start
 
 
 def gradients(count):

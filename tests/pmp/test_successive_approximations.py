@@ -6,10 +6,10 @@ from pmp_problems import HIGHEST, eight_neurons, linear_quadratic, network, sele
 
 import ocdl
 from ocdl.errors import InvalidInput, NotSupported
-from ocdl.method import Start, Status
 from ocdl.pmp import NeedleSteps, SuccessiveApproximations
 from ocdl.pmp.iterate import Ground
-from ocdl.pmp.needles import syntheses
+from ocdl.pmp.updates.needles import syntheses
+from ocdl.solving.method import Start, Status
 
 ONE = ocdl.Grid(width=ocdl.Midpoint(1), depth=ocdl.Radau(layers=50, degree=3))
 

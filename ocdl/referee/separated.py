@@ -1,0 +1,434 @@
+"""The Hamiltonian as a sum over groups of controls that do not meet: one small minimisation each.
+
+    H(u) = Σ_g H_g(u_g),   H_g(u_g) = Σ_c Σ_{i∈g} Λ_ci φ_i(t_c, x_c, u_g) + Σ_c ω_c E_g(t_c, u_g) + const.
+
+Which controls meet is read off the sparsity of φ_u and of the Hessian of E. A neuron of a selection problem is a group
+of 1 + M controls, whatever the number of samples. Where L depends on u, all controls are one group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import casadi as ca
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from ocdl.batch import Batch
+from ocdl.referee.global_search import (
+    COARSE,
+    LEAST,
+    MANY,
+    PICKS,
+    WORK,
+    ZOOM,
+    ZOOMS,
+    best_apart,
+    covers,
+    falls_for_ever,
+    rays,
+    zoomed,
+)
+from ocdl.referee.lockstep import projected_newton
+from ocdl.referee.structure import kinked_in, quadratic_in
+from ocdl.statement.problem import ControlProblem
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+LARGEST = 80  # controls in a group: beyond that its dense Hessian costs more than it gains
+ITERATIONS = 25
+FLAT = 1e-12  # a curvature this small beside the largest is none
+SETTLED = 1e-10  # relative to H: what is left to gain where a minimum is proven
+AT_ONCE = 4_000_000  # entries of states and controls held at once
+RANDOM = 96  # points that cover a box of many controls
+
+
+class SeparatedHamiltonian:
+    """H of one problem by groups, at K points with C columns each: x and Λ (K, C, n), t (K, C), ω (C,), u (K, m)."""
+
+    def __init__(self, problem: ControlProblem) -> None:
+        self.problem = problem
+
+    @cached_property
+    def groups(self) -> Indices:
+        """The controls of each group, (G, size)."""
+        problem, s = self.problem, self.problem.symbols()
+        n, m = problem.n, problem.m
+        if ca.depends_on(ca.SX(problem.evaluate("running", **s)), s["u"]):
+            return np.arange(m)[None]
+        effort = ca.gradient(ca.SX(problem.evaluate("effort", t=s["t"], u=s["u"], p=s["p"])), s["u"])
+        rate, control = _entries(problem.rate(*s.values()), s["u"])
+        one, other = _entries(effort, s["u"])
+        i, j = np.concatenate([rate, n + one]), np.concatenate([n + control, n + other])
+        graph = coo_array((np.ones(i.size), (i, j)), shape=(n + m, n + m))
+        label = connected_components(graph, directed=False)[1][n:]
+        members = sorted((np.flatnonzero(label == g) for g in np.unique(label)), key=lambda group: group[0])
+        return np.array(members) if len({group.size for group in members}) == 1 else np.arange(m)[None]
+
+    @property
+    def small(self) -> bool:
+        """The groups are small enough for their Hessians."""
+        return self.groups.shape[1] <= LARGEST
+
+    @cached_property
+    def owner(self) -> Indices:
+        """Which group drives each rate, (n,); 0 where none does."""
+        if self.problem.m == 0:
+            return np.zeros(self.problem.n, dtype=np.intp)
+        s = self.problem.symbols()
+        rate = np.array(ca.DM(ca.jacobian_sparsity(self.problem.rate(*s.values()), s["u"]), 1).full()) > 0
+        of = np.empty(self.problem.m, dtype=np.intp)
+        for g, members in enumerate(self.groups):
+            of[members] = g
+        return np.where(rate.any(axis=1), of[rate.argmax(axis=1)], 0)
+
+    def derivatives(
+        self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array
+    ) -> tuple[Array, Array, Array]:
+        """H_g (K, G), its gradient (K, G, size) and Hessian (K, G, size, size)."""
+        K, C, n = x.shape
+        L = 1 << max(K - 1, 0).bit_length()  # of all numbers of points only powers of two are compiled
+        if L > K:
+            rows = np.minimum(np.arange(L), K - 1)
+            parts = self.derivatives(t[rows], x[rows], costate[rows], omega, u[rows], p)
+            return parts[0][:K], parts[1][:K], parts[2][:K]
+        data = np.tile(np.asarray(self.problem.data).T, (1, K * C // self.problem.samples))
+        rates, running, gradient, hessian = self._columns(
+            t.reshape(1, -1),
+            x.reshape(-1, n).T,
+            u.T,
+            p,
+            data,
+            costate.reshape(-1, n).T,
+            np.tile(omega, K)[None, :],
+        )
+        G, size = self.groups.shape
+        value = self._of_groups(rates, running)
+        blocks = hessian.T.reshape(K, G, size, size)
+        slope = gradient.T[:, self.groups]
+        if self.problem.effort is not None:
+            effort = self._effort_by_group(t, omega, u, p)
+            value, slope, blocks = value + effort[0], slope + effort[1], blocks + effort[2]
+        return value, slope, blocks
+
+    def values(self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> Array:
+        """H_g (K, G) alone."""
+        K, C, n = x.shape
+        data = np.tile(np.asarray(self.problem.data).T, (1, K * C // self.problem.samples))
+        flat = (t.reshape(1, -1), x.reshape(-1, n).T, u.T, p, data, costate.reshape(-1, n).T)
+        value = self._of_groups(*self._alone(*flat, np.tile(omega, K)[None, :]))
+        if self.problem.effort is not None:
+            for depths, share in self._efforts(t, omega):
+                value += share * self._effort_alone(depths[None, :], u.T, p)[0].T
+        return value
+
+    def _of_groups(self, rates: Array, running: Array) -> Array:
+        """(K, G) from Λ∘φ (n, K) and ω L (1, K)."""
+        value = np.zeros((rates.shape[1], len(self.groups)))
+        np.add.at(value.T, self.owner, rates)
+        value[:, 0] += running[0]
+        return value
+
+    def _efforts(self, t: Array, omega: Array) -> Iterator[tuple[Array, float]]:
+        """The different depths (K,) at which E is counted, with their shares of Ω."""
+        total = float(np.sum(self.problem.weights))
+        if np.all(t == t[:, :1]):
+            yield t[:, 0], float(np.sum(omega)) / total
+            return
+        for c in np.unique(np.array([t[0], omega]), axis=1, return_index=True)[1]:
+            count = np.count_nonzero((t[0] == t[0, c]) & (omega == omega[c]))
+            yield t[:, c], float(omega[c]) * count / total
+
+    def _effort_by_group(self, t: Array, omega: Array, u: Array, p: Array) -> tuple[Array, Array, Array]:
+        """Ω E of every group with the other groups at 0: right up to a constant."""
+        K, (G, size) = len(t), self.groups.shape
+        value, gradient, hessian = np.zeros((K, G)), np.zeros((K, G, size)), np.zeros((K, G, size, size))
+        for depths, share in self._efforts(t, omega):
+            E, slope, second = self._effort(depths[None, :], u.T, p)
+            value += share * E.T
+            gradient += share * slope.T[:, self.groups]
+            hessian += share * second.T.reshape(K, G, size, size)
+        return value, gradient, hessian
+
+    def minimum(
+        self,
+        t: Array,
+        x: Array,
+        costate: Array,
+        omega: Array,
+        u: Array,
+        p: Array,
+        *,
+        starts: int = 0,
+        seed: int = 0,
+        hold: Array | None = None,
+        corner: bool = True,
+        begins: Sequence[Array] = (),
+        box: tuple[Array, Array] | None = None,
+        iterations: int = ITERATIONS,
+    ) -> tuple[Array, Array]:
+        """H_g(u) − H_g(u*) ≥ 0 (K, G) and the best controls u* (K, m) found by projected Newton.
+
+        From u, from the ``corner`` of the box along −∇H, from ``begins``, each (K, m), and from ``starts`` random
+        points of the box (N(u, 1) where it is unbounded), in at most ``iterations`` each. ``box``: bounds of every
+        point's own, each (K, m). ``hold`` (m,) ≥ 0: minimise H + Σ hold (u* − u)² instead.
+        """
+        K, (G, size) = len(u), self.groups.shape
+        flat = u[:, self.groups].reshape(K * G, size)
+        lows, highs = self._boxes(K, self.problem.control_box if box is None else box)
+        holds = np.zeros((K * G, size)) if hold is None else np.tile(hold[self.groups], (K, 1))
+
+        def derivatives(which: Indices, z: Array) -> tuple[Array, Array, Array]:
+            starts, at = np.unique(which // G, return_inverse=True)  # from one point, or from several of every layer
+            layers = starts % K
+            controls = u[layers]
+            controls[at[:, None], self.groups[which % G]] = z
+            parts = self.derivatives(t[layers], x[layers], costate[layers], omega, controls, p)
+            value, slope, blocks = (part[at, which % G] for part in parts)
+            hold, away = holds[which % (K * G)], z - flat[which % (K * G)]
+            value, slope = value + np.sum(hold * away**2, axis=1), slope + 2.0 * hold * away
+            return value, slope, blocks + 2.0 * hold[:, :, None] * np.eye(size)
+
+        begin, gradient, _ = derivatives(np.arange(K * G), flat)
+        best, at = projected_newton(derivatives, flat, lows, highs, iterations)
+        found: list[tuple[Array, Array]] = []
+        generator = np.random.default_rng(seed)
+        others = [np.where(gradient > 0.0, lows, highs)] if corner else []
+        for _ in range(starts):
+            finite = np.isfinite(lows) & np.isfinite(highs)
+            inside = generator.uniform(np.where(finite, lows, 0.0), np.where(finite, highs, 1.0))
+            others.append(np.where(finite, inside, flat + generator.standard_normal(flat.shape)))
+        for other in others:
+            start = np.clip(np.where(np.isfinite(other), other, flat), lows, highs)
+            found.append(projected_newton(derivatives, start, lows, highs, iterations))
+        if begins:
+            many = np.concatenate([other[:, self.groups].reshape(K * G, size) for other in begins])
+            low, high = (np.tile(end, (len(begins), 1)) for end in (lows, highs))
+            values, points = projected_newton(derivatives, many, low, high, iterations)
+            found += zip(values.reshape(-1, K * G), points.reshape(-1, K * G, size), strict=True)
+        for value, point in found:
+            better = (value < best) | np.isnan(best)
+            best, at = np.where(better, value, best), np.where(better[:, None], point, at)
+        controls = u.copy()
+        controls[np.arange(K)[:, None, None], self.groups[None]] = at.reshape(K, G, size)
+        return (begin - best).reshape(K, G), controls
+
+    def _boxes(self, K: int, box: tuple[Array, Array]) -> tuple[Array, Array]:
+        """The bounds of every group at every point, each (K·G, size)."""
+        low, high = (np.broadcast_to(end, (K, self.problem.m))[:, self.groups] for end in box)
+        G, size = self.groups.shape
+        return low.reshape(K * G, size), high.reshape(K * G, size)
+
+    # -- over the whole box ----------------------------------------------------------------------------
+
+    def least(
+        self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array, box: tuple[Array, Array]
+    ) -> tuple[Array, Array, bool]:
+        """H_g(u) − min H_g over ``box``, each end (K, m), and the best controls as of ``minimum``; and whether it is
+        proven that no others are better.
+
+        Proven where every H_g is a convex quadratic; elsewhere minima are sought from the best points of a cover of the
+        box, too: a lattice for one to three controls. +∞ where H_g falls without end.
+        """
+        K, given = len(u), (t, x, costate, omega)
+        value, slope, hessian = self.derivatives(*given, u, p)
+        curvature = np.linalg.eigh(np.where(np.isfinite(hessian), hessian, 0.0))
+        convex = self.quadratic & (curvature[0][..., 0] >= -FLAT * np.abs(curvature[0]).max(axis=-1))
+        begins = [] if np.all(convex) else [self._corner(u, slope, box), *self._promising(*given, u, p, box)]
+        gains, best = self.minimum(*given, u, p, corner=False, begins=begins, box=box)
+        lows, highs = self._boxes(K, box)
+        if not np.all(np.isfinite(lows) & np.isfinite(highs)) and not np.all(convex & (curvature[0][..., 0] > 0.0)):
+            gains = np.where(self._endless(*given, u, p, value, slope, curvature, (lows, highs)), np.inf, gains)
+        left = self._left(*given, best, p, curvature[0][..., 0], (lows, highs))
+        proven = convex & (left <= SETTLED * (1.0 + np.abs(value)))
+        return gains, best, bool(np.all(proven | (gains == np.inf)))
+
+    def _promising(
+        self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array, box: tuple[Array, Array]
+    ) -> list[Array]:
+        """Controls (K, m) of which every group is at one of the best points of a cover of its box."""
+        K, C = x.shape[:2]
+        lows, highs = self._boxes(K, box)
+        most = max(LEAST, WORK / (K * C * self.problem.m))
+        points, of = covers(lows, highs, most, random=RANDOM)
+        values = self._at_points(t, x, costate, omega, u, p, points[of])
+        picks = best_apart(values, points[of], lows, highs, PICKS if K * C * self.problem.m < MANY else 1)
+        if self.kinked:  # Newton's method leads nowhere there: near the best of them only
+
+            def at(z: Array) -> Array:
+                return self._at_points(t, x, costate, omega, u, p, z)
+
+            near = [zoomed(at, pick, lows, highs, np.clip(most / ZOOMS, COARSE, ZOOM)) for pick in picks]
+            best = np.argmin([value for value, _ in near], axis=0)
+            picks = [np.stack([z for _, z in near])[best, np.arange(len(lows))]]
+        return [self._controls(u, pick) for pick in picks]
+
+    def _at_points(self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array, points: Array) -> Array:
+        """H_g (K·G, L) at points (K·G, L, size) of every group, in blocks that bound the memory."""
+        (K, C), (G, size), L = x.shape[:2], self.groups.shape, points.shape[1]
+        found = np.empty((K, G, L))
+        step = max(1, AT_ONCE // (K * C * (self.problem.m + 2 * self.problem.n)))
+        for begin in range(0, L, step):
+            chosen = points[:, begin : begin + step].reshape(K, G, -1, size)
+            J = chosen.shape[2]
+            controls = np.repeat(u[None], J, axis=0)
+            controls[:, :, self.groups] = np.moveaxis(chosen, 2, 0)
+            many = (np.tile(t, (J, 1)), np.tile(x, (J, 1, 1)), np.tile(costate, (J, 1, 1)), omega)
+            values = self.values(*many, controls.reshape(J * K, -1), p)
+            found[:, :, begin : begin + J] = np.moveaxis(values.reshape(J, K, G), 0, 2)
+        return found.reshape(K * G, L)
+
+    def _corner(self, u: Array, slope: Array, box: tuple[Array, Array]) -> Array:
+        """The corner (K, m) of the box along −∇H (K, G, size); u where there is none."""
+        lows, highs = self._boxes(len(u), box)
+        corner = np.where(slope.reshape(lows.shape) > 0.0, lows, highs)
+        return self._controls(u, np.where(np.isfinite(corner), corner, u[:, self.groups].reshape(lows.shape)))
+
+    def _controls(self, u: Array, of_groups: Array) -> Array:
+        """Controls (K, m) from those of the groups (K·G, size)."""
+        controls = u.copy()
+        controls[:, self.groups] = of_groups.reshape(len(u), *self.groups.shape)
+        return controls
+
+    def _endless(
+        self,
+        t: Array,
+        x: Array,
+        costate: Array,
+        omega: Array,
+        u: Array,
+        p: Array,
+        value: Array,
+        slope: Array,
+        curvature: tuple[Array, Array],
+        boxes: tuple[Array, Array],
+    ) -> NDArray[np.bool_]:
+        """Which H_g fall without end, (K, G): along the axes, −∇H, the least curvature and −∇H where H is flat."""
+        K, (G, size) = len(u), self.groups.shape
+        eigenvalues, vectors = curvature
+        flat = eigenvalues <= FLAT * np.abs(eigenvalues).max(axis=-1, keepdims=True)
+        along = np.einsum("kgij,kgi->kgj", vectors, slope) * flat
+        level = -np.einsum("kgij,kgj->kgi", vectors, along)
+        further = [-slope, level, vectors[..., 0], -vectors[..., 0]]
+        directions = rays(*boxes, [d.reshape(K * G, size) for d in further])
+
+        def values(z: Array) -> Array:
+            return self.values(t, x, costate, omega, self._controls(u, z), p).ravel()
+
+        begin = u[:, self.groups].reshape(K * G, size)
+        return np.asarray(falls_for_ever(values, begin, value.ravel(), directions).reshape(K, G))
+
+    def _left(
+        self,
+        t: Array,
+        x: Array,
+        costate: Array,
+        omega: Array,
+        u: Array,
+        p: Array,
+        least: Array,
+        boxes: tuple[Array, Array],
+    ) -> Array:
+        """What convex H_g may still lose from u, (K, G): |∇H|²/2λ over what is free, λ the ``least`` curvature, and no
+        more than ∇H·(u − v) at the corner v along −∇H.
+        """
+        K, (G, size) = len(u), self.groups.shape
+        slope = self.derivatives(t, x, costate, omega, u, p)[1]
+        z, low, high = (a.reshape(K, G, size) for a in (u[:, self.groups], *boxes))
+        reach = np.where(slope > 0.0, z - low, high - z)
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            corner = np.where(slope != 0.0, np.abs(slope) * reach, 0.0).sum(axis=-1)
+            newton = np.where(reach > 0.0, slope**2, 0.0).sum(axis=-1) / (2.0 * np.maximum(least, 0.0))
+        return np.fmin(corner, newton)
+
+    @cached_property
+    def quadratic(self) -> bool:
+        """The Hessian of H in u does not depend on u."""
+        return quadratic_in(self._total(), self._symbols["u"])
+
+    @cached_property
+    def kinked(self) -> bool:
+        """H is not smooth in u."""
+        return kinked_in(self._total(), self._symbols["u"])
+
+    @cached_property
+    def _columns(self) -> Batch:
+        """(t, x, u, p, d, Λ, ω) → Λ∘φ, ω L, the gradient of their sum in u and its diagonal blocks, over a layer."""
+        rates, running = self._terms()
+        gradient = ca.gradient(ca.sum1(rates) + running, self._symbols["u"])
+        return self._batch("separated", [rates, running, gradient, self._blocks(gradient, self._symbols["u"])])
+
+    @cached_property
+    def _alone(self) -> Batch:
+        """(t, x, u, p, d, Λ, ω) → Λ∘φ, ω L over a layer."""
+        return self._batch("terms", list(self._terms()))
+
+    def _batch(self, name: str, parts: list[Any]) -> Batch:
+        arguments = [*self._symbols.values(), self._costate, self._omega]
+        function = ca.Function(name, arguments, [ca.densify(part) for part in parts])
+        return Batch(function, shared=(3,), summed=tuple(range(len(parts))), layered=(2,))
+
+    @cached_property
+    def _symbols(self) -> dict[str, Any]:
+        return dict(self.problem.symbols())
+
+    @cached_property
+    def _costate(self) -> Any:
+        return ca.SX.sym("costate", self.problem.n)
+
+    @cached_property
+    def _omega(self) -> Any:
+        return ca.SX.sym("omega")
+
+    def _terms(self) -> tuple[Any, Any]:
+        """Λ∘φ and ω L of one column."""
+        s = self._symbols
+        return self._costate * self.problem.rate(*s.values()), ca.SX(
+            self._omega * self.problem.evaluate("running", **s)
+        )
+
+    def _total(self) -> Any:
+        """ω⟨Λ, φ⟩ + ω L + E of one column."""
+        rates, running = self._terms()
+        s = self._symbols
+        return ca.sum1(rates) + running + self.problem.evaluate("effort", t=s["t"], u=s["u"], p=s["p"])
+
+    @cached_property
+    def _effort_alone(self) -> Batch:
+        return self._effort_batch("effort_alone", [self._effort_terms])
+
+    @cached_property
+    def _effort(self) -> Batch:
+        """(t, u, p) → E of every group (G,), its gradient and the diagonal blocks of its Hessian."""
+        gradient = ca.gradient(ca.sum1(self._effort_terms), self._symbols["u"])
+        return self._effort_batch("effort", [self._effort_terms, gradient, self._blocks(gradient, self._symbols["u"])])
+
+    def _effort_batch(self, name: str, parts: list[Any]) -> Batch:
+        s = self._symbols
+        return Batch(ca.Function(name, [s["t"], s["u"], s["p"]], [ca.densify(part) for part in parts]), shared=(2,))
+
+    @cached_property
+    def _effort_terms(self) -> Any:
+        """E of every group with the other groups at 0, (G,)."""
+        s, terms = self._symbols, []
+        value = ca.SX(self.problem.evaluate("effort", t=s["t"], u=s["u"], p=s["p"]))
+        for members in self.groups:
+            alone, rows = ca.SX.zeros(self.problem.m), [int(i) for i in members]
+            alone[rows] = s["u"][rows]
+            terms.append(ca.substitute(value, s["u"], alone))
+        return ca.vertcat(*terms)
+
+    def _blocks(self, gradient: Any, u: Any) -> Any:
+        rows = [[int(i) for i in members] for members in self.groups]
+        return ca.vertcat(*[ca.vec(ca.densify(ca.jacobian(gradient[i], u[i]))) for i in rows])
+
+
+def _entries(expression: ca.SX, u: ca.SX) -> tuple[Indices, Indices]:
+    """Rows and columns of the structural non-zeros of ∂expression/∂u."""
+    rows, columns = ca.jacobian_sparsity(expression, u).get_triplet()
+    return np.array(rows, dtype=np.intp), np.array(columns, dtype=np.intp)

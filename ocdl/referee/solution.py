@@ -1,0 +1,306 @@
+"""Solution: what every route returns, labelled, judged by the referee; saved and loaded as netCDF."""
+
+from __future__ import annotations
+
+import math
+import os
+import secrets
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from ocdl.errors import InvalidInput, NotWritten
+from ocdl.referee import hdf5, schema
+from ocdl.referee.certificate import Certificate
+from ocdl.referee.schema import FORMAT, GROUPS
+from ocdl.solving.method import Status
+
+
+class Solution:
+    """One answer to one problem on one grid, as labelled arrays in an xarray ``DataTree``.
+
+    ``nodes``: state and costate at t_0..t_N; ``layers``: controls, Hamiltonian and gradients, constant on
+    [t_k, t_{k+1}) and labelled by t_k; ``stages``: state and costate at the stages; ``parameters``; ``claim``: what
+    the route says of itself; ``history``: its learning curve. States and costates at the nodes are the answer's own
+    where the route has them, with what they miss of their equations (``state_defect``, ``costate_defect``); everything
+    else but ``claim``, ``history`` and ``extras`` is recomputed by the referee.
+    """
+
+    def __init__(self, tree: xr.DataTree) -> None:
+        self.tree = tree
+
+    # -- what was solved, and how it ended -----------------------------------------------------------
+
+    @property
+    def method(self) -> str:
+        """Name of the method."""
+        return str(self.tree.attrs["method"])
+
+    @property
+    def status(self) -> Status:
+        """How the solve ended; ``status.value`` is the sentence to read."""
+        return Status[str(self.tree.attrs["status"])]
+
+    @property
+    def detail(self) -> str:
+        """This run's figures in a sentence."""
+        return str(self.tree.attrs["detail"])
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the route, without the referee."""
+        return float(self.tree.attrs["seconds"])
+
+    # -- the referee's verdict -----------------------------------------------------------------------
+
+    @property
+    def cost(self) -> float:
+        """J along the answer's own states, by the quadrature of its depth scheme."""
+        return float(self.tree.attrs["cost"])
+
+    @property
+    def gap(self) -> float:
+        """Maximum-principle gap Σ_k h_k Σ_i b_i [H(u_k) − min_u H] at the stages; zero for an extremal."""
+        return float(self.tree.attrs["gap"])
+
+    @property
+    def gap_is_exact(self) -> bool:
+        """Whether every min_u H is proven (closed form, vertex, convex quadratic); else the gap is at least this."""
+        return bool(self.tree.attrs["gap_is_exact"])
+
+    @property
+    def feasibility(self) -> float:
+        """Largest violation of a bound, a constraint, or the state equation (there in units of max(1, |x|))."""
+        return float(self.tree.attrs["feasibility"])
+
+    @property
+    def defect_worth(self) -> float:
+        """Σ ⟨p, δ⟩: what the defects δ of the answer's own states changed J by, to first order; 0 for swept states."""
+        return float(self.tree.attrs.get("defect_worth", 0.0))
+
+    @property
+    def control_set(self) -> str:
+        """The method's own control set, where it is less than the problem's; else empty."""
+        return str(self.tree.attrs.get("control_set", ""))
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """What the referee found beyond the gap, e.g. the re-integrated cost; None in files saved without."""
+        return Certificate.of(self.tree.attrs)
+
+    @property
+    def notes(self) -> list[str]:
+        """What was noticed before the solve: targets out of reach, a guess outside its box."""
+        return [line for line in str(self.tree.attrs.get("notes", "")).split("\n") if line]
+
+    @property
+    def horizon(self) -> float:
+        """T, given or found."""
+        return float(self.state["t"][-1])
+
+    @property
+    def state(self) -> xr.DataArray:
+        """f(y, t) at the depth nodes, dimensions (t, sample, y)."""
+        return self.tree.children["nodes"].dataset["states"]
+
+    @property
+    def costate(self) -> xr.DataArray:
+        """p = ∂J/∂f in function space at the depth nodes, dimensions (t, sample, y)."""
+        return self.tree.children["nodes"].dataset["costate"]
+
+    @property
+    def state_defect(self) -> xr.DataArray:
+        """What the answer's own states miss of the state equation at the nodes, (t, sample, y); 0 for swept states."""
+        return self._defect("state_defect", self.state)
+
+    @property
+    def costate_defect(self) -> xr.DataArray:
+        """What its own costates miss of the adjoint equation, layer by layer, in function space; 0 where swept."""
+        return self._defect("costate_defect", self.costate)
+
+    def _defect(self, name: str, like: xr.DataArray) -> xr.DataArray:
+        """Files of before have none: their states and costates are sweeps."""
+        nodes = self.tree.children["nodes"].dataset
+        return nodes[name] if name in nodes else xr.zeros_like(like).rename(name)
+
+    @property
+    def multipliers(self) -> dict[str, xr.DataArray]:
+        """λ ≷ 0 of what presses on an upper or lower bound, where the route has them: of the state at the nodes
+        (``multiplier``) and stages, ``path_multiplier`` and ``boundary_multiplier``; rows of the discrete Lagrangian.
+        """
+        groups = [self.tree.children[name].dataset for name in GROUPS if name in self.tree.children]
+        return {str(name): group[name] for group in groups for name in group.data_vars if "multiplier" in str(name)}
+
+    @property
+    def r(self) -> xr.DataArray:
+        """The costate of Liu and Markowich, who maximise: r = −p."""
+        return (-self.costate).rename("r")
+
+    @property
+    def hamiltonian(self) -> xr.DataArray:
+        """H of the controls, averaged over the stages of each layer, dimension t."""
+        return self.tree.children["layers"].dataset["hamiltonian"]
+
+    @property
+    def controls(self) -> dict[str, xr.DataArray]:
+        """The controls by name, e.g. a (t, y) and b (t, y, z): constant on the layer that starts at t.
+
+        Piecewise linear controls are given at the nodes; controls of their own at every stage have a dimension stage.
+        """
+        return self._named("control")
+
+    @property
+    def parameters(self) -> dict[str, xr.DataArray]:
+        """The time-invariant parameters by name, e.g. W (output, z) and mu (output)."""
+        return self._named("parameter")
+
+    @property
+    def gradient(self) -> dict[str, xr.DataArray]:
+        """Gradient of the discrete cost in function space, by control and parameter name."""
+        return self._named("gradient")
+
+    @property
+    def claim(self) -> Mapping[str, Any]:
+        """What the route itself reports: ``cost``, and where it has them ``costate`` and ``stage_costate``."""
+        return _Group(self.tree, "claim")
+
+    @property
+    def history(self) -> Mapping[str, Any]:
+        """The route's learning curve: one array an iterate's figure."""
+        return _Group(self.tree, "history")
+
+    @property
+    def extras(self) -> Mapping[str, Any]:
+        """What else the route found worth keeping, e.g. ``value``, the value function on its grid."""
+        return _Group(self.tree, "extras")
+
+    def __getattr__(self, name: str) -> xr.DataArray:
+        if not name.startswith("_") and "tree" in self.__dict__:
+            named = self.controls | self.parameters
+            if name in named:
+                return named[name]
+            raise AttributeError(f"a solution by {self.method} has no {name!r}; its controls are {list(named)}")
+        raise AttributeError(name)
+
+    def _named(self, role: str) -> dict[str, xr.DataArray]:
+        groups = [self.tree[name] for name in (*GROUPS, "parameters") if name in self.tree.children]
+        arrays = [array for group in groups for array in group.data_vars.values() if array.attrs.get("role") == role]
+        return {str(array.attrs["symbol"]): array for array in arrays}
+
+    def __repr__(self) -> str:
+        at_least = "" if self.gap_is_exact else "at least "
+        return (
+            f"<ocdl.Solution by {self.method}: cost {self.cost:.10g}, gap {at_least}{self.gap:.2e}, "
+            f"feasibility {self.feasibility:.1e}{self._continuous}; "
+            f"{self.status.value}{' ' + self.detail if self.detail else ''}>"
+        )
+
+    @property
+    def _continuous(self) -> str:
+        """The certificate in a few words."""
+        certificate = self.certificate
+        if certificate is None or not math.isfinite(certificate.cost):
+            return ""
+        flag = f", super-optimal by {-certificate.excess:.1e}" if certificate.super_optimal else ""
+        return f", re-integrated {certificate.cost:.10g} ± {certificate.error:.0e}{flag}"
+
+    # -- files ------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write everything to a netCDF file (groups nodes, layers, stages, ...).
+
+        It is written beside ``path`` and renamed: the name always stands for a whole file, the old one or the new,
+        whenever the program or the machine is stopped.
+
+        Raises InvalidInput where this is no name of a file, NotWritten where the system refuses.
+        """
+        said = f"save({str(path)!r})"
+        whole = _file_name(said, path)
+        begun = os.fsencode(whole.name)[:200].decode(errors="ignore")  # leaves room for what makes it unique
+        part = whole.with_name(f".{begun}.{os.getpid()}-{secrets.token_hex(4)}.part")
+        try:
+            part.touch()
+        except OSError as error:
+            raise NotWritten(f"{said}: this file cannot be written; {error.strerror}.") from None
+        try:
+            self.tree.to_netcdf(part, engine="netcdf4")
+            with open(part, "rb") as written:
+                os.fsync(written.fileno())
+            os.replace(part, whole)
+        except (OSError, RuntimeError) as error:  # the netCDF library says RuntimeError where the disk is full
+            why = getattr(error, "strerror", None) or f"{error}; is the disk full?"
+            raise NotWritten(f"{said}: this file cannot be written; {why}.") from error
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _file_name(said: str, path: Any) -> Path:
+    """The name of a regular file, there or not yet, in a directory that is there."""
+    if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
+        raise InvalidInput(f"{said}: the name of a file is needed; got {type(path).__name__}.")
+    if "\0" in os.fspath(path):
+        raise InvalidInput(f"{said}: the name of a file cannot hold the character NUL.")
+    try:
+        whole = Path(path).resolve()
+        kind = whole.stat().st_mode if whole.exists() else stat.S_IFREG
+        if stat.S_ISDIR(kind):
+            raise InvalidInput(f"{said}: this is a directory; the name of a file is needed.")
+        if not stat.S_ISREG(kind):
+            raise InvalidInput(f"{said}: this is a device, pipe or socket; the name of a file is needed.")
+        if not whole.parent.is_dir():
+            raise InvalidInput(f"{said}: there is no directory {str(Path(path).parent)!r}.")
+    except (OSError, RuntimeError) as error:  # too long a name, links in a circle
+        raise InvalidInput(f"{said}: this cannot be the name of a file ({error}).") from None
+    return whole
+
+
+class _Group(Mapping[str, Any]):
+    """The variables of one group of the tree by name, scalars as floats."""
+
+    def __init__(self, tree: xr.DataTree, name: str) -> None:
+        self._variables = dict(tree[name].data_vars) if name in tree.children else {}
+
+    def __getitem__(self, name: str) -> Any:
+        variable = self._variables[name]
+        return float(variable) if variable.ndim == 0 else variable
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(str(name) for name in self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
+
+
+def load(path: str | Path) -> Solution:
+    """Read a solution that ``Solution.save`` wrote; data only, no code is ever executed.
+
+    Raises InvalidInput for a file that is missing, is no netCDF, is not ours, links to others, or is damaged: what is
+    returned keeps the schema in ``ocdl.schema``, on which everything that a Solution can do relies.
+    """
+    if not Path(path).is_file():
+        found = "this is a directory" if Path(path).is_dir() else "there is no such file"
+        raise InvalidInput(f"load({str(path)!r}): {found}; a file that Solution.save wrote is needed.")
+    try:
+        unsafe = hdf5.objection(Path(path))
+        tree = None if unsafe else _read(path)
+    except Exception as error:  # the readers below raise what they like
+        raise InvalidInput(f"load({str(path)!r}): this is no netCDF-4 file that can be read ({error}).") from None
+    if tree is None:
+        raise InvalidInput(f"load({str(path)!r}): this file is not safe to read: {unsafe}.")
+    if tree.attrs.get("format") != FORMAT:
+        found = tree.attrs.get("format", "no such mark")
+        raise InvalidInput(f"load({str(path)!r}): a file marked {FORMAT!r} is needed; this one has {found!r}.")
+    damaged = schema.objection(tree)
+    if damaged:
+        raise InvalidInput(f"load({str(path)!r}): the file is damaged: {damaged}.")
+    return Solution(tree)
+
+
+def _read(path: str | Path) -> xr.DataTree:
+    """The whole tree, in memory and without the file's own wishes of how it is to be saved again."""
+    with xr.open_datatree(path, engine="netcdf4") as opened:
+        tree = opened.load()
+    return xr.DataTree.from_dict({node.path: node.to_dataset(inherit=False).drop_encoding() for node in tree.subtree})

@@ -1,0 +1,192 @@
+"""Activations σ: formulas that numpy arrays and CasADi expressions both understand.
+
+A new activation is a subclass with its ``formula``, its ``limits`` and whether it is
+``increasing`` (non-decreasing) and ``smooth`` (twice continuously differentiable).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ocdl.arrays import is_real
+from ocdl.errors import InvalidInput
+from ocdl.statement import declared
+
+
+@dataclass(frozen=True)
+class Activation:
+    """σ, applied entry by entry; call it on a numpy array or on a CasADi expression.
+
+    ``limits`` are (inf σ, sup σ); ``increasing`` says that σ is non-decreasing, which the
+    closed-form maximum principle needs; ``smooth`` that σ is C².
+    """
+
+    limits = (-math.inf, math.inf)  # no annotations: these are no fields
+    increasing = True
+    smooth = True
+    limits_said = "limits"  # how the user gives them
+
+    def formula(self, s: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} has no formula")
+
+    def __call__(self, s: Any) -> Any:
+        return self.formula(s)
+
+    def check(self) -> None:
+        """Raise InvalidInput where a sample contradicts what σ declares; once for equal activations."""
+        try:
+            _check_once(self)
+        except TypeError:  # fields that cannot be hashed
+            _check(self)
+
+
+class Tanh(Activation):
+    """σ(s) = tanh s."""
+
+    limits = (-1.0, 1.0)
+
+    def formula(self, s: Any) -> Any:
+        return np.tanh(s)
+
+
+class Arctan(Activation):
+    """σ(s) = arctan s."""
+
+    limits = (-math.pi / 2, math.pi / 2)
+
+    def formula(self, s: Any) -> Any:
+        return np.arctan(s)
+
+
+class Sigmoid(Activation):
+    """σ(s) = 1/(1 + e^−s), written as (1 + tanh(s/2))/2 so that it never overflows."""
+
+    limits = (0.0, 1.0)
+
+    def formula(self, s: Any) -> Any:
+        return 0.5 * (1.0 + np.tanh(0.5 * s))
+
+
+class ReLU(Activation):
+    """σ(s) = max(s, 0)."""
+
+    limits = (0.0, math.inf)
+    smooth = False
+
+    def formula(self, s: Any) -> Any:
+        return np.fmax(s, 0.0)
+
+
+@dataclass(frozen=True)
+class LeakyReLU(Activation):
+    """σ(s) = max(s, κs) with slope 0 ≤ κ < 1 (Liu and Markowich print κ = 0.1)."""
+
+    smooth = False
+    slope: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not (is_real(self.slope) and 0.0 <= self.slope < 1.0):
+            raise InvalidInput(f"LeakyReLU(slope={self.slope!r}): the slope must be a number in [0, 1).")
+
+    @property
+    def limits(self) -> tuple[float, float]:  # type: ignore[override]
+        return (-math.inf if self.slope > 0.0 else 0.0, math.inf)
+
+    def formula(self, s: Any) -> Any:
+        return np.fmax(s, self.slope * s)
+
+
+@dataclass(frozen=True)
+class ELU(Activation):
+    """σ(s) = s for s > 0 and α(e^s − 1) for s ≤ 0, α > 0."""
+
+    smooth = False
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (is_real(self.alpha) and math.isfinite(self.alpha) and self.alpha > 0.0):
+            raise InvalidInput(f"ELU(alpha={self.alpha!r}): alpha must be positive and finite.")
+
+    @property
+    def limits(self) -> tuple[float, float]:  # type: ignore[override]
+        return (-self.alpha, math.inf)
+
+    def formula(self, s: Any) -> Any:
+        return np.fmax(s, 0.0) + self.alpha * np.expm1(np.fmin(s, 0.0))
+
+
+class Identity(Activation):
+    """σ(s) = s."""
+
+    def formula(self, s: Any) -> Any:
+        return s
+
+
+@dataclass(frozen=True)
+class CustomActivation(Activation):
+    """A user's own σ, written with numpy functions: ``CustomActivation(lambda s: s / np.sqrt(1 + s**2))``.
+
+    It acts entry by entry, on numpy arrays and on CasADi expressions alike; ``bounds`` = (inf σ, sup σ).
+    ``smooth`` None is found out. All that is claimed is checked on a sample (``ocdl.declared``).
+    Source of the closed forms that rest on the claims: Liu and Markowich, section 4.2.
+    """
+
+    function: Callable[[Any], Any]
+    increasing: bool = False
+    smooth: bool | None = None  # type: ignore[assignment]
+    limits_said = "bounds"
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise InvalidInput(f"CustomActivation(function={self.function!r}): give a function of one array.")
+        if self.smooth is None:
+            sigma = declared.same_on_arrays_and_expressions("CustomActivation", self)
+            object.__setattr__(self, "smooth", declared.bend(sigma) is None)
+        self.check()
+
+    @property
+    def limits(self) -> tuple[float, float]:  # type: ignore[override]
+        return self.bounds
+
+    def formula(self, s: Any) -> Any:
+        return self.function(s)
+
+
+def _check(activation: Activation) -> None:
+    """Every claim of ``activation`` against a sample of its formula."""
+    name, (lower, upper) = type(activation).__name__, _checked_limits(activation)
+    sigma = declared.same_on_arrays_and_expressions(name, activation)
+    falls = declared.decrease(sigma) if activation.increasing else None
+    if falls is not None:
+        raise InvalidInput(f"{name}(increasing=True): σ decreases near s = {falls:g}; declare increasing = False.")
+    leaves, said = declared.outside(sigma, lower, upper), activation.limits_said
+    if leaves is not None:
+        low, high = declared.value_range(sigma)
+        raise InvalidInput(
+            f"{name}({said}={activation.limits}): σ leaves its stated {said} near s = {leaves:g}; it ranges over at "
+            f"least [{low:g}, {high:g}]."
+        )
+    bend = declared.bend(sigma) if activation.smooth else None
+    if bend is not None:
+        raise InvalidInput(f"{name}(smooth=True): {bend[0]} jumps at s = {bend[1]:g}; declare smooth = False.")
+
+
+_check_once = lru_cache(maxsize=256)(_check)
+
+
+def _checked_limits(activation: Activation) -> tuple[float, float]:
+    limits: Any = activation.limits
+    pair = isinstance(limits, (tuple, list)) and len(limits) == 2 and all(is_real(limit) for limit in limits)
+    if not pair or not limits[0] < limits[1]:
+        raise InvalidInput(
+            f"{type(activation).__name__}({activation.limits_said}={limits!r}): "
+            "give the pair of numbers (inf σ, sup σ)."
+        )
+    return float(limits[0]), float(limits[1])

@@ -1,0 +1,585 @@
+"""ControlProblem: the statement of a finite-dimensional optimal control problem, and nothing else.
+
+    min Σ_s ω_s [ ℓ(x_s(T), p, d_s) + ∫_0^T L(t, x_s, u, p, d_s) dt ] + ∫_0^T E(t, u, p) dt + P(p)
+    ẋ_s = φ(t, x_s, u, p, d_s, z_s),  z_s = g(t, x_s, u, p, d_s),  x_s(0) = x_s^0,  u and p in a box,
+    and where asked for: x_s in a box,  path c(t, x_s, u, p, d_s, z_s) and boundary B(x_s(0), x_s(T), T, p, d_s)
+    in intervals, parts of x_s(0) and x_s(T) given or free in an interval, T free,
+
+for S samples s that share the controls u and the parameters p. S = 1 is ordinary optimal control.
+
+What is free beside the controls is a parameter of the core: p = [the user's own, free initial states, T]; with a free
+horizon the core lives on depths τ = t/T in [0, 1], where ẋ = T φ. ``evaluate`` does that, so no route needs to know.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import NoneType
+from typing import Any
+
+import casadi as ca
+import numpy as np
+import xarray as xr
+
+from ocdl.arrays import (
+    LARGEST,
+    SMALLEST,
+    Array,
+    finite_array,
+    fits_memory,
+    is_real,
+    is_whole,
+    positive_array,
+    shown,
+)
+from ocdl.batch import Batch
+from ocdl.callables import called
+from ocdl.depth.schemes import Layers
+from ocdl.errors import InvalidInput, NotSupported
+from ocdl.statement.bounds import Box, Free
+from ocdl.statement.control_set import ControlSet
+from ocdl.statement.formulas import check_columns, check_pure, protected
+from ocdl.statement.labelled import by_labels
+from ocdl.statement.layout import Layout, Part
+from ocdl.statement.velocity_box import VelocityBox
+
+ROLES = {  # the functions of a problem, and what each may depend on
+    "dynamics": ("t", "x", "u", "p", "d", "z"),
+    "lift": ("t", "x", "u", "p", "d"),
+    "running": ("t", "x", "u", "p", "d", "z"),
+    "terminal": ("t", "x", "p", "d"),
+    "effort": ("t", "u", "p"),
+    "penalty": ("p",),
+    "path": ("t", "x", "u", "p", "d", "z"),
+    "boundary": ("x0", "xT", "t", "p", "d"),
+}
+COLUMNS = ("dynamics", "lift", "path", "boundary")  # the others are scalars
+PER_DEPTH = ("dynamics", "running", "effort")  # multiplied by T on the depths t/T of a free horizon
+ROUNDING = 1e-9  # by which an end may lie outside its bounds
+SYMBOL = 200.0  # bytes of a CasADi symbol and its name
+INTERVALS = {"path": (-np.inf, 0.0), "boundary": (0.0, 0.0)}  # of constraints whose interval is not given
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ControlProblem:
+    """An optimal control problem (see the module's formula).
+
+    dynamics: φ, running: L, terminal: ℓ, effort: E, penalty: P, lift: g, path: c. Each is a function of those it
+        needs of ``t, x, u, p, d, z``, told apart by these argument names; x, u, p, d, z arrive as CasADi
+        columns; return a CasADi expression or a list of them. Write with CasADi or numpy functions.
+    boundary: B, a function of those it needs of ``x0, xT, t, p, d``, where t is T.
+    initial: x^0, shape (n,) for one sample or (S, n); entries may be ``Free(lower, upper)``.
+    final: x(T), of the same shape; None, or ``Free(lower, upper)``, where it is not prescribed.
+    horizon: T > 0, or ``Free(lower, upper)`` with lower > 0.
+    bounds: ``Box(u=..., p=..., x=..., path=..., boundary=...)``, pairs (lower, upper) of numbers or arrays; those of u,
+        x and path may be functions of t. path is in (−∞, 0] and boundary in [0, 0] where no interval is given. An
+        equality of path, lower = upper, needs controls in it (``equalities``): it takes one of them away.
+    states, controls, parameters: how many, or their names, used as labels.
+    data: d, shape (S, k). weights: ω (S,) > 0, normalised to sum 1; equal by default.
+    layout, state_metric (n,), control_metric (m,), parameter_metric (P,): names and quadrature weights of a
+        discretised function space; every reported gradient is divided by them.
+    velocity_box: closed-form structure of one sample, where the builder knows it.
+    sample_box: the same for every one of many samples by itself.
+    control_set: where the controls are in less than their box, which then is the smallest one around it.
+    columnwise: dynamics and lift take only x, u, p, z, and x of many columns at once (matrix products, entrywise
+        functions); wide problems are then swept without Jacobians.
+
+    Raises InvalidInput for shapes that disagree, NaN, or functions that do not fit.
+    """
+
+    dynamics: Callable[..., Any]
+    initial: Any
+    horizon: float | Free
+    final: Any = None
+    terminal: Callable[..., Any] | None = None
+    running: Callable[..., Any] | None = None
+    effort: Callable[..., Any] | None = None
+    penalty: Callable[..., Any] | None = None
+    lift: Callable[..., Any] | None = None
+    path: Callable[..., Any] | None = None
+    boundary: Callable[..., Any] | None = None
+    bounds: Box = field(default_factory=Box)
+    states: Sequence[str] | None = None
+    controls: int | Sequence[str] = 1
+    parameters: int | Sequence[str] = 0
+    data: Any = None
+    weights: Any = None
+    layout: Layout | None = None
+    state_metric: Any = None
+    control_metric: Any = None
+    parameter_metric: Any = None
+    velocity_box: VelocityBox | None = None
+    sample_box: VelocityBox | None = None
+    control_set: ControlSet | None = None
+    columnwise: bool = False
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        if not isinstance(self.horizon, Free):
+            check_horizon(self.horizon)
+            set_(self, "horizon", float(self.horizon))
+        elif not self.horizon.lower > 0.0:
+            raise InvalidInput(f"horizon={self.horizon!r}: a free horizon needs a positive lower bound.")
+        if not isinstance(self.bounds, Box):
+            raise InvalidInput(f"bounds={self.bounds!r}: give an instance such as ocdl.Box(u=(-1, 1)).")
+        named = {} if isinstance(self.states, NoneType | str) else {"state": (("state",), list(self.states))}
+        for name, value in (("initial", self.initial), ("final", self.final)):
+            set_(self, name, by_labels(name, value, ("sample", "state"), named))
+        set_(self, "initial", _rows_of_states("initial", self.initial))
+        if self.final is not None:
+            set_(self, "final", self._checked_final())
+        for name in ("controls", "parameters"):
+            set_(self, name, _names(name, getattr(self, name)))
+        set_(self, "states", _names("states", self.n if self.states is None else self.states))
+        if len(self.states or ()) != self.n:
+            raise InvalidInput(f"states: {len(self.states or ())} given, but the initial value has {self.n}.")
+        set_(self, "data", self._checked_data())
+        set_(self, "weights", self._checked_weights())
+        for name, size in (("state_metric", self.n), ("control_metric", self.m), ("parameter_metric", self.P)):
+            metric = np.ones(size) if getattr(self, name) is None else getattr(self, name)
+            set_(self, name, positive_array(name, metric, size, "weights"))
+        self._check_interval_names()
+        if self.layout is None:
+            set_(self, "layout", self._default_layout())
+        for role in ROLES:
+            self._check_formula(role)
+        if self.columnwise:
+            self._check_columns()
+        self._check_intervals()
+
+    # -- sizes -------------------------------------------------------------------------------
+
+    @property
+    def n(self) -> int:
+        """Number of states of one sample."""
+        return int(np.shape(self.initial)[-1])
+
+    @property
+    def m(self) -> int:
+        """Number of controls."""
+        return len(self.controls)  # type: ignore[arg-type]
+
+    @property
+    def P(self) -> int:
+        """Number of time-invariant parameters: the user's own, free initial states, and a free horizon."""
+        return self.own_parameters + len(self.free_initial) + self.has_free_horizon
+
+    @property
+    def own_parameters(self) -> int:
+        """Number of parameters that the user's functions see."""
+        return len(self.parameters)  # type: ignore[arg-type]
+
+    @property
+    def has_free_horizon(self) -> bool:
+        return isinstance(self.horizon, Free)
+
+    @property
+    def also_free(self) -> str:
+        """What is free beside the controls, such as "trains 2 parameters and leaves its horizon free"."""
+        counts = {
+            "trains {} parameter{}": self.own_parameters,
+            "leaves {} initial state{} free": len(self.free_initial),
+            "leaves its horizon free": int(self.has_free_horizon),
+        }
+        return " and ".join(said.format(k, "s" * (k > 1)) for said, k in counts.items() if k)
+
+    @property
+    def span(self) -> float:
+        """The length of the core's depth: T, or 1 where T is free."""
+        return 1.0 if isinstance(self.horizon, Free) else self.horizon
+
+    def depth_scale(self, p: Array) -> float:
+        """What the core's depths are multiplied by: 1, or T where it is free."""
+        return float(p[-1]) if self.has_free_horizon else 1.0
+
+    @cached_property
+    def free_initial(self) -> tuple[tuple[int, int], ...]:
+        """(sample, state) of every free initial state, in the order of their parameters."""
+        initial = np.asarray(self.initial)
+        return tuple((s, i) for s, i in np.ndindex(*initial.shape) if isinstance(initial[s, i], Free))
+
+    @property
+    def samples(self) -> int:
+        """Number of samples S."""
+        return int(np.shape(self.initial)[0])
+
+    @cached_property
+    def x0(self) -> Array:
+        """Initial states, shape (S, n); the guesses of those that are free."""
+        begin = [v.begin if isinstance(v, Free) else v for v in np.ravel(self.initial)]
+        return np.array(begin, dtype=float).reshape(np.shape(self.initial))
+
+    def initial_states(self, p: Array) -> Array:
+        """Initial states, shape (S, n), for parameters p (P,)."""
+        x0 = self.x0.copy()
+        for k, place in enumerate(self.free_initial):
+            x0[place] = p[self.own_parameters + k]
+        return x0
+
+    @cached_property
+    def control_box(self) -> tuple[Array, Array]:
+        """Lower and upper bounds of u, each (m,). Raises NotSupported where they depend on depth."""
+        return self.bounds.interval("u", (self.m,))
+
+    def control_box_at(self, t: Array) -> tuple[Array, Array]:
+        """Lower and upper bounds of u at depths t (K,), each (K, m)."""
+        return self.bounds.interval_at("u", (self.m,), t)
+
+    def coefficient_box(self, depth: Layers) -> tuple[Array, Array]:
+        """Lower and upper bounds of the coefficients of the controls on the layers of ``depth``, each (Q, m)."""
+        shape, mesh, nodes = depth.controls, depth.mesh(self.span), depth.tableau.c
+        if not self.bounds.varies("u"):
+            return self.control_box_at(shape.depths(mesh, nodes))
+        return shape.bounds(self.control_box_at, mesh, nodes)
+
+    def state_box_at(self, t: Array) -> tuple[Array, Array]:
+        """Lower and upper bounds of x at depths t (K,), each (K, n)."""
+        return self.bounds.interval_at("x", (self.n,), t)
+
+    @cached_property
+    def final_box(self) -> tuple[Array, Array]:
+        """Lower and upper bounds of x(T), each (S, n): ``final``, within the bounds of x."""
+        ends = self.state_box_at(np.array([self.span]))
+        low, high = (np.repeat(end, self.samples, axis=0) for end in ends)
+        for place, value in np.ndenumerate(np.asarray(self.final if self.final is not None else np.empty((0, 0)))):
+            free = value if isinstance(value, Free) else Free(value, value)
+            low[place], high[place] = np.maximum(low[place], free.lower), np.minimum(high[place], free.upper)
+        return low, high
+
+    @cached_property
+    def parameter_box(self) -> tuple[Array, Array]:
+        """Lower and upper bounds of p, each (P,)."""
+        low, high = self.bounds.interval("p", (self.own_parameters,))
+        free = [self.initial[place] for place in self.free_initial]
+        free += [self.horizon] if self.has_free_horizon else []
+        low, high = np.append(low, [f.lower for f in free]), np.append(high, [f.upper for f in free])
+        ends = self.state_box_at(np.zeros(1))  # a free initial state keeps to the box of the states
+        for k, (_, i) in enumerate(self.free_initial, start=self.own_parameters):
+            low[k], high[k] = np.maximum(low[k], ends[0][0, i]), np.minimum(high[k], ends[1][0, i])
+        return low, high
+
+    @cached_property
+    def parameter_guess(self) -> Array:
+        """Where the parameters begin: the guesses of what is free, elsewhere NaN."""
+        free = [self.initial[place] for place in self.free_initial]
+        free += [self.horizon] if self.has_free_horizon else []
+        return np.append(np.full(self.own_parameters, np.nan), [f.begin for f in free])
+
+    def interval_at(self, role: str, t: Array) -> tuple[Array, Array]:
+        """The interval of the constraint ``path`` or ``boundary`` at depths t (K,), each end (K, rows)."""
+        if role not in self.bounds.names:
+            return tuple(np.full((t.size, self.rows(role)), end) for end in INTERVALS[role])  # type: ignore[return-value]
+        return self.bounds.interval_at(role, (self.rows(role),), t)
+
+    def rows(self, role: str) -> int:
+        """Number of rows of ``path`` or ``boundary``."""
+        return self._rows[role]
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        given = {role: getattr(self, role) is not None for role in INTERVALS}
+        return {role: int(self.evaluate(role, **self._all_symbols()).numel()) if given[role] else 0 for role in given}
+
+    @property
+    def has_running_cost(self) -> bool:
+        return self.running is not None or self.effort is not None
+
+    @property
+    def constraints(self) -> tuple[str, ...]:
+        """The constraints beyond the boxes of controls and parameters, as the user wrote them."""
+        written = [f"{name}=..." for name in ("final", "path", "boundary") if getattr(self, name) is not None]
+        return (*(["Box(x=...)"] if "x" in self.bounds.names else []), *written)
+
+    # -- the formulas as CasADi expressions and functions ----------------------------------------
+
+    def evaluate(self, role: str, kind: Any = ca.SX, **given: Any) -> Any:
+        """The expression of ``role`` (``dynamics``, ``running``, ...) at CasADi ``given`` values.
+
+        A missing z is eliminated by the lift. Zero where the problem has no such role.
+        """
+        function = getattr(self, role)
+        if function is None:
+            return kind(0)
+        wanted = _arguments(role, function)
+        if self.has_free_horizon and "t" in given:
+            given["t"] = given["t"] * given["p"][-1]
+        value = self._written(role, function, wanted, kind, given)
+        return value * given["p"][-1] if self.has_free_horizon and role in PER_DEPTH else value
+
+    def _written(self, role: str, function: Any, wanted: list[str], kind: Any, given: dict[str, Any]) -> Any:
+        """What the user's own function returns, on true depths and for the user's own parameters."""
+        if "z" in wanted and self.lift is None:
+            raise InvalidInput(f"{role}: it takes z, but the problem has no lift that defines z.")
+        if "z" in wanted and "z" not in given:
+            lift: Any = self.lift
+            given["z"] = self._written("lift", lift, _arguments("lift", lift), kind, given)
+        arguments = {name: given[name] for name in wanted}
+        if "p" in wanted and self.own_parameters < self.P:
+            arguments["p"] = given["p"][: self.own_parameters]
+        lengths = ", ".join(f"{name} of length {value.numel()}" for name, value in arguments.items()) or "nothing"
+        with warnings.catch_warnings():  # CasADi announces a future change of np.tanh(DM)
+            warnings.simplefilter("ignore", FutureWarning)
+            value = called(role, lengths, protected, role, function, arguments)
+        return _expression(role, value, kind)
+
+    def symbols(self, kind: Any = ca.SX) -> dict[str, Any]:
+        """Fresh symbols t, x, u, p, d of one sample."""
+        sizes = {"t": 1, "x": self.n, "u": self.m, "p": self.P, "d": int(np.shape(self.data)[1])}
+        return {name: kind.sym(name, size) for name, size in sizes.items()}
+
+    def _all_symbols(self) -> dict[str, Any]:
+        """Those, and x0 and xT of the boundary."""
+        return self.symbols() | {name: ca.SX.sym(name, self.n) for name in ("x0", "xT")}
+
+    @cached_property
+    def lifted(self) -> int:
+        """Number of lifted (algebraic) variables z of one sample."""
+        return 0 if self.lift is None else int(self.evaluate("lift", **self.symbols()).numel())
+
+    @cached_property
+    def rate(self) -> ca.Function:
+        """φ as a function (t, x, u, p, d) → ẋ of one sample."""
+        s = self.symbols()
+        rate = self.evaluate("dynamics", **s)
+        return ca.Function("rate", list(s.values()), [ca.densify(rate)], list(s), ["rate"])
+
+    @cached_property
+    def terminal_function(self) -> ca.Function:
+        """ℓ as a function (x, p, d) → loss and its gradients in x and p."""
+        s = self.symbols()
+        x, p, d = s["x"], s["p"], s["d"]
+        loss = self.evaluate("terminal", **{**s, "t": ca.SX(self.span)})
+        return ca.Function(
+            "terminal", [x, p, d], [loss, ca.densify(ca.gradient(loss, x)), ca.densify(ca.gradient(loss, p))]
+        )
+
+    def terminal_loss(self, x: Any, p: Any = None, sample: int = 0) -> Array:
+        """ℓ of one sample at any states x (..., n); shape (...)."""
+        x = np.asarray(x, dtype=float)
+        columns = x.reshape(-1, self.n).T
+        p = np.zeros(self.P) if p is None else np.asarray(p, dtype=float)
+        loss = self._terminal_batch(columns, p, np.asarray(self.data)[sample])[0]
+        return loss.reshape(x.shape[:-1])
+
+    @cached_property
+    def _terminal_batch(self) -> Batch:
+        return Batch(self.terminal_function, shared=(1, 2))
+
+    # -- vectors with names ------------------------------------------------------------------------
+
+    def pack(self, **parts: Any) -> Array:
+        """Controls u (N, m) from named arrays, e.g. a (N, M) and b (N, M, M)."""
+        assert self.layout is not None
+        leading = np.shape(next(iter(parts.values()), ()))[:1]
+        return self.layout.pack(self.layout.controls, parts, leading)
+
+    def unpack(self, u: Array) -> dict[str, Array]:
+        """Named arrays from controls u (..., m)."""
+        assert self.layout is not None
+        return self.layout.unpack(self.layout.controls, u)
+
+    # -- checks --------------------------------------------------------------------------------------
+
+    def _check_formula(self, role: str) -> None:
+        """Evaluate ``role`` once: what it takes, what it returns, and that it depends on nothing else."""
+        function = getattr(self, role)
+        if function is None and role != "dynamics":
+            return
+        if not callable(function):
+            raise InvalidInput(f"{role}={function!r}: give a function of {', '.join(ROLES[role])}.")
+        s = self._all_symbols()
+        value = self.evaluate(role, **s)
+        if role == "dynamics" and value.shape != (self.n, 1):
+            raise InvalidInput(f"dynamics: {self.n} state(s) need {self.n} derivative(s); got {_shape(value)}.")
+        wide = self.columnwise and role in ("dynamics", "lift")  # their second evaluation is that of columns
+        check_pure(role, s, value, value if wide else self.evaluate(role, **s))
+
+    def _check_columns(self) -> None:
+        """Dynamics, and the lift in it, of several columns together and apart."""
+        for role in ("dynamics", "lift"):
+            function = getattr(self, role)
+            beyond = set() if function is None else set(_arguments(role, function)) - {"x", "u", "p", "z"}
+            if beyond:
+                raise InvalidInput(
+                    f"columnwise=True: {role} may take x, u, p and z only; it takes {', '.join(beyond)}."
+                )
+        check_columns(
+            "dynamics", lambda x, u, p: self.evaluate("dynamics", ca.MX, x=x, u=u, p=p), self.n, self.m, self.P
+        )
+
+    def _check_interval_names(self) -> None:
+        unknown = set(self.bounds.names) - {"u", "p", "x", *INTERVALS}
+        if unknown:
+            raise InvalidInput(
+                f"{self.bounds!r}: a ControlProblem's box has intervals for u, p, x, path and boundary; got {unknown}."
+            )
+        for role in INTERVALS:
+            if role in self.bounds.names and getattr(self, role) is None:
+                raise InvalidInput(f"{self.bounds!r}: it bounds {role}, but the problem has no {role}=....")
+        varying = [name for name in self.bounds.names if self.bounds.varies(name)]
+        if set(varying) - {"u", "x", "path"}:
+            raise InvalidInput(f"{self.bounds!r}: bounds of u, x and path may depend on depth; got {varying}.")
+        if varying and self.has_free_horizon:
+            raise NotSupported(
+                f"{self.bounds!r}: bounds that depend on depth need a horizon that is not free; "
+                "write them as a path constraint, which may use t."
+            )
+
+    def _check_intervals(self) -> None:
+        """Evaluate every interval once: shapes and empty intervals are found here, not in a solve."""
+        ends = np.array([0.0, self.span])
+        _ = self.parameter_box, self.control_box_at(ends), self.state_box_at(ends)
+        for role in INTERVALS:
+            self.interval_at(role, ends)
+        for name, begun in (("initial", True), ("final", False)):
+            if getattr(self, name) is not None:
+                self._check_end(
+                    name, np.asarray(getattr(self, name)), self.state_box_at(ends[:1] if begun else ends[1:])
+                )
+
+    def _check_end(self, name: str, given: Any, box: tuple[Array, Array]) -> None:
+        """Raise InvalidInput where what is ``given`` of a state at an end (S, n) lies outside its bounds there."""
+        layout, (low, high) = self.layout, box
+        assert layout is not None and self.states is not None
+        for (s, i), value in np.ndenumerate(given):
+            free = value if isinstance(value, Free) else Free(value, value)
+            slack = ROUNDING * (1.0 + abs(value)) if value is not free else 0.0
+            if free.lower > high[0, i] + slack or free.upper < low[0, i] - slack:
+                state = self.states[i] if layout.state.name == "x" else f"{layout.state.name}[{i}]"
+                asked = f"is {value:g}" if value is not free else f"lies in [{free.lower:g}, {free.upper:g}]"
+                raise InvalidInput(
+                    f"{name}: state {state} of sample {s} {asked}, and Box({layout.state.name}=...) bounds it there by "
+                    f"[{low[0, i]:g}, {high[0, i]:g}]: they contradict each other."
+                )
+
+    def _checked_final(self) -> Any:
+        final = _rows_of_states("final", self.final, missing=True)
+        if final.shape[1] != self.n or final.shape[0] not in (1, self.samples):
+            raise InvalidInput(
+                f"final: {self.n} value(s) are needed, shape ({self.n},) or ({self.samples}, {self.n}), with None "
+                f"where the end is not prescribed; got {np.shape(self.final)}."
+            )
+        return np.repeat(final, self.samples, axis=0) if final.shape[0] != self.samples else final
+
+    def _checked_data(self) -> Array:
+        given: Any = np.zeros((self.samples, 0)) if self.data is None else self.data
+        if isinstance(given, xr.DataArray) and "sample" in given.dims:
+            given = given.transpose("sample", ...)
+        data = finite_array("data", given)
+        data = data[None, :] if data.ndim == 1 else data
+        if data.ndim != 2 or data.shape[0] != self.samples:
+            raise InvalidInput(f"data: one row a sample, shape ({self.samples}, k), is needed; got {data.shape}.")
+        return data
+
+    def _checked_weights(self) -> Array:
+        given = np.ones(self.samples) if self.weights is None else by_labels("weights", self.weights, ("sample",), {})
+        weights = positive_array("weights", given, self.samples, "sample weights")
+        return positive_array("weights, normalised to sum 1", weights / weights.sum(), self.samples, "sample weights")
+
+    def _default_layout(self) -> Layout:
+        states, controls, parameters = (tuple(v or ()) for v in (self.states, self.controls, self.parameters))  # type: ignore[arg-type]
+        free = [f"{states[i]}(0)" + (f" of sample {s}" if self.samples > 1 else "") for s, i in self.free_initial]
+        parts = [
+            *([Part("p", ("parameter",), (self.own_parameters,))] if parameters else []),
+            *([Part("x0", ("free",), (len(free),))] if free else []),
+            *([Part("horizon", (), ())] if self.has_free_horizon else []),
+        ]
+        return Layout(
+            state=Part("x", ("state",), (self.n,)),
+            controls=(Part("u", ("control",), (self.m,)),),
+            parameters=tuple(parts),
+            coords={
+                "state": (("state",), list(states)),
+                "control": (("control",), list(controls)),
+                "parameter": (("parameter",), list(parameters)),
+                "free": (("free",), free),
+            },
+        )
+
+
+def check_horizon(horizon: Any) -> None:
+    """Raise InvalidInput where T is no positive finite number."""
+    if not is_real(horizon) or not math.isfinite(horizon) or horizon < SMALLEST:
+        raise InvalidInput(
+            f"horizon={shown(horizon)}: the horizon T must be a positive finite number, at least {SMALLEST:.1e}."
+        )
+
+
+def _rows_of_states(name: str, given: Any, missing: bool = False) -> Any:
+    """States as rows (S, n): floats, or objects where some are ``Free``; None is ``Free()`` where it may be missing."""
+    given = given.full().ravel() if isinstance(given, ca.DM) and given.is_vector() else given
+    try:
+        raw = np.array(given, dtype=object)
+        free = np.vectorize(lambda v: isinstance(v, Free) or (missing and v is None), otypes=[bool])(raw)
+    except Exception:  # below, in words
+        raw, free = np.empty(0, dtype=object), np.zeros(0, dtype=bool)
+    values = finite_array(name, np.where(free, 0.0, raw).tolist() if raw.size and np.any(free) else given)
+    if values.ndim not in (1, 2) or values.size == 0:
+        raise InvalidInput(f"{name}: shape (n,) for one sample or (S, n) for S is needed; got {values.shape}.")
+    if not np.any(free):
+        return np.atleast_2d(values)
+    rows = values.astype(object)
+    for place in np.argwhere(free):
+        rows[tuple(place)] = raw[tuple(place)] if raw[tuple(place)] is not None else Free()
+    return np.atleast_2d(rows)
+
+
+def _names(what: str, given: Any) -> tuple[str, ...]:
+    if is_whole(given):
+        if given < 0:
+            raise InvalidInput(f"{what}={given}: a number of {what} cannot be negative.")
+        fits_memory(
+            f"{what}={shown(given)}", f"the symbols and names of so many {what}", float(min(given, LARGEST)), SYMBOL
+        )
+        letter = {"states": "x", "controls": "u", "parameters": "p"}[what]
+        return tuple(f"{letter}{i}" for i in range(given))
+    if isinstance(given, (list, tuple)) and all(isinstance(name, str) for name in given):
+        twice = [name for name, count in Counter(given).items() if count > 1]
+        if twice:
+            raise InvalidInput(f"{what}={list(given)!r}: names tell {what} apart; {twice[0]!r} is there twice.")
+        return tuple(given)
+    raise InvalidInput(f"{what}={given!r}: give a number of {what} or a list of their names.")
+
+
+def _arguments(role: str, function: Callable[..., Any]) -> list[str]:
+    try:
+        names = list(inspect.signature(function).parameters)
+    except ValueError:
+        raise InvalidInput(f"{role}: {function!r} does not tell its argument names; wrap it in a lambda.") from None
+    unknown = [name for name in names if name not in ROLES[role]]
+    if unknown:
+        raise InvalidInput(
+            f"{role}: its arguments are taken by name from {', '.join(ROLES[role])}; got {', '.join(unknown)}."
+        )
+    return names
+
+
+def _expression(role: str, value: Any, kind: Any) -> Any:
+    """``value`` as a column of ``kind`` (SX or MX); one number where the role is a scalar."""
+    parts = list(value.ravel()) if isinstance(value, np.ndarray) else value
+    parts = list(parts) if isinstance(parts, (list, tuple)) else [parts]
+    parts = [float(part) if is_real(part) else part for part in parts]
+    for part in parts:
+        if not isinstance(part, (kind, ca.DM, float)):
+            raise InvalidInput(
+                f"{role}: it must return an expression in its arguments or a list of them; got "
+                f"{shown(part) if is_whole(part) else type(part).__name__}"
+                f"{', as of a function without return' if part is None else ''}."
+            )
+    column = parts[0] if len(parts) == 1 and not isinstance(parts[0], float) else ca.vertcat(*parts)
+    column = column if isinstance(column, kind) else kind(column)
+    if role in COLUMNS and column.numel() == 0:
+        raise InvalidInput(f"{role}: it returns no row; give at least one, or leave {role}=... out.")
+    if role not in COLUMNS and column.numel() != 1:
+        raise InvalidInput(f"{role}: it must return one number; got {_shape(column)}.")
+    return column
+
+
+def _shape(value: Any) -> str:
+    return f"{value.numel()}" if value.shape[1] == 1 else f"shape {value.shape}"

@@ -1,0 +1,311 @@
+"""SelectionProblem: the continuous width–depth learning problem; a width quadrature makes it a ControlProblem.
+
+    ∂t f(y,t) = σ( a(y,t) − ∫_Y b(y,z,t) f(z,t) dz ),  f(y,0) = f_I(y),  (a, b) in a box,
+    J = Σ_s ω_s ∫ loss(h(O_s(y)), c_s(y)) dy + λ R(a, b, readout),  O = f(·,T) or ∫ W f dz + μ.
+
+Source: Liu and Markowich, "Selection dynamics for deep neural networks", section 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from types import NoneType
+from typing import Any
+
+import casadi as ca
+import numpy as np
+
+from ocdl.arrays import Array, finite_array, fits_memory
+from ocdl.callables import called
+from ocdl.depth.schemes import DepthScheme
+from ocdl.errors import InvalidInput
+from ocdl.interrupts import uninterrupted
+from ocdl.statement.activations import Activation
+from ocdl.statement.bounds import Box
+from ocdl.statement.control_set import ControlSet, PairSet, SetVelocities, path_rows
+from ocdl.statement.labelled import by_labels
+from ocdl.statement.layout import Layout, Part
+from ocdl.statement.losses import HalfSquare, IdentityLink, Link, Loss, Readout
+from ocdl.statement.problem import ControlProblem, check_horizon
+from ocdl.statement.regularisers import Regulariser
+from ocdl.statement.velocity_box import VelocityBox
+from ocdl.statement.width import Nodes, Width, intervals
+
+PER_VALUE = 450.0  # bytes of one entry of b: its symbol, bounds, metric and formulas
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A width quadrature and a depth scheme: ``Grid(width=Midpoint(8), depth=Radau(layers=50, degree=3))``."""
+
+    width: Width
+    depth: DepthScheme
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.width, Width):
+            raise InvalidInput(f"Grid(width={self.width!r}): width is a quadrature such as Midpoint(8).")
+        if not isinstance(self.depth, DepthScheme):
+            raise InvalidInput(f"Grid(depth={self.depth!r}): depth is a scheme such as Radau(layers=50, degree=3).")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SelectionProblem:
+    """The learning problem in function space (see the module's formula); no grid in it.
+
+    activation: σ. horizon: T > 0, the depth.
+    initial, target: functions of the width nodes y, (M,) or (M, n), with values (M,) for one sample or (S, M); or
+        such arrays, or a number. With a readout of K outputs the target holds the labels: a number for one
+        sample, (S,) for K = 1, or (S, K).
+    bounds: Box(a=..., b=..., f=...), scalars or arrays of shape (M,), (M, M), or functions of the depth that return
+        them; f bounds the state. A name left out is unbounded. Or a control set: Disc or Polygon for all pairs
+        (a_i, b_ij), Finite(a=..., b=...) for finitely many values.
+    domain: Y, an interval or one interval per dimension. weights: ω_s, equal by default.
+    """
+
+    activation: Activation
+    horizon: float
+    initial: Callable[[Array], Any] | Any
+    target: Callable[[Array], Any] | Any
+    bounds: Box | ControlSet = field(default_factory=Box)
+    domain: Any = (0.0, 1.0)
+    loss: Loss = field(default_factory=HalfSquare)
+    regulariser: Regulariser | None = None
+    readout: Readout | None = None
+    weights: Any = None
+
+    def __post_init__(self) -> None:
+        kinds: tuple[tuple[str, Any, str], ...] = (
+            ("activation", Activation, "ocdl.Tanh()"),
+            ("loss", Loss, "ocdl.HalfSquare()"),
+            ("bounds", Box | ControlSet, "ocdl.Box(a=(-1, 1)) or ocdl.Disc(radius=1.0)"),
+            ("regulariser", Regulariser | NoneType, "ocdl.Tikhonov(1e-3), or None"),
+            ("readout", Readout | NoneType, "ocdl.Readout(), or None"),
+        )
+        for name, kind, hint in kinds:
+            if not isinstance(getattr(self, name), kind):
+                raise InvalidInput(f"{name}={getattr(self, name)!r}: give an instance such as {hint}.")
+        self.activation.check()
+        check_horizon(self.horizon)
+        intervals(self.domain)
+        unknown = set(self._box.names) - {"a", "b", "f"}
+        if unknown:
+            raise InvalidInput(
+                f"{self.bounds!r}: a SelectionProblem's box has intervals for a, b and f; got {unknown}."
+            )
+        self.loss.check(self.link)
+
+    @property
+    def link(self) -> Link:
+        return IdentityLink() if self.readout is None else self.readout.link
+
+    @property
+    def _box(self) -> Box:
+        """The box of a, b and f, around the control set where there is one."""
+        return self.bounds.box if isinstance(self.bounds, ControlSet) else self.bounds
+
+    @property
+    def _pairs(self) -> PairSet | None:
+        return self.bounds if isinstance(self.bounds, PairSet) else None
+
+    def replace(self, **changes: Any) -> SelectionProblem:
+        """The same problem with some fields changed."""
+        return replace(self, **changes)
+
+    def output(self, width: Width, x: Array, p: Array) -> Array:
+        """O of states x (S, M) at the nodes of ``width`` and readout parameters p (P,); shape (S, M) or (S, K)."""
+        output = _Output.of(self.readout, width.on(self.domain).weights)
+        with uninterrupted():
+            return np.asarray(ca.DM(output(ca.DM(x.T), ca.DM(p))).full()).T
+
+    def discretise(self, width: Width) -> ControlProblem:
+        """The method of lines: state f(y_i), controls [a(y_i), b(y_i, z_j) row by row], ∫ g dy ≈ Σ w_i g(y_i)."""
+        if not isinstance(width, Width):
+            raise InvalidInput(f"discretise({width!r}): give a quadrature such as Midpoint(8).")
+        fits_memory(
+            f"{width!r}", f"a kernel b of {width.size}² values, its bounds and symbols", width.size**2, PER_VALUE
+        )
+        nodes = width.on(self.domain)
+        w, M = nodes.weights, nodes.weights.size
+        x0 = self._initial(nodes)
+        readout = _Output.of(self.readout, w)
+        labels = self._labels(nodes, len(x0), readout)
+        fixed = not any(self._box.varies(name) for name in ("a", "b"))
+        ends = self._ends(np.zeros(1), M)
+        low, high = ((side[0][0], side[1][0]) for side in ends)
+        control_metric = np.concatenate([w, np.outer(w, w).ravel()])
+        velocity_box = self._velocity_box(w, low, high) if fixed else None
+        pairs, one = self._pairs, len(x0) == 1 and velocity_box is not None and self.regulariser is None
+        if pairs is not None and velocity_box is not None:
+            velocity_box = SetVelocities.within(velocity_box, pairs)
+        parameter_box = readout.box(self.readout, M)
+        return ControlProblem(
+            dynamics=lambda z: self.activation(z),
+            lift=lambda x, u: u[:M] - ca.reshape(u[M:], M, M).T @ (w * x),
+            initial=x0,
+            horizon=self.horizon,
+            terminal=lambda x, p, d: ca.dot(readout.weights, self.loss.density(readout(x, p), d, self.link)),
+            effort=None if self.regulariser is None else (lambda u: self._penalty(u, control_metric)),
+            penalty=None
+            if self.regulariser is None or not readout.size
+            else (lambda p: self._penalty(p, readout.metric)),
+            path=None if pairs is None or one else (lambda u: path_rows(pairs, u, M)),
+            bounds=self._control_and_state_box(M, parameter_box),
+            control_set=self.bounds if isinstance(self.bounds, ControlSet) else None,
+            controls=M + M * M,
+            parameters=readout.size,
+            data=labels,
+            weights=self.weights,
+            layout=_layout(nodes, readout),
+            state_metric=w,
+            control_metric=control_metric,
+            parameter_metric=readout.metric,
+            velocity_box=velocity_box if len(x0) == 1 else None,
+            sample_box=velocity_box,
+            columnwise=True,
+        )
+
+    def _ends(self, t: Array, M: int) -> Any:
+        """(a, b) of the lower, then of the upper bounds at depths t: (K, M) and (K, M, M)."""
+        return zip(self._box.interval_at("a", (M,), t), self._box.interval_at("b", (M, M), t), strict=True)
+
+    def _control_and_state_box(self, M: int, parameter_box: tuple[Array, Array]) -> Box:
+        def end(side: int) -> Callable[[float], Array]:
+            def at(t: float) -> Array:
+                a, b = list(self._ends(np.array([t]), M))[side]
+                return np.concatenate([a[0], b[0].ravel()])
+
+            return at
+
+        def state_end(side: int) -> Callable[[float], Array]:
+            return lambda t: self._box.interval_at("f", (M,), np.array([t]))[side][0]
+
+        controls: Any = (end(0), end(1))
+        if not (self._box.varies("a") or self._box.varies("b")):
+            controls = (controls[0](0.0), controls[1](0.0))
+        states: Any = (state_end(0), state_end(1)) if self._box.varies("f") else self._box.interval("f", (M,))
+        return Box(u=controls, p=parameter_box, x=states if "f" in self._box.names else None)
+
+    def _penalty(self, values: Any, metric: Array) -> Any:
+        assert self.regulariser is not None
+        return ca.dot(metric, self.regulariser.density(values))
+
+    def _velocity_box(self, w: Array, low: Any, high: Any) -> VelocityBox | None:
+        finite = all(np.all(np.isfinite(bound)) for bound in (*low, *high))
+        if not (self.activation.increasing and finite):
+            return None
+        return VelocityBox(self.activation, w, a_lower=low[0], a_upper=high[0], b_lower=low[1], b_upper=high[1])
+
+    def _initial(self, nodes: Nodes) -> Array:
+        return _rows("initial", self.initial, nodes, None)
+
+    def _labels(self, nodes: Nodes, samples: int, readout: _Output) -> Array:
+        labels = self._target(nodes, samples, readout)
+        low, high = self.loss.labels
+        if np.any((labels < low) | (labels > high)):
+            raise InvalidInput(
+                f"target: {type(self.loss).__name__} needs labels in [{low:g}, {high:g}]; "
+                f"they range over [{labels.min():g}, {labels.max():g}]."
+            )
+        return labels
+
+    def _target(self, nodes: Nodes, samples: int, readout: _Output) -> Array:
+        if self.readout is None or self.readout.outputs == "width":
+            return _rows("target", self.target, nodes, samples)
+        if callable(self.target):
+            raise InvalidInput(
+                f"target={self.target!r}: behind Readout(outputs={self.readout.outputs}) the target holds one label an "
+                "output; a function of y has no place there."
+            )
+        labels = finite_array("target", by_labels("target", self.target, ("sample", "output"), {}))
+        outputs = readout.weights.size
+        if labels.ndim < 2:
+            labels = (
+                np.broadcast_to(labels, (samples,))[:, None] if outputs == 1 and labels.size in (1, samples) else labels
+            )
+        if labels.shape != (samples, outputs):
+            raise InvalidInput(
+                f"target: {samples} sample(s) with {outputs} output(s) need labels of shape ({samples}, {outputs}); "
+                f"got {np.shape(self.target)}."
+            )
+        return labels
+
+
+@dataclass(frozen=True, eq=False)
+class _Output:
+    """O(x, p): the state itself, or W (w∘x) + μ with p = [W row by row, μ]."""
+
+    weights: Array  # of the output's own quadrature, (K,)
+    width: Array | None  # weights w (M,) of the state where there is a readout
+
+    @classmethod
+    def of(cls, readout: Readout | None, w: Array) -> _Output:
+        if readout is None:
+            return cls(w, None)
+        return cls(w if readout.outputs == "width" else np.ones(int(readout.outputs)), w)
+
+    @property
+    def size(self) -> int:
+        return 0 if self.width is None else self.weights.size * (self.width.size + 1)
+
+    @property
+    def metric(self) -> Array:
+        if self.width is None:
+            return np.zeros(0)
+        return np.concatenate([np.outer(self.weights, self.width).ravel(), self.weights])
+
+    def __call__(self, x: Any, p: Any) -> Any:
+        if self.width is None:
+            return x
+        K, M = self.weights.size, self.width.size
+        return ca.reshape(p[: K * M], M, K).T @ (self.width * x) + p[K * M :]
+
+    def box(self, readout: Readout | None, M: int) -> tuple[Array, Array]:
+        if readout is None:
+            return np.zeros(0), np.zeros(0)
+        K = self.weights.size
+        (wl, wu), (bl, bu) = readout.box.interval("weight", (K, M)), readout.box.interval("bias", (K,))
+        return np.concatenate([wl.ravel(), bl]), np.concatenate([wu.ravel(), bu])
+
+
+def _rows(name: str, given: Any, nodes: Nodes, samples: int | None) -> Array:
+    """Values of a data function at the nodes, shape (S, M)."""
+    M = nodes.weights.size
+    given = _called(name, given, nodes) if callable(given) else given
+    values = finite_array(name, by_labels(name, given, ("sample", "y"), _coords(nodes)))
+    if values.ndim == 0:
+        values = np.full(M, values)
+    rows = np.atleast_2d(values)
+    if rows.ndim != 2 or rows.shape[1] != M or rows.shape[0] == 0:
+        raise InvalidInput(
+            f"{name}: values of shape ({M},) or (S, {M}) at the {M} width nodes are needed; got {values.shape}."
+        )
+    if samples is not None and rows.shape[0] == 1:
+        rows = np.broadcast_to(rows, (samples, M))
+    if samples is not None and rows.shape[0] != samples:
+        raise InvalidInput(f"{name}: the initial value has {samples} sample(s); got {rows.shape[0]} rows.")
+    return np.array(rows)
+
+
+def _called(name: str, function: Callable[[Array], Any], nodes: Nodes) -> Any:
+    """A data function at a copy of the nodes."""
+    return called(f"{name}=...", f"the width nodes y, shape {nodes.points.shape},", function, nodes.points.copy())
+
+
+def _coords(nodes: Nodes) -> dict[str, Any]:
+    """The coordinates of y and z, or of their components."""
+    points = nodes.points
+    if points.ndim == 1:
+        return {axis: ((axis,), points) for axis in ("y", "z")}
+    return {f"{axis}{i}": ((axis,), points[:, i]) for axis in ("y", "z") for i in range(points.shape[1])}
+
+
+def _layout(nodes: Nodes, readout: _Output) -> Layout:
+    M = nodes.weights.size
+    K = readout.weights.size
+    return Layout(
+        state=Part("f", ("y",), (M,)),
+        controls=(Part("a", ("y",), (M,)), Part("b", ("y", "z"), (M, M))),
+        parameters=(Part("W", ("output", "z"), (K, M)), Part("mu", ("output",), (K,))) if readout.size else (),
+        coords=_coords(nodes),
+    )

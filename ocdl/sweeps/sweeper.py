@@ -1,0 +1,561 @@
+"""One sweep forward for the state, one backward for the costate, for any Runge–Kutta scheme.
+
+State:    X_i = x_k + h Σ_j a_ij φ(t_j, X_j, u_j),   x_{k+1} = x_k + h Σ_i b_i φ(t_i, X_i, u_i).
+Costate:  K_i = h b_i p_{k+1} + h Σ_j a_ji G_j,      p_k = p_{k+1} + Σ_j G_j,
+          G_j = φ_x(X_j)ᵀ K_j + h b_j ω_s L_x(X_j),   Λ_i = K_i / (h b_i).
+
+Controls u (Q, m) are the coefficients of the scheme's control shape; u_j are their values at the stages. Forces, the
+multipliers of state and path constraints, are added to p_k, to the stages' h b_j ω_s L_x, and to the gradients.
+With b_i ≠ 0 this is the symplectic partitioned pair of the scheme, so the costate sweep *is* the
+gradient of the discrete cost: ∂J/∂u_k = Σ_i φ_uᵀ K_i + h b_i (ω L_u + E_u).
+Sources: Hager, Numer. Math. 87 (2000), section 2; Sanz-Serna, SIAM Review 58 (2016), section 3.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import casadi as ca
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ocdl.batch import Batch, Direct, evaluated
+from ocdl.depth.control_shapes import PiecewiseConstant
+from ocdl.depth.schemes import Layers, Tableau
+from ocdl.errors import OcdlError
+from ocdl.statement.problem import ControlProblem
+from ocdl.sweeps import matrix_free
+from ocdl.sweeps.matrix_free import MatrixFreeLayers
+
+Array = NDArray[np.float64]
+
+BLOCK = 4_000_000  # entries of a batch of Jacobians held at once
+
+
+class SweepFailed(OcdlError, ArithmeticError):
+    """A sweep met NaN, infinity or stage equations without a solution: says where.
+
+    ``states`` (k + 1, S, n): as far as the sweep got.
+    """
+
+    def __init__(self, message: str, states: Array | None = None) -> None:
+        super().__init__(message)
+        self.states = states
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """t (N+1,), h (N,), stage depths (N, s), states x (N+1, S, n) and stages X (N, s, S, n)."""
+
+    t: Array
+    h: Array
+    stage_t: Array
+    x: Array
+    stages: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Adjoint:
+    """Euclidean costates p (N+1, S, n) and stage costates Λ (N, s, S, n) (NaN where b_i = 0),
+    with the gradient of the discrete cost in u (N, m) and in the parameters (P,), and K = h b Λ, ``weighted``.
+    """
+
+    costate: Array
+    stages: Array
+    gradient_u: Array
+    gradient_p: Array
+    weighted: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Defects:
+    """What a trajectory misses of its equations: x_0 − x^0 and x_{k+1} − x_k − h Σ_i b_i φ_i at the nodes (N+1, S, n),
+    X_i − x_k − h Σ_j a_ij φ_j at the stages (N, s, S, n).
+    """
+
+    nodes: Array
+    stages: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """The adjoint equation at costates p (N+1, S, n) that somebody claims: what p_k misses of one layer's sweep from
+    p_{k+1} (and p_N of the terminal losses), and G = φ_xᵀ K + h b ω L_x at the stages (N, s, S, n), the costates of the
+    stage equations.
+    """
+
+    missed: Array
+    pulled: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Forces:
+    """What constraints add to the stationarity of the cost, in Euclidean coordinates: to x at the nodes (N+1, S, n) and
+    at the stages (N, s, S, n), to u at the stages (N·s, m), and to p (P,).
+    """
+
+    nodes: Array
+    stages: Array
+    controls: Array
+    parameters: Array
+
+
+@dataclass(frozen=True, eq=False)
+class _Backward:
+    """What a sweep back starts each layer from (``after``, its own ``costate`` unless others are given) and fills."""
+
+    after: Array
+    costate: Array
+    K: Array
+    pulled: Array | None = None
+
+
+class Sweeper:
+    """The compiled sweeps of one problem on one depth scheme; build once, run for many controls.
+
+    It holds functions, never a trajectory.
+    """
+
+    def __init__(self, problem: ControlProblem, depth: Layers) -> None:
+        self.problem, self.tableau = problem, depth.tableau
+        self.t = depth.mesh(problem.span)
+        self.h = np.diff(self.t)
+        self.stage_t = self.t[:-1, None] + self.h[:, None] * self.tableau.c
+        self.shape = depth.controls
+        self.constant = isinstance(depth.controls, PiecewiseConstant)
+        self.copies = 1 if self.constant else self.tableau.stages  # of the controls in a layer
+        self._data = np.asarray(problem.data)
+        self._marches: dict[int, Direct] = {}
+        self._layers: dict[int, MatrixFreeLayers] = {}
+
+    def for_samples(self, problem: ControlProblem) -> Sweeper:
+        """The same compiled sweeps for other samples, weights and data of the same problem."""
+        _ = self._step, self._jacobian, self._pullback, self._terminal, self._rate, self._running, self._effort
+        other = copy(self)
+        other.problem, other._data = problem, np.asarray(problem.data)
+        return other
+
+    def on_mesh(self, depth: Layers) -> Sweeper:
+        """The same compiled layer on another mesh of the same scheme."""
+        other = Sweeper(self.problem, depth)
+        vars(other).update({name: value for name, value in vars(self).items() if isinstance(value, ca.Function)})
+        other._layers = copy(self._layers)
+        return other
+
+    # -- forward ---------------------------------------------------------------------------------
+
+    @cached_property
+    def _step(self) -> ca.Function:
+        """(x, t, h, u, p, d) → x⁺, the stages and the residual of the stage equations, of one sample over one layer.
+
+        u is what the stages share, or the controls of all stages one after the other.
+        """
+        build = _explicit_step if self.tableau.explicit else _implicit_step
+        return build(self.problem, self.tableau, self.copies)
+
+    def _march(self, samples: int) -> Direct:
+        """The steps of all samples over all layers in one call; every argument but x side by side, layer by layer."""
+        if samples not in self._marches:
+            step = self._step.map(f"step_{samples}", "serial", samples, [1, 2, 3, 4], [])
+            self._marches[samples] = Direct(step.mapaccum(f"march_{samples}", self.h.size))
+        return self._marches[samples]
+
+    def state(self, u: Array, p: Array, x0: Array | None = None) -> Trajectory:
+        """States for controls u (Q, m) and parameters p (P,), from x^0 (S, n) or the problem's own."""
+        x0 = self.problem.initial_states(p) if x0 is None else x0
+        N, s, (S, n) = self.h.size, self.tableau.stages, x0.shape
+        if self._suits_matrix_free:
+            trajectory = self._matrix_free_state(u, p, x0)
+            if trajectory is not None:
+                return trajectory
+        data = np.broadcast_to(self._data.T, (self._data.shape[1], S))  # one sample's data go with every state
+        layers = self._at_stages(u).reshape(N, self.copies * self.problem.m)
+        given = (x0.T, self.t[None, :-1], self.h[None, :], layers.T, np.tile(p[:, None], N), np.tile(data, N))
+        ends, inner, residual = self._march(S)(*given)
+        x = np.concatenate([x0[None], ends.T.reshape(N, S, n)])
+        self._check(x, residual.reshape(N, S))
+        return Trajectory(self.t, self.h, self.stage_t, x, inner.T.reshape(N, S, s, n).swapaxes(1, 2))
+
+    def restarted(self, x: Array, u: Array, p: Array) -> tuple[Array, Array]:
+        """Ends (N, S, n) and stages (N, s, S, n) of every layer, each from its own start x (N, S, n)."""
+        N, S, n = x.shape
+        layers = np.repeat(self._at_stages(u).reshape(N, self.copies * self.problem.m), S, axis=0)
+        step = Direct(self._step.map(N * S))
+        t, h = np.repeat(self.t[None, :-1], S, axis=1), np.repeat(self.h[None], S, axis=1)
+        data = np.tile(self._data.T, (1, N))
+        ends, inner, residual = step(x.reshape(-1, n).T, t, h, layers.T, np.tile(p[:, None], N * S), data)
+        reached = np.concatenate([x[:1], ends.T.reshape(N, S, n)])
+        self._check(reached, residual.reshape(N, S))
+        return reached[1:], inner.T.reshape(N, S, self.tableau.stages, n).swapaxes(1, 2)
+
+    @cached_property
+    def basis(self) -> sparse.csr_array:
+        """Controls at the stages (N·s, m) from the coefficients (Q, m)."""
+        return self.shape.basis(self.h.size, self.tableau.c)
+
+    @property
+    def _suits_matrix_free(self) -> bool:
+        return self.constant and matrix_free.suits(self.problem, self.tableau)
+
+    def _at_stages(self, u: Array) -> Array:
+        """The controls as columns of the batches take them: one row a layer where they are constant, else a stage."""
+        return u if self.constant else self.basis @ u
+
+    def stage_controls(self, u: Array) -> Array:
+        """The controls at the stages, (N·s, m), from the coefficients u (Q, m)."""
+        return np.asarray(self.basis @ u)
+
+    def _wide_layers(self, samples: int) -> MatrixFreeLayers:
+        if samples not in self._layers:
+            self._layers[samples] = MatrixFreeLayers(self.problem, self.tableau, samples)
+        return self._layers[samples]
+
+    def _matrix_free_state(self, u: Array, p: Array, x0: Array) -> Trajectory | None:
+        layers = self._wide_layers(len(x0))
+        x, stages = [x0], []
+        for h, controls in zip(self.h, u, strict=True):
+            passed = layers.forward(x[-1], h, controls, p)
+            if passed is None:
+                return None
+            x.append(passed[0])
+            stages.append(passed[1])
+        self._check(np.array(x), np.zeros((self.h.size, len(x0))))
+        return Trajectory(self.t, self.h, self.stage_t, np.array(x), np.array(stages))
+
+    def _matrix_free_costate(self, trajectory: Trajectory, u: Array, p: Array, back: _Backward) -> bool:
+        """Fill K and p without Jacobians; False where Picard's iteration does not contract."""
+        layers = self._wide_layers(trajectory.x.shape[1])
+        for k in reversed(range(self.h.size)):
+            passed = layers.backward(trajectory.stages[k], back.after[k + 1], self.h[k], u[k], p)
+            if passed is None:
+                return False
+            back.costate[k], back.K[k], pulled = passed
+            if back.pulled is not None:
+                back.pulled[k] = pulled
+        return True
+
+    def _check(self, x: Array, residual: Array) -> None:
+        """Raise SweepFailed for the first layer that ends in NaN or infinity or leaves its stage equations unsolved."""
+        lost = ~np.all(np.isfinite(x[1:]), axis=(1, 2))
+        scale = 1.0 + np.max(np.abs(x[1:]), axis=(1, 2))
+        failed = lost | (np.max(residual, axis=1) > 1e-9 * scale)
+        if not np.any(failed):
+            return
+        k = int(np.argmax(failed))
+        if lost[k]:
+            sample, i = (int(v) for v in np.argwhere(~np.isfinite(x[k + 1]))[0])
+            names = self.problem.states or ()
+            raise SweepFailed(
+                f"the state became {x[k + 1, sample, i]} in layer {k} (t = {self.t[k]:g}), state {names[i]}, "
+                f"sample {sample}; there it came from {x[k, sample, i]:g}. Shorten the layers or bound the controls.",
+                x[: k + 1],
+            )
+        raise SweepFailed(
+            f"the stage equations of layer {k} (t = {self.t[k]:g}, h = {self.h[k]:g}) have no solution near the "
+            f"state: residual {np.max(residual[k]):.1e}. Use more layers.",
+            x[: k + 1],
+        )
+
+    def cost(self, trajectory: Trajectory, u: Array, p: Array) -> float:
+        """The discrete cost: terminal losses, running costs by the scheme's own quadrature, penalty."""
+        problem = self.problem
+        terminal = self._terminal(trajectory.x[-1].T, p, self._data.T)[0][0]
+        total = float(np.dot(problem.weights, terminal))
+        if problem.running is not None:
+            weights = self._stage_weights()[:, :, None] * problem.weights
+            total += float(np.sum(weights * self.running(trajectory, u, p)))
+        return total + float(np.sum(self._stage_weights() * self.effort(u, p))) + float(self._penalty(p)[0])
+
+    def running(self, trajectory: Trajectory, u: Array, p: Array) -> Array:
+        """L at the stages, (N, s, S)."""
+        t, x, d = self._columns(trajectory)
+        return self._running(t, x, self._at_stages(u).T, p, d)[0].reshape(trajectory.stages.shape[:3])
+
+    def effort(self, u: Array, p: Array) -> Array:
+        """E at the stages, (N, s)."""
+        if self.problem.effort is None:
+            return np.zeros(self.stage_t.shape)
+        return self._effort(self.stage_t.reshape(1, -1), self._at_stages(u).T, p)[0].reshape(self.stage_t.shape)
+
+    def rates(self, trajectory: Trajectory, u: Array, p: Array) -> Array:
+        """φ at the stages, (N, s, S, n)."""
+        if self._suits_matrix_free:
+            layers = self._wide_layers(trajectory.x.shape[1])
+            return np.array([layers.rates(stages, v, p) for stages, v in zip(trajectory.stages, u, strict=True)])
+        t, x, d = self._columns(trajectory)
+        return self._rate(t, x, self._at_stages(u).T, p, d)[0].T.reshape(trajectory.stages.shape)
+
+    # -- backward --------------------------------------------------------------------------------
+
+    def costate(self, trajectory: Trajectory, u: Array, p: Array, forces: Forces | None = None) -> Adjoint:
+        """The costate sweep and the gradient of the discrete cost, along ``trajectory``; of the Lagrangian where
+        ``forces`` are given. A costate at a node is the one just behind it (at T, the one just before it).
+        """
+        (N, s, S, n) = trajectory.stages.shape
+        costate, K = np.empty((N + 1, S, n)), np.empty((N, s, S, n))
+        self._sweep_back(trajectory, u, p, forces, _Backward(costate, costate, K))
+        return self._adjoint(trajectory, u, p, forces, costate, K)
+
+    def given_costate(
+        self, trajectory: Trajectory, u: Array, p: Array, costate: Array, forces: Forces | None = None
+    ) -> tuple[Adjoint, Given]:
+        """The adjoint of given nodal costates (N+1, S, n): those of the stages, and the gradient, follow from them
+        layer by layer; and what they miss of the adjoint equation.
+        """
+        predicted, K, pulled = (
+            np.empty(costate.shape),
+            np.empty(trajectory.stages.shape),
+            np.empty(trajectory.stages.shape),
+        )
+        self._sweep_back(trajectory, u, p, forces, _Backward(costate, predicted, K, pulled))
+        return self._adjoint(trajectory, u, p, forces, costate, K), Given(costate - predicted, pulled)
+
+    def defects(self, trajectory: Trajectory, u: Array, p: Array) -> Defects:
+        """What the states of a trajectory, at its nodes and stages, miss of the state equation."""
+        x, h = trajectory.x, self.h[:, None, None]
+        rates = self.rates(trajectory, u, p)
+        first = x[:1] - self.problem.initial_states(p)
+        ends = np.diff(x, axis=0) - h * np.einsum("i,kisn->ksn", self.tableau.b, rates)
+        inner = trajectory.stages - x[:-1, None] - h[:, None] * np.einsum("ij,kjsn->kisn", self.tableau.A, rates)
+        return Defects(np.concatenate([first, ends]), inner)
+
+    def transitions(self, trajectory: Trajectory, u: Array, p: Array) -> Array:
+        """∂x_{k+1}/∂x_k of every layer and sample, (N, S, n, n)."""
+        (N, s, S, n), (A, b) = trajectory.stages.shape, (self.tableau.A, self.tableau.b)
+        jacobian, _ = self._linearised(trajectory, u, p, range(N))
+        system = -np.einsum("k,ij,kjSab->kSiajb", self.h, A, jacobian, optimize=True).reshape(N, S, s * n, s * n)
+        inner = np.linalg.solve(system + np.eye(s * n), np.tile(np.eye(n), (s, 1)))
+        slopes = np.einsum("k,j,kjSab,kSjbc->kSac", self.h, b, jacobian, inner.reshape(N, S, s, n, n), optimize=True)
+        return np.asarray(np.eye(n) + slopes)
+
+    def _sweep_back(self, trajectory: Trajectory, u: Array, p: Array, forces: Forces | None, back: _Backward) -> None:
+        """Fill p_k and K, each layer from ``back.after`` at its end."""
+        (N, s, S, n) = trajectory.stages.shape
+        back.costate[N] = self.problem.weights[:, None] * self._terminal(trajectory.x[-1].T, p, self._data.T)[1].T
+        if forces is not None:
+            back.costate[N] += forces.nodes[N]
+        wide = self._suits_matrix_free and forces is None
+        if wide and self._matrix_free_costate(trajectory, u, p, back):
+            return
+        kicks = np.zeros((N + 1, S, n)) if forces is None else forces.nodes
+        for layers in self._blocks(N, s * S * n * n * (s if not self.tableau.explicit else 1)):
+            jacobian, source = self._linearised(trajectory, u, p, layers)
+            source = source if forces is None else source + forces.stages[layers.start : layers.stop]
+            sweep = self._explicit_backward if self.tableau.explicit else self._implicit_backward
+            sweep(layers, jacobian, source, back, kicks)
+
+    def _adjoint(
+        self, trajectory: Trajectory, u: Array, p: Array, forces: Forces | None, costate: Array, K: Array
+    ) -> Adjoint:
+        problem = self.problem
+        terminal_p = self._terminal(trajectory.x[-1].T, p, self._data.T)[2]
+        gradient_u, gradient_p = self._gradients(trajectory, u, p, K)
+        if forces is not None:
+            gradient_u = gradient_u + self.basis.T @ forces.controls
+            gradient_p = gradient_p + forces.parameters
+        for k, (sample, i) in enumerate(problem.free_initial):
+            gradient_p[problem.own_parameters + k] += costate[0, sample, i]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            stages = K / self._stage_weights()[:, :, None, None]
+            stages[:, self.tableau.b == 0.0] = np.nan
+        penalty = self._penalty(p)[1]
+        return Adjoint(costate, stages, gradient_u, gradient_p + terminal_p @ problem.weights + penalty, K)
+
+    def _explicit_backward(self, layers: range, jacobian: Array, source: Array, back: _Backward, kicks: Array) -> None:
+        """The stages from last to first: K_i = h b_i p⁺ + h Σ_{j>i} a_ji G_j; jacobian φ_x and source h b_j ω_s L_x at
+        the stages, ``kicks`` jumps of p.
+        """
+        A, b = self.tableau.A, self.tableau.b
+        s = b.size
+        later = [[(j, A[j, i]) for j in range(i + 1, s) if A[j, i]] for i in range(s)]
+        for k in reversed(layers):
+            J, g, h = jacobian[k - layers.start], source[k - layers.start], self.h[k]
+            at = back.after[k + 1] + kicks[k + 1] if k + 1 < self.h.size else back.after[k + 1]
+            G: list[Any] = [None] * s
+            for i in reversed(range(s)):
+                back.K[k, i] = h * sum((a * G[j] for j, a in later[i]), b[i] * at)
+                G[i] = (back.K[k, i, :, None, :] @ J[i])[:, 0] + g[i]
+            back.costate[k] = sum(G, at)
+            if back.pulled is not None:
+                back.pulled[k] = G
+
+    def _implicit_backward(self, layers: range, jacobian: Array, source: Array, back: _Backward, kicks: Array) -> None:
+        """(I − h Aᵀ ⊗ φ_xᵀ) K = h b ⊗ p⁺ + h Aᵀ g: all systems are solved for K's dependence on p⁺ and g at once."""
+        A, b = self.tableau.A, self.tableau.b
+        h = self.h[layers.start : layers.stop]
+        L, s, S, n, _ = jacobian.shape
+        system = np.einsum("l,ji,ljSba->lSiajb", -h, A, jacobian, optimize=True).reshape(L, S, s * n, s * n)
+        system += np.eye(s * n)
+        right = np.empty((L, S, s * n, n + 1))
+        right[..., :n] = h[:, None, None, None] * np.kron(b[:, None], np.eye(n))
+        right[..., n] = np.einsum("l,ji,ljSa->lSia", h, A, source).reshape(L, S, s * n)
+        solved = np.linalg.solve(system, right)
+        for k in reversed(layers):
+            J, g = jacobian[k - layers.start], source[k - layers.start]
+            at = back.after[k + 1] + kicks[k + 1] if k + 1 < self.h.size else back.after[k + 1]
+            K = (solved[k - layers.start, ..., :n] @ at[..., None])[..., 0] + solved[k - layers.start, ..., n]
+            back.K[k] = K.reshape(S, s, n).swapaxes(0, 1)
+            G = (back.K[k, :, :, None, :] @ J)[:, :, 0] + g
+            back.costate[k] = at + G.sum(axis=0)
+            if back.pulled is not None:
+                back.pulled[k] = G
+
+    def _linearised(self, trajectory: Trajectory, u: Array, p: Array, layers: range) -> tuple[Array, Array]:
+        """φ_x (layers, s, S, n, n) and h b ω L_x (layers, s, S, n)."""
+        n = trajectory.x.shape[-1]
+        t, x, d = self._columns(trajectory, layers)
+        controls = self._at_stages(u)[layers.start * self.copies : layers.stop * self.copies]
+        jacobian, running_x = self._jacobian(t, x, controls.T, p, d)
+        shape = (len(layers), *trajectory.stages.shape[1:])
+        weights = self._stage_weights()[layers.start : layers.stop, :, None] * self.problem.weights
+        # the columns of one Jacobian lie side by side
+        jacobian = jacobian.reshape(n, -1, n).swapaxes(0, 1).reshape(*shape, n)
+        return jacobian, weights[..., None] * running_x.T.reshape(shape)
+
+    def _gradients(self, trajectory: Trajectory, u: Array, p: Array, K: Array) -> tuple[Array, Array]:
+        N, _, _, n = K.shape
+        if self._suits_matrix_free:
+            layers = self._wide_layers(K.shape[2])
+            pulled = [layers.gradients(*given) for given in zip(trajectory.stages, u, [p] * N, K, strict=True)]
+            gradient_u, gradient_p = np.array([q[0] for q in pulled]), np.sum([q[1] for q in pulled], axis=0)
+        else:
+            weights = self._stage_weights()[:, :, None] * self.problem.weights
+            t, x, d = self._columns(trajectory)
+            in_u, in_p = self._pullback(t, x, self._at_stages(u).T, p, d, K.reshape(-1, n).T, weights.reshape(1, -1))
+            gradient_u, gradient_p = self._to_coefficients(in_u.T), in_p.sum(axis=1)
+        if self.problem.effort is not None:
+            _, in_u, in_p = self._effort(self.stage_t.reshape(1, -1), self._at_stages(u).T, p)
+            stage_weights = self._stage_weights()
+            gradient_u = gradient_u + self.basis.T @ (stage_weights.reshape(-1, 1) * in_u.T)
+            gradient_p = gradient_p + in_p @ stage_weights.ravel()
+        return gradient_u, gradient_p
+
+    def _to_coefficients(self, gradient: Array) -> Array:
+        """A gradient in the controls of the batches, pulled back to the coefficients u."""
+        return gradient if self.constant else np.asarray(self.basis.T @ gradient)
+
+    # -- the compiled pieces -----------------------------------------------------------------------
+
+    @cached_property
+    def _rate(self) -> Batch:
+        return Batch(self.problem.rate, shared=(3,), layered=(2,))
+
+    @cached_property
+    def _running(self) -> Batch:
+        s = self.problem.symbols()
+        return Batch(
+            ca.Function("running", list(s.values()), [self.problem.evaluate("running", **s)]), shared=(3,), layered=(2,)
+        )
+
+    @cached_property
+    def _jacobian(self) -> Batch:
+        """(t, x, u, p, d) → φ_x with its columns side by side, and L_x."""
+        s = self.problem.symbols()
+        rate, running = self.problem.rate(*s.values()), self.problem.evaluate("running", **s)
+        parts = [ca.densify(ca.jacobian(rate, s["x"])), ca.densify(ca.gradient(running, s["x"]))]
+        return Batch(ca.Function("jacobian", list(s.values()), parts), shared=(3,), layered=(2,))
+
+    @cached_property
+    def _pullback(self) -> Batch:
+        """(t, x, u, p, d, K, weight) → φ_uᵀK + weight L_u and the same in p, summed over the columns of a layer."""
+        s = self.problem.symbols()
+        K, weight = ca.SX.sym("K", self.problem.n), ca.SX.sym("weight")
+        value = ca.dot(self.problem.rate(*s.values()), K) + weight * self.problem.evaluate("running", **s)
+        parts = [ca.densify(ca.gradient(value, s[name])) for name in ("u", "p")]
+        return Batch(ca.Function("pullback", [*s.values(), K, weight], parts), shared=(3,), summed=(0, 1), layered=(2,))
+
+    @cached_property
+    def _effort(self) -> Batch:
+        s = self.problem.symbols()
+        value = self.problem.evaluate("effort", t=s["t"], u=s["u"], p=s["p"])
+        parts = [value, ca.densify(ca.gradient(value, s["u"])), ca.densify(ca.gradient(value, s["p"]))]
+        return Batch(ca.Function("effort", [s["t"], s["u"], s["p"]], parts), shared=(2,), layered=(1,))
+
+    @cached_property
+    def _terminal(self) -> Batch:
+        return Batch(self.problem.terminal_function, shared=(1,))
+
+    def _penalty(self, p: Array) -> tuple[float, Array]:
+        value, gradient = evaluated(self._penalty_function, p)
+        return float(value[0, 0]), gradient.ravel()
+
+    @cached_property
+    def _penalty_function(self) -> ca.Function:
+        p = ca.SX.sym("p", self.problem.P)
+        value = self.problem.evaluate("penalty", p=p)
+        return ca.Function("penalty", [p], [value, ca.densify(ca.gradient(value, p))])
+
+    # -- shapes ------------------------------------------------------------------------------------
+
+    def _stage_weights(self) -> Array:
+        """h_k b_i, (N, s)."""
+        return self.h[:, None] * self.tableau.b
+
+    def _columns(self, trajectory: Trajectory, layers: range | None = None) -> tuple[Array, Array, Array]:
+        """t, x, d of every (layer, stage, sample) as columns."""
+        layers = range(self.h.size) if layers is None else layers
+        _, s, S, n = trajectory.stages.shape
+        part = slice(layers.start, layers.stop)
+        t = np.repeat(self.stage_t[part].ravel(), S)[None, :]
+        return t, trajectory.stages[part].reshape(-1, n).T, np.tile(self._data.T, (1, len(layers) * s))
+
+    @staticmethod
+    def _blocks(N: int, entries: int) -> list[range]:
+        """The layers from last to first in blocks of at most BLOCK Jacobian entries."""
+        size = max(1, BLOCK // max(entries, 1))
+        return [range(max(0, end - size), end) for end in range(N, 0, -size)]
+
+
+def _explicit_step(problem: ControlProblem, tableau: Tableau, copies: int) -> ca.Function:
+    x, t, h, u, p, d = _step_symbols(problem, ca.SX, copies)
+    controls = _of_stages(u, problem.m, tableau.stages)
+    slopes: list[Any] = []
+    stages = []
+    for row, c, v in zip(tableau.A, tableau.c, controls, strict=True):
+        stages.append(x + h * sum((a * k for a, k in zip(row, slopes, strict=False) if a), ca.SX(0)))
+        slopes.append(problem.rate(t + c * h, stages[-1], v, p, d))
+    end = x + h * sum((b * k for b, k in zip(tableau.b, slopes, strict=True)), ca.SX(0))
+    return ca.Function("step", [x, t, h, u, p, d], [end, ca.vertcat(*stages), ca.SX(0)])
+
+
+def _of_stages(u: ca.SX, m: int, s: int) -> list[ca.SX]:
+    """The controls of each stage, from those all stages share or from all of them one after the other."""
+    return [u[i * m : (i + 1) * m] for i in range(s)] if u.numel() == m * s else [u] * s
+
+
+def _implicit_step(problem: ControlProblem, tableau: Tableau, copies: int) -> ca.Function:
+    """Newton's method on the stage equations, started from a constant state."""
+    n, s = problem.n, tableau.stages
+    arguments = _step_symbols(problem, ca.SX, copies)
+    x, t, h, u, p, d = arguments
+    stages = ca.SX.sym("X", n * s)
+    at = [(t + c * h, stages[i * n : (i + 1) * n]) for i, c in enumerate(tableau.c)]
+    slopes = [problem.rate(*place, v, p, d) for place, v in zip(at, _of_stages(u, problem.m, s), strict=True)]
+    sums = [sum((a * k for a, k in zip(row, slopes, strict=True)), ca.SX(0)) for row in tableau.A]
+    residual = ca.vertcat(*[stages[i * n : (i + 1) * n] - x - h * total for i, total in enumerate(sums)])
+    end = x + h * sum((b * k for b, k in zip(tableau.b, slopes, strict=True)), ca.SX(0))
+    given = ca.vertcat(*arguments)
+    options: dict[str, Any] = {
+        "linear_solver": "lapacklu",
+        "abstol": 1e-15,
+        "abstolStep": 1e-14,
+        "max_iter": 30,
+        "error_on_fail": False,
+        "show_eval_warnings": False,
+    }
+    newton = ca.rootfinder("stages", "newton", {"x": stages, "p": given, "g": residual}, options)
+    close = ca.Function("close", [stages, given], [end, ca.norm_inf(residual)])
+    symbols = _step_symbols(problem, ca.MX, copies)
+    packed = ca.vertcat(*symbols)
+    solved = newton(ca.repmat(symbols[0], s, 1), packed)
+    end_value, error = close(solved, packed)
+    return ca.Function("step", list(symbols), [end_value, solved, error])
+
+
+def _step_symbols(problem: ControlProblem, kind: Any, copies: int) -> tuple[Any, ...]:
+    s = problem.symbols(kind)
+    return s["x"], s["t"], kind.sym("h"), kind.sym("u", copies * problem.m), s["p"], s["d"]

@@ -1,0 +1,125 @@
+"""Every example runs, and the answers it gives are asserted."""
+
+import importlib.util
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).parent.parent.parent / "examples"
+
+
+def example(name):
+    spec = importlib.util.spec_from_file_location(f"example_{name}", FOLDER / f"{name}.py")
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def test_every_example_is_tested_here():
+    tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    assert {file.stem for file in FOLDER.glob("*.py")} <= tested
+
+
+def test_exact_neuron():
+    for target, name, _, error, status in example("exact_neuron").rows:
+        assert abs(error) < (1e-6 if name == "ValueIteration" else 1e-8), (target, name)
+        assert (status == "REACHABLE") == (target == 1.0 and name != "ValueIteration")
+
+
+def test_worse_extremal():
+    rows = example("worse_extremal").rows
+    for _, value, rollout, warm, best, _, _ in rows:
+        assert abs(value - best) < 5e-4
+        assert 0.0 <= rollout - best < 5e-5
+        assert warm == pytest.approx(best, abs=1e-7)
+    assert sum(worse for *_, worse, _ in rows) > 0
+
+
+def test_optimality_gap():
+    module = example("optimality_gap")
+    assert module.local.cost > module.rollout.cost + 1e-3
+    assert 0.0 <= module.rollout.cost - module.best.cost < 5e-5
+    gaps = list(module.gaps.values())
+    assert all(coarse > 1.5 * fine > 0.0 for coarse, fine in pairwise(gaps))
+    assert gaps[-1] < 1e-3
+
+
+def test_mesh_order():
+    shown = example("mesh_order")
+    for name, order in shown.orders.items():
+        assert 1.7 < order < 2.3, name
+        assert np.all(shown.errors[name] > 0.0)
+        assert shown.errors[name][-1] < 5e-7
+
+
+def test_least_norm():
+    rows = example("least_norm").rows
+    assert all(distance < 1e-8 for *_, distance in rows)
+    misses = [miss for _, _, miss, _ in rows]
+    assert misses == sorted(misses, reverse=True)
+    assert misses[-1] < 1e-3
+
+
+def test_no_network():
+    rows = example("no_network").rows
+    for _, direct, indirect, apart, _ in rows:
+        assert direct == pytest.approx(indirect, abs=1e-8)
+        assert apart < 1e-4
+    gaps = [row[-1] for row in rows]
+    assert all(1.7 < np.log2(coarse / fine) < 2.3 for coarse, fine in pairwise(gaps))
+
+
+def test_digits_held_out():
+    direct, descent = example("digits_held_out").rows
+    assert direct[1] < 0.0030  # a local minimum, of which there are several within 1 %
+    assert direct[2] < 1e-6
+    assert descent[1] > direct[1]
+    for _, _, _, seen, unseen, _ in (direct, descent):
+        assert seen == 1.0
+        assert unseen > 0.95
+
+
+def test_binary_weights():
+    (_, _, values, binary, _, held_out, _), (_, _, _, box, _, _, _), (_, _, _, wide, *_) = example(
+        "binary_weights"
+    ).rows
+    assert values == 2
+    assert wide < box < 0.1 and binary < 0.1
+    assert held_out > 0.9
+
+
+def test_beyond_stationary():
+    for _, direct, local, global_, onward in example("beyond_stationary").rows:
+        assert local < 1e-8
+        assert global_ > 1e-4
+        assert onward < direct - 1e-4
+
+
+def test_switching_times():
+    for _, coarse, polished, switches in example("switching_times").rows:
+        assert coarse - polished > 1e-6
+        assert polished == pytest.approx(0.968069497335, abs=1e-12)
+        assert switches["function"].values.tolist() == ["f", "f", "f", "r", "f"]
+
+
+def test_sine():
+    curves = {(start, name): costs for start, name, costs, _ in example("sine").rows}
+    for start in ("good", "zero"):
+        early = {name: costs[5] for (of, name), costs in curves.items() if of == start}
+        assert early["E-MSA, adaptive ρ"] < min(early["SGD"], early["Adagrad"], early["Adam"]), "per iteration"
+        for name in ("E-MSA, adaptive ρ", "SQH", "L-BFGS"):
+            assert np.all(np.diff(curves[start, name]) <= 0.0), name
+        assert curves[start, "L-BFGS"][-1] < 1e-3
+    assert curves["zero", "SGD"][-1] > 0.4
+    assert curves["zero", "E-MSA, adaptive ρ"][-1] < 0.2
+
+
+def test_super_optimal():
+    found = example("super_optimal")
+    (_, constant, above, fine), (_, linear, _, also_fine), (_, stage, beyond, flagged) = found.rows
+    assert not fine and not also_fine and flagged
+    assert 0 < constant < 1e-4 and 0 < linear < 1e-4 and above > 0
+    assert stage < -1e-6 and beyond > 0  # below the optimum on its own mesh, above it in truth
+    assert found.refined.reached and 0 <= found.refined.solution.cost - found.optimum < 5e-9

@@ -1,0 +1,79 @@
+"""Every problem file states a problem that its methods solve; the numbers in its docstring are asserted."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ocdl
+from ocdl.solving.solve import discretised
+from ocdl.solving.start import make_start
+
+FILES = sorted((Path(__file__).parent.parent.parent / "problems").glob("*.py"))
+
+
+def module(name):
+    path = next(file for file in FILES if file.stem == name)
+    spec = importlib.util.spec_from_file_location(f"problem_{name}", path)
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_file_states_a_problem_in_its_docstring_and_can_be_judged(file):
+    stated = module(file.stem)
+    assert "=" in (stated.__doc__ or ""), "the docstring holds the formula"
+    problem = stated.problem()
+    assert isinstance(problem, (ocdl.SelectionProblem, ocdl.ControlProblem))
+    discrete, depth = discretised(problem, stated.grid())
+    begin = make_start(discrete, depth, stated.start() if hasattr(stated, "start") else None, None)
+    u = np.clip(begin.u + 0.05, *discrete.control_box)  # a guess may be stationary, as u = 0 is for the beam
+    verdict = ocdl.certify(discrete, depth, u, begin.p)
+    assert np.isfinite(verdict.cost)
+    assert verdict.gap > 0.0 or verdict.feasibility > 0.0  # a guess is no optimum
+
+
+def test_one_neuron_is_exact_for_every_route():
+    stated = module("one_neuron")
+    exact = 0.5 * (3.0 - 1.4563111674757971) ** 2
+    assert exact == pytest.approx(1.1914876058, abs=5e-11)
+    comparison = ocdl.compare(stated.problem(), stated.grid(), stated.methods())
+    assert set(comparison.solutions) == {"Ipopt", "NeedleSteps", "SuccessiveApproximations", "ValueIteration"}
+    for solution in comparison.solutions.values():
+        assert abs(solution.cost - exact) < 1e-8
+    assert abs(comparison.solutions["ValueIteration"].claim["cost"] - exact) < 1e-6
+
+
+def test_two_neurons_local_methods_stop_in_a_worse_extremal_and_are_told_so():
+    stated = module("two_neurons")
+    comparison = ocdl.compare(stated.problem(), stated.grid(), stated.methods(), start=stated.start())
+    worse, better = 0.18561025, 0.18427610
+    assert comparison.solutions["Ipopt"].cost == pytest.approx(worse, abs=1e-6)
+    assert comparison.solutions["NeedleSteps"].cost == pytest.approx(worse, abs=1e-6)
+    assert comparison.solutions["ValueIteration"].cost == pytest.approx(better, abs=2e-5)
+    assert comparison.best_name == "ValueIteration"
+    told = " ".join(comparison.findings())
+    assert "NeedleSteps and Ipopt stop in a worse extremal" in told or "Ipopt and NeedleSteps stop" in told
+    warm = ocdl.solve(stated.problem(), stated.grid(), ocdl.Ipopt(), start=comparison.best)
+    assert warm.cost == pytest.approx(better, abs=1e-7)
+
+
+def test_a_reachable_target_is_regularised_to_the_controls_of_least_norm():
+    stated = module("reachable_target")
+    direct, indirect = (ocdl.solve(stated.problem(), stated.grid(), m) for m in stated.methods()[:2])
+    assert direct.cost == pytest.approx(indirect.cost, abs=1e-11)
+    assert float(abs(direct.a - indirect.a).max()) < 1e-4
+    bare = ocdl.solve(stated.problem(weight=0), stated.grid(), ocdl.Ipopt())
+    assert bare.status is ocdl.Status.REACHABLE
+
+
+def test_van_der_pol_direct_and_indirect_agree():
+    stated = module("van_der_pol")
+    direct = ocdl.solve(stated.problem(), stated.grid(), ocdl.Ipopt())
+    indirect = ocdl.solve(stated.problem(), stated.grid(), ocdl.NeedleSteps())
+    assert direct.cost == pytest.approx(indirect.cost, abs=1e-9)
+    assert float(abs(direct.costate - indirect.costate).max()) < 1e-3
+    assert direct.u.dims == ("t", "control")
+    assert list(direct.state["state"].values) == ["x", "y"]
