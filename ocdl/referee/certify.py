@@ -36,6 +36,7 @@ from ocdl.sweeps.sweeper import Adjoint, Sweeper, Trajectory
 
 Array = NDArray[np.float64]
 
+FAR = 10.0  # times |J| + ∫|H|: a gap that no mesh and no slack of a tolerance explains
 SUCCESSES = (Status.CONVERGED, Status.ACCEPTABLE)
 ROUNDING = 1e-8  # of |J| and ∫|H|: what a gap may lie below zero
 NOTEWORTHY, LARGE = 1e-6, 1e-2  # violations between the points, relative: told from the one, named from the other
@@ -229,7 +230,7 @@ def _confirmed(problem: ControlProblem, outcome: Outcome, verdict: Verdict, feas
     plain = not problem.has_running_cost and not problem.constraints
     if outcome.status in (Status.CONVERGED, Status.ACCEPTABLE, Status.STALLED) and vanishes and plain:
         return replace(outcome, status=Status.REACHABLE)
-    far = verdict.gap > _size(verdict) + FEASIBLE
+    far = verdict.gap > FAR * _size(verdict) + FEASIBLE
     return replace(outcome, status=Status.NO_EXTREMAL) if far and outcome.status in SUCCESSES else outcome
 
 

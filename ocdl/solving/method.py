@@ -51,8 +51,8 @@ class Status(Enum):
         "many controls are optimal."
     )
     NO_EXTREMAL = (
-        "The method ended, but not at an extremal: other admissible controls lower the Hamiltonian by more than the "
-        "whole cost (see the gap). Start elsewhere, with another seed, or from ValueIteration's feedback."
+        "The method ended, but not at an extremal: other admissible controls lower the Hamiltonian by many times "
+        "the whole cost (see the gap). Start elsewhere, with another seed, or from ValueIteration's feedback."
     )
     CYCLE = (
         "The method cycles between the same controls and will not converge; the best iterate is returned. "
