@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sized
+from pathlib import Path
+from typing import Protocol
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ocdl.campaign.archive import NOT_RUN
+from ocdl.campaign.archive import NOT_RUN, Entry
+from ocdl.campaign.group import Group
 from ocdl.comparison.agreement import WIDTH
 
-if TYPE_CHECKING:
-    from ocdl.campaign.outcome import Campaign, Group
+
+class Told(Sized, Protocol):
+    """What the words need of a ``Campaign``."""
+
+    @property
+    def directory(self) -> Path: ...
+    @property
+    def entries(self) -> Mapping[str, Entry]: ...
+    @property
+    def lost(self) -> Mapping[str, int]: ...
+    @property
+    def computed(self) -> Sized: ...
+    @property
+    def best_key(self) -> str | None: ...
+
+    def groups(self) -> list[Group]: ...
 
 
-def campaign_text(campaign: Campaign) -> str:
+def campaign_text(campaign: Told) -> str:
     """The table of groups and what there is to say of single tasks, ``WIDTH`` columns wide."""
     out = io.StringIO()
     console = Console(file=out, width=WIDTH, color_system=None, force_terminal=False, highlight=False, markup=False)
@@ -51,7 +68,7 @@ def _table(groups: list[Group]) -> Table:
     return table
 
 
-def _sentences(campaign: Campaign) -> list[str]:
+def _sentences(campaign: Told) -> list[str]:
     done = [key for key, entry in campaign.entries.items() if entry is not NOT_RUN]
     earlier = len(done) - len(campaign.computed)
     said: list[str] = []

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from ocdl.comparison.rows import Difference, Row
+from ocdl.referee.outcome import FEASIBLE, Status
 from ocdl.referee.solution import Solution
-from ocdl.solving.method import FEASIBLE, Status
-
-if TYPE_CHECKING:
-    from ocdl.comparison.compare import Comparison, Row
 
 WIDTH = 120
 ROUNDING = 1e-6
@@ -28,6 +26,23 @@ CLOSE = 1e-3
 EXTREMAL = 0.1  # an answer counts as an extremal where its gap is this small a part of its excess
 VANISHED = 1e-6
 SMALL_COSTATE = 1e-2  # below it a target counts as reached up to a grid error
+
+
+class Compared(Protocol):
+    """What the sentences and tables need of a ``Comparison``."""
+
+    @property
+    def solutions(self) -> dict[str, Solution]: ...
+    @property
+    def best_name(self) -> str | None: ...
+    @property
+    def best(self) -> Solution: ...
+    @property
+    def depth_error(self) -> float | None: ...
+
+    def table(self) -> list[Row]: ...
+    def differences(self) -> list[Difference]: ...
+    def findings(self) -> list[str]: ...
 
 
 # -- the judgement -----------------------------------------------------------------------------------
@@ -84,7 +99,7 @@ def vanishing(solution: Solution) -> bool:
 # -- the sentences ------------------------------------------------------------------------------------
 
 
-def findings(comparison: Comparison) -> list[str]:
+def findings(comparison: Compared) -> list[str]:
     """What the comparison shows, in plain sentences."""
     name = comparison.best_name
     if name is None:
@@ -219,7 +234,7 @@ def _proven(solutions: dict[str, Solution]) -> tuple[str, float] | None:
     return max(bounds.items(), key=lambda pair: pair[1], default=None)
 
 
-def alarms(comparison: Comparison) -> list[str]:
+def alarms(comparison: Compared) -> list[str]:
     """Where a cost is attained below a proven lower bound: on the grid and, beyond its error, re-integrated."""
     proven = _proven(comparison.solutions)
     if proven is None or comparison.best.feasibility > FEASIBLE:
@@ -235,7 +250,7 @@ def alarms(comparison: Comparison) -> list[str]:
     ]
 
 
-def _optimality_gap(comparison: Comparison) -> list[str]:
+def _optimality_gap(comparison: Compared) -> list[str]:
     """Best cost found minus the best proven lower bound of all costs, where a route has one."""
     proven = _proven(comparison.solutions)
     if proven is None or comparison.best.feasibility > FEASIBLE:
@@ -277,7 +292,7 @@ def _silent(solutions: dict[str, Solution]) -> list[str]:
     ]
 
 
-def _depth(comparison: Comparison) -> list[str]:
+def _depth(comparison: Compared) -> list[str]:
     error, best = comparison.depth_error, comparison.best
     varies = "controls=" in str(best.tree.attrs["scheme"])
     held = "the choice of its controls" if varies else "holding the controls constant in a layer"
@@ -343,7 +358,7 @@ def _percentage(fraction: float) -> str:
 # -- the table ----------------------------------------------------------------------------------------
 
 
-def comparison_text(comparison: Comparison) -> str:
+def comparison_text(comparison: Compared) -> str:
     """Tables and sentences as plain text, ``WIDTH`` columns wide."""
     out = io.StringIO()
     console = Console(file=out, width=WIDTH, color_system=None, force_terminal=False, highlight=False, markup=False)
@@ -391,7 +406,7 @@ def _main_table(rows: list[Row]) -> Table:
     return table
 
 
-def _difference_table(comparison: Comparison) -> Table:
+def _difference_table(comparison: Compared) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for title in ("method", "state f", "costate p", "controls", "(mean)", "own costate"):
         table.add_column(title, justify="left" if title == "method" else "right", no_wrap=True)

@@ -11,7 +11,8 @@ from ocdl.depth.schemes import Kutta4
 from ocdl.errors import InvalidInput
 from ocdl.hjb import ValueIteration, value_iteration
 from ocdl.hjb.schemes.general import General
-from ocdl.solving.method import Start, Status
+from ocdl.referee.outcome import Status
+from ocdl.solving.method import Start
 from ocdl.statement.bounds import Box
 from ocdl.statement.problem import ControlProblem
 

@@ -21,7 +21,8 @@ from ocdl.hjb.bounds.reach import Comparison
 from ocdl.hjb.bounds.subsolution import Budget, Quadratic, TubeGrid, displacements, march, smoothness, value_bound
 from ocdl.nlp import Ipopt
 from ocdl.pmp import LBFGSB
-from ocdl.solving.method import Start, Status
+from ocdl.referee.outcome import Status
+from ocdl.solving.method import Start
 from ocdl.solving.solve import solve
 from ocdl.statement.activations import ELU, Arctan, CustomActivation, Identity, LeakyReLU, ReLU, Sigmoid, Tanh
 from ocdl.statement.bounds import Box

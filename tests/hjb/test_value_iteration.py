@@ -16,7 +16,8 @@ from ocdl.depth.schemes import ExplicitEuler, Kutta4, Radau
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.hjb import ValueFunction, ValueIteration
 from ocdl.hjb.grids.sweeps import numba_available
-from ocdl.solving.method import Start, Status
+from ocdl.referee.outcome import Status
+from ocdl.solving.method import Start
 from ocdl.statement.activations import Arctan, CustomActivation, LeakyReLU, ReLU, Sigmoid, Tanh
 from ocdl.statement.bounds import Box
 from ocdl.statement.losses import Readout

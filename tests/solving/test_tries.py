@@ -9,7 +9,7 @@ from families import selection
 from scipy.optimize import brentq
 
 import ocdl
-from ocdl.solving.method import Outcome, Status
+from ocdl.referee.outcome import Outcome, Status
 from ocdl.solving.tries import sizes
 
 DEPTH = ocdl.Radau(12, 3)
