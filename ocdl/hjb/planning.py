@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.arrays import is_whole
+from ocdl.arrays import is_whole, shown
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.hjb.bounds.reach import enclosure
 from ocdl.hjb.grids.flows import fastest_speeds
@@ -39,6 +39,7 @@ GENERAL = {"general": "weno", "general-linear": "linear"}
 SCHEMES = (*SPLIT, *GENERAL, *DERIVATIVES)
 FIRST_ORDER = ("linear", "general-linear", "upwind")
 ONE_AXIS_STEPS = 16  # nothing is split on one axis, so long steps cost no accuracy
+MOST_NODES, MOST_STEPS = 10**9, 10**7
 FEWEST_GENERAL_STEPS, MOST_UNTRIED_STEPS = 16, 256  # of the general scheme, before its error in time is known
 LEFT = 1e-9  # of the domain, by which a rollout may leave it
 GENERAL_NODES = {1: 201, 2: 61, 3: 31, 4: 13}
@@ -292,9 +293,10 @@ def _shape(method: Options, scheme: str, D: int) -> tuple[int, ...]:
     usual = GENERAL_NODES if scheme in GENERAL else DEFAULT_NODES
     nodes = usual.get(D, FEWEST_NODES) if method.nodes is None else method.nodes
     counts = tuple(nodes) if isinstance(nodes, Sequence) else (nodes,) * D
-    if len(counts) != D or not all(is_whole(n) and n >= 5 for n in counts):
+    if len(counts) != D or not all(is_whole(n) and 5 <= n <= MOST_NODES for n in counts):
         raise InvalidInput(
-            f"ValueIteration(nodes={method.nodes!r}): a whole number of at least 5, or one for each of {D} states."
+            f"ValueIteration(nodes={shown(method.nodes)}): a whole number from 5 to {MOST_NODES}, or one for each of "
+            f"{D} states."
         )
     return tuple(int(n) for n in counts)
 
@@ -356,6 +358,18 @@ def _grid(method: Options, domain: Array, shape: tuple[int, ...], bounds: tuple[
 
 
 def _step_count(method: Options, reach: _Reach, grid: StateGrid, scheme: str) -> int:
+    """So many steps as were asked for, or as the grid asks for; InvalidInput where that is beyond all patience."""
+    steps = _steps(method, reach, grid, scheme)
+    if steps > MOST_STEPS:
+        asked = f"steps={shown(method.steps)}" if method.steps is not None else f"courant={method.courant!r}"
+        raise InvalidInput(
+            f"ValueIteration({asked}): these are {steps:.3g} steps; at most {MOST_STEPS} are taken. Give fewer steps, "
+            "a larger courant, fewer nodes, or a smaller domain."
+        )
+    return steps
+
+
+def _steps(method: Options, reach: _Reach, grid: StateGrid, scheme: str) -> int:
     """Even, so that the splitting error of the two orders cancels; at least four."""
     if method.steps is not None:
         return int(method.steps)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from families import scalar
 from hjb_exact import errors, one_neuron_value, selection
 from scipy.integrate import solve_ivp
 
@@ -169,3 +170,9 @@ def test_an_interrupted_run_resumes_bit_identically(tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             resumable.value_function(problem)
     assert np.array_equal(resumable.value_function(problem).values, whole.values)
+
+
+@pytest.mark.parametrize("options", [{"nodes": 10**400}, {"steps": 10**18}, {"courant": 1e-300}], ids=repr)
+def test_counts_beyond_all_patience_are_refused_before_anything_is_computed(options):
+    with pytest.raises(ocdl.InvalidInput, match=next(iter(options)) + "="):
+        ocdl.ValueIteration(domain=[(-2, 2)], **options).plan(scalar())
