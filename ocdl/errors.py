@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ocdl.referee.solution import Solution
+from typing import Any
 
 
 class OcdlError(Exception):
@@ -25,8 +22,8 @@ class NotWritten(OcdlError, OSError):
 
 
 class SolveFailed(OcdlError, RuntimeError):
-    """A solve ended without an answer; ``solution`` is the last iterate, judged by the referee."""
+    """A solve ended without an answer; ``solution`` is the last iterate, judged by the referee, a ``Solution``."""
 
-    def __init__(self, message: str, solution: Solution | None = None) -> None:
+    def __init__(self, message: str, solution: Any = None) -> None:
         super().__init__(message)
         self.solution = solution

@@ -45,8 +45,9 @@ from ocdl.pmp import (
 )
 from ocdl.referee.certificate import Certificate
 from ocdl.referee.certify import certify
+from ocdl.referee.outcome import Outcome, Status
 from ocdl.referee.solution import Solution, load
-from ocdl.solving.method import Method, Outcome, Start, Status
+from ocdl.solving.method import Method, Start
 from ocdl.solving.predict import accuracy, predict
 from ocdl.solving.refine import Refinement, continuation, refine, sequence
 from ocdl.solving.solve import solve

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 import ocdl
-from ocdl.doors.problem_file import read_problem_file
+from ocdl.campaign.problem_file import read_problem_file
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
 

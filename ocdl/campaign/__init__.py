@@ -1,7 +1,6 @@
-"""Many solves: multi-start and parameter sweeps over processes, clusters and crashes.
-
-``task`` states them, ``worker`` does one, ``archive`` keeps them, ``pools`` and ``conductor`` see to it that each is
-done, once; ``outcome`` is what they found, ``text`` says it.
+"""Many solves: multi-start and sweeps over processes, clusters and crashes. ``task`` states them, ``worker`` does one,
+``archive`` keeps them, ``pools`` and ``conductor`` see to it that each is done, once; ``outcome`` is what they found.
+It knows the comparison and what is below it.
 """
 
 from ocdl.campaign.many import solve_many

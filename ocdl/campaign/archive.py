@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from ocdl.campaign.task import Task
-from ocdl.comparison.compare import Failure
+from ocdl.comparison.rows import Failure
 from ocdl.errors import InvalidInput, NotSupported
+from ocdl.referee.outcome import Status
 from ocdl.referee.schema import NEEDED
 from ocdl.referee.solution import Solution, load
-from ocdl.solving.method import Status
 
 FORMAT = "ocdl campaign 1"
 ENDS = ("end", "given up")

@@ -13,7 +13,7 @@ from typing import Any
 from ocdl.campaign.archive import Archive, Entry
 from ocdl.campaign.pools import Pool
 from ocdl.campaign.worker import Work, perform
-from ocdl.comparison.compare import Failure
+from ocdl.comparison.rows import Failure
 from ocdl.errors import OcdlError, SolveFailed
 
 STILLBORN = 3

@@ -13,36 +13,18 @@ import numpy as np
 import xarray as xr
 
 from ocdl.campaign.archive import NOT_RUN, Archive, Entry
+from ocdl.campaign.group import Group
 from ocdl.campaign.task import Task
 from ocdl.campaign.text import campaign_text
 from ocdl.comparison.agreement import CLOSE, ROUNDING
-from ocdl.comparison.compare import Failure, finite_only
+from ocdl.comparison.compare import finite_only
+from ocdl.comparison.rows import Failure
 from ocdl.errors import InvalidInput
+from ocdl.referee.outcome import FEASIBLE
 from ocdl.referee.solution import Solution
-from ocdl.solving.method import FEASIBLE, Method
+from ocdl.solving.method import Method
 
 FIGURES = ("cost", "gap", "feasibility", "seconds")
-
-
-@dataclass(frozen=True)
-class Group:
-    """The tasks that differ only in their start, and how often they found the best cost among them.
-
-    settings: what tells the group from the others, in words. solved: how many ended well; statuses: all, by name.
-    best, worst: lowest and highest cost within the bounds; best_key, gap: of the best. found: how many attain it.
-    """
-
-    settings: dict[str, str]
-    tasks: int
-    solved: int
-    statuses: dict[str, int]
-    best_key: str | None
-    best: float | None
-    gap: float | None
-    gap_is_exact: bool | None
-    found: int
-    worst: float | None
-    seconds: float
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from ocdl.campaign.content import file_digest, named, source_file
-from ocdl.doors.problem_file import ProblemFile, default_grid, read_problem_file
+from ocdl.campaign.problem_file import ProblemFile, default_grid, read_problem_file
 from ocdl.errors import InvalidInput
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.selection import SelectionProblem

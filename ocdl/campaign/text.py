@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sized
+from pathlib import Path
+from typing import Any, Protocol
 
-from ocdl.campaign.archive import NOT_RUN
+from ocdl.campaign.archive import NOT_RUN, Entry
+from ocdl.campaign.group import Group
 from ocdl.tables import plain_table, plain_text
 
-if TYPE_CHECKING:
-    from ocdl.campaign.outcome import Campaign, Group
+
+class Told(Sized, Protocol):
+    """What the words need of a ``Campaign``."""
+
+    @property
+    def directory(self) -> Path: ...
+    @property
+    def entries(self) -> Mapping[str, Entry]: ...
+    @property
+    def lost(self) -> Mapping[str, int]: ...
+    @property
+    def computed(self) -> Sized: ...
+    @property
+    def best_key(self) -> str | None: ...
+
+    def groups(self) -> list[Group]: ...
 
 
-def campaign_text(campaign: Campaign) -> str:
+def campaign_text(campaign: Told) -> str:
     """The table of groups and what there is to say of single tasks, ``WIDTH`` columns wide."""
     return plain_text(_parts(campaign))
 
 
-def _parts(campaign: Campaign) -> Iterator[Any]:
+def _parts(campaign: Told) -> Iterator[Any]:
     groups = campaign.groups()
     yield _table(groups)
     if any(group.gap_is_exact is False for group in groups):
@@ -48,7 +64,7 @@ def _table(groups: list[Group]) -> Any:
     return table
 
 
-def _sentences(campaign: Campaign) -> list[str]:
+def _sentences(campaign: Told) -> list[str]:
     done = [key for key, entry in campaign.entries.items() if entry is not NOT_RUN]
     earlier = len(done) - len(campaign.computed)
     said: list[str] = []

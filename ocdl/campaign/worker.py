@@ -16,10 +16,10 @@ from tqdm import tqdm
 from ocdl.campaign.archive import NETCDF, Archive, Entry
 from ocdl.campaign.source import Source
 from ocdl.campaign.task import Task
-from ocdl.comparison.compare import Failure
+from ocdl.comparison.rows import Failure
 from ocdl.errors import InvalidInput, NotSupported, OcdlError
+from ocdl.referee.outcome import Status
 from ocdl.referee.solution import Solution, load
-from ocdl.solving.method import Status
 from ocdl.solving.solve import solve
 
 

@@ -8,22 +8,37 @@ the best than twice its own gap therefore belongs to another, worse extremal, ho
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from ocdl.comparison.rows import Difference, Row
+from ocdl.referee.outcome import FEASIBLE, Status
 from ocdl.referee.solution import Solution
-from ocdl.solving.method import FEASIBLE, Status
 from ocdl.tables import plain_table, plain_text
-
-if TYPE_CHECKING:
-    from ocdl.comparison.compare import Comparison, Row
 
 ROUNDING = 1e-6
 CLOSE = 1e-3
 EXTREMAL = 0.1  # an answer counts as an extremal where its gap is this small a part of its excess
 VANISHED = 1e-6
 SMALL_COSTATE = 1e-2  # below it a target counts as reached up to a grid error
+
+
+class Compared(Protocol):
+    """What the sentences and tables need of a ``Comparison``."""
+
+    @property
+    def solutions(self) -> dict[str, Solution]: ...
+    @property
+    def best_name(self) -> str | None: ...
+    @property
+    def best(self) -> Solution: ...
+    @property
+    def depth_error(self) -> float | None: ...
+
+    def table(self) -> list[Row]: ...
+    def differences(self) -> list[Difference]: ...
+    def findings(self) -> list[str]: ...
 
 
 # -- the judgement -----------------------------------------------------------------------------------
@@ -80,7 +95,7 @@ def vanishing(solution: Solution) -> bool:
 # -- the sentences ------------------------------------------------------------------------------------
 
 
-def findings(comparison: Comparison) -> list[str]:
+def findings(comparison: Compared) -> list[str]:
     """What the comparison shows, in plain sentences."""
     name = comparison.best_name
     if name is None:
@@ -215,7 +230,7 @@ def _proven(solutions: dict[str, Solution]) -> tuple[str, float] | None:
     return max(bounds.items(), key=lambda pair: pair[1], default=None)
 
 
-def alarms(comparison: Comparison) -> list[str]:
+def alarms(comparison: Compared) -> list[str]:
     """Where a cost is attained below a proven lower bound: on the grid and, beyond its error, re-integrated."""
     proven = _proven(comparison.solutions)
     if proven is None or comparison.best.feasibility > FEASIBLE:
@@ -231,7 +246,7 @@ def alarms(comparison: Comparison) -> list[str]:
     ]
 
 
-def _optimality_gap(comparison: Comparison) -> list[str]:
+def _optimality_gap(comparison: Compared) -> list[str]:
     """Best cost found minus the best proven lower bound of all costs, where a route has one."""
     proven = _proven(comparison.solutions)
     if proven is None or comparison.best.feasibility > FEASIBLE:
@@ -273,7 +288,7 @@ def _silent(solutions: dict[str, Solution]) -> list[str]:
     ]
 
 
-def _depth(comparison: Comparison) -> list[str]:
+def _depth(comparison: Compared) -> list[str]:
     error, best = comparison.depth_error, comparison.best
     varies = "controls=" in str(best.tree.attrs["scheme"])
     held = "the choice of its controls" if varies else "holding the controls constant in a layer"
@@ -339,12 +354,12 @@ def _percentage(fraction: float) -> str:
 # -- the table ----------------------------------------------------------------------------------------
 
 
-def comparison_text(comparison: Comparison) -> str:
+def comparison_text(comparison: Compared) -> str:
     """Tables and sentences as plain text, ``WIDTH`` columns wide."""
     return plain_text(_parts(comparison))
 
 
-def _parts(comparison: Comparison) -> Iterator[Any]:
+def _parts(comparison: Compared) -> Iterator[Any]:
     rows = comparison.table()
     yield _main_table(rows)
     if any(row.gap is not None and not row.gap_is_exact for row in rows):
@@ -388,7 +403,7 @@ def _main_table(rows: list[Row]) -> Any:
     return table
 
 
-def _difference_table(comparison: Comparison) -> Any:
+def _difference_table(comparison: Compared) -> Any:
     table = plain_table()
     for title in ("method", "state f", "costate p", "controls", "(mean)", "own costate"):
         table.add_column(title, justify="left" if title == "method" else "right", no_wrap=True)

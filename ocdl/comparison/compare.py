@@ -14,14 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.comparison.agreement import alarms, comparison_text, findings
+from ocdl.comparison.rows import Difference, Failure, Row
 from ocdl.depth.fine_mesh import halved_controls
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported, OcdlError
 from ocdl.interrupts import uninterrupted
 from ocdl.progress import progress_bar
 from ocdl.referee.certify import coefficients
+from ocdl.referee.outcome import FEASIBLE, Status
 from ocdl.referee.solution import Solution
-from ocdl.solving.method import FEASIBLE, Method, Status
+from ocdl.solving.method import Method
 from ocdl.solving.solve import Problem, discretised, solve
 from ocdl.solving.start import make_start
 from ocdl.statement.problem import ControlProblem
@@ -29,50 +31,6 @@ from ocdl.statement.selection import Grid
 from ocdl.sweeps.sweeper import Sweeper
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a method has no solution: a short ``status``, its own words, and the exception where there was one."""
-
-    status: str
-    message: str
-    error: BaseException | None = None
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table; None where a method has no such figure.
-
-    cost, gap, feasibility: the referee's. excess, relative: over the best cost, absolute and as a fraction.
-    claimed: the cost the route itself reports (V(f_I, 0) for value iteration). own_costate: maximum distance of the
-    costate it reports (multipliers, ∇V) from the referee's, or from satisfying the adjoint equation, in function space.
-    """
-
-    method: str
-    cost: float | None = None
-    excess: float | None = None
-    relative: float | None = None
-    gap: float | None = None
-    gap_is_exact: bool | None = None
-    feasibility: float | None = None
-    claimed: float | None = None
-    own_costate: float | None = None
-    seconds: float | None = None
-    status: str = ""
-    message: str = ""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How far two solutions lie apart: maximum over depth, samples and width; ``controls_mean``: their mean."""
-
-    first: str
-    second: str
-    state: float
-    costate: float
-    controls: float
-    controls_mean: float
 
 
 @dataclass(frozen=True, eq=False)

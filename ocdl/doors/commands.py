@@ -15,10 +15,10 @@ import click
 
 import ocdl
 from ocdl.campaign import Campaign, parameter_sweep, solve_many
+from ocdl.campaign.problem_file import ProblemFile, parse_settings, read_problem_file
 from ocdl.comparison.compare import Comparison, compare
 from ocdl.doors.exit_codes import FAILED, INTERRUPTED, REFUSED
 from ocdl.doors.plot import plot_solution
-from ocdl.doors.problem_file import ProblemFile, parse_settings, read_problem_file
 from ocdl.doors.report import (
     kebab,
     made_directory,
@@ -30,8 +30,9 @@ from ocdl.doors.report import (
 )
 from ocdl.errors import InvalidInput, NotSupported, NotWritten
 from ocdl.interrupts import uninterrupted
+from ocdl.referee.outcome import Status
 from ocdl.referee.solution import Solution, load
-from ocdl.solving.method import Method, Status
+from ocdl.solving.method import Method
 from ocdl.solving.solve import solve
 
 MOST_SOLVES = 100_000  # of one campaign

@@ -1,4 +1,6 @@
-"""The HJB route: value iteration on a grid of states, its feedback, and proven bounds."""
+"""The HJB route: value iteration on a grid of states, its feedback, and proven bounds.
+It knows solving and what is below it, no other route.
+"""
 
 from ocdl.hjb.bounds.lower_bound import LowerBound, lower_bound
 from ocdl.hjb.bounds.reach import reachable_box

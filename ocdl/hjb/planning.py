@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +32,6 @@ from ocdl.hjb.schemes.state_bounds import BLIND, fitted_axis, hull
 from ocdl.hjb.schemes.upwind import DERIVATIVES
 from ocdl.statement.problem import ControlProblem
 
-if TYPE_CHECKING:
-    from ocdl.hjb.value_iteration import ValueIteration
-
 Array = NDArray[np.float64]
 
 SPLIT = tuple(INTERPOLATIONS)
@@ -44,6 +42,35 @@ ONE_AXIS_STEPS = 16  # nothing is split on one axis, so long steps cost no accur
 FEWEST_GENERAL_STEPS, MOST_UNTRIED_STEPS = 16, 256  # of the general scheme, before its error in time is known
 LEFT = 1e-9  # of the domain, by which a rollout may leave it
 GENERAL_NODES = {1: 201, 2: 61, 3: 31, 4: 13}
+
+
+class Options(Protocol):
+    """The options of ``ValueIteration``, where they are described."""
+
+    @property
+    def nodes(self) -> int | Sequence[int] | None: ...
+    @property
+    def domain(self) -> Sequence[Any] | None: ...
+    @property
+    def scheme(self) -> str: ...
+    @property
+    def courant(self) -> float | None: ...
+    @property
+    def steps(self) -> int | None: ...
+    @property
+    def depths(self) -> Sequence[float] | None: ...
+    @property
+    def kernels(self) -> str: ...
+    @property
+    def feedback(self) -> str: ...
+    @property
+    def memory_limit(self) -> float: ...
+    @property
+    def checkpoint(self) -> str | Path | None: ...
+    @property
+    def chosen(self) -> bool: ...
+
+    def check_constraints(self, problem: ControlProblem) -> None: ...
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -94,7 +121,7 @@ class Plan:
         return f"<Plan: {self.scheme}, {self}, {len(self.stored)} depths stored>"
 
 
-def planned(method: ValueIteration, problem: ControlProblem, lookahead: Lookahead) -> Plan:
+def planned(method: Options, problem: ControlProblem, lookahead: Lookahead) -> Plan:
     """The plan of ``method`` for ``problem``; raises InvalidInput and NotSupported before anything is computed."""
     scheme = _scheme(method, problem)
     D = problem.samples * problem.n
@@ -118,7 +145,7 @@ def planned(method: ValueIteration, problem: ControlProblem, lookahead: Lookahea
     )
 
 
-def in_steps(method: ValueIteration, problem: ControlProblem, plan: Plan, steps: int) -> Plan:
+def in_steps(method: Options, problem: ControlProblem, plan: Plan, steps: int) -> Plan:
     """The plan with another number of steps, and with the depths that are stored then."""
     shape, kept = plan.grid.shape, 1 if plan.bounds is None else 3
     arrays = _working_arrays(method, problem, plan.scheme, len(shape))
@@ -174,7 +201,7 @@ def check_controls_only(problem: ControlProblem) -> None:
         )
 
 
-def _scheme(method: ValueIteration, problem: ControlProblem) -> str:
+def _scheme(method: Options, problem: ControlProblem) -> str:
     """The scheme for this problem, or NotSupported with what the problem has that this route has not."""
     check_controls_only(problem)
     if problem.penalty is not None:
@@ -202,7 +229,7 @@ def _scheme(method: ValueIteration, problem: ControlProblem) -> str:
     return general
 
 
-def _working_arrays(method: ValueIteration, problem: ControlProblem, scheme: str, D: int) -> int:
+def _working_arrays(method: Options, problem: ControlProblem, scheme: str, D: int) -> int:
     """Arrays of the grid's size that the march holds besides the stored depths."""
     saved = 0 if method.checkpoint is None else 1
     if scheme in GENERAL:
@@ -261,7 +288,7 @@ class _Reach:
         return self.lookahead.speeds(grid) if self.scheme in GENERAL or box is None else fastest_speeds(box, grid)
 
 
-def _shape(method: ValueIteration, scheme: str, D: int) -> tuple[int, ...]:
+def _shape(method: Options, scheme: str, D: int) -> tuple[int, ...]:
     usual = GENERAL_NODES if scheme in GENERAL else DEFAULT_NODES
     nodes = usual.get(D, FEWEST_NODES) if method.nodes is None else method.nodes
     counts = tuple(nodes) if isinstance(nodes, Sequence) else (nodes,) * D
@@ -272,7 +299,7 @@ def _shape(method: ValueIteration, scheme: str, D: int) -> tuple[int, ...]:
     return tuple(int(n) for n in counts)
 
 
-def _domain(method: ValueIteration, reach: _Reach, shape: tuple[int, ...]) -> Array:
+def _domain(method: Options, reach: _Reach, shape: tuple[int, ...]) -> Array:
     """Lower and upper end of every axis, (D, 2), before bounds on states cut it."""
     if method.domain is None:
         low, high = reach.box()
@@ -316,9 +343,7 @@ def _hull(problem: ControlProblem) -> tuple[Array, Array] | None:
     return low, high
 
 
-def _grid(
-    method: ValueIteration, domain: Array, shape: tuple[int, ...], bounds: tuple[Array, Array] | None
-) -> StateGrid:
+def _grid(method: Options, domain: Array, shape: tuple[int, ...], bounds: tuple[Array, Array] | None) -> StateGrid:
     """Uniform axes over the domain; with bounds on states within them, so that nodes lie on the bounds."""
     if bounds is None:
         return StateGrid(tuple(covering_axis(low, high, n) for (low, high), n in zip(domain, shape, strict=True)))
@@ -330,7 +355,7 @@ def _grid(
     return StateGrid(tuple(axes))
 
 
-def _step_count(method: ValueIteration, reach: _Reach, grid: StateGrid, scheme: str) -> int:
+def _step_count(method: Options, reach: _Reach, grid: StateGrid, scheme: str) -> int:
     """Even, so that the splitting error of the two orders cancels; at least four."""
     if method.steps is not None:
         return int(method.steps)
@@ -346,7 +371,7 @@ def _step_count(method: ValueIteration, reach: _Reach, grid: StateGrid, scheme: 
     return steps
 
 
-def _stored(method: ValueIteration, horizon: float, steps: int, shape: tuple[int, ...], arrays: int) -> tuple[int, ...]:
+def _stored(method: Options, horizon: float, steps: int, shape: tuple[int, ...], arrays: int) -> tuple[int, ...]:
     if method.depths is None:
         room = int(method.memory_limit // bytes_needed(shape, 1, 0)) - arrays
         stride = max(1, -(-steps // max(1, room - 1)))
@@ -357,7 +382,7 @@ def _stored(method: ValueIteration, horizon: float, steps: int, shape: tuple[int
     return tuple(sorted({0, steps, *(int(k) for k in np.rint(depths / horizon * steps))}))
 
 
-def _check_memory(method: ValueIteration, shape: tuple[int, ...], needed: int) -> None:
+def _check_memory(method: Options, shape: tuple[int, ...], needed: int) -> None:
     if needed <= method.memory_limit:
         return
     D = len(shape)

@@ -43,7 +43,8 @@ from ocdl.hjb.time_steps import settled_steps
 from ocdl.interrupts import interruptible
 from ocdl.progress import progress_bar
 from ocdl.referee.defects import trajectory_of
-from ocdl.solving.method import Method, Outcome, Start, Status, wrapped_up
+from ocdl.referee.outcome import Outcome, Status, wrapped_up
+from ocdl.solving.method import Method, Start
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import Sweeper
 

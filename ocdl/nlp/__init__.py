@@ -1,4 +1,6 @@
-"""The direct route: collocate, transcribe, solve by IPOPT; or by Newton's method on the controls alone."""
+"""The direct route: collocate, transcribe, solve by IPOPT; or by Newton's method on the controls alone.
+It knows solving and what is below it, no other route.
+"""
 
 from ocdl.nlp.interior import InteriorPoint
 from ocdl.nlp.ipopt import Ipopt

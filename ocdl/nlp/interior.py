@@ -28,8 +28,9 @@ from ocdl.nlp.factor import Factor, NotPositive, factorised
 from ocdl.nlp.oracle import Point
 from ocdl.nlp.reduced import Reduced, not_in_reduced_space
 from ocdl.progress import progress_bar
+from ocdl.referee.outcome import Outcome, Status, wrapped_up
 from ocdl.solving.diagnosis import LOST
-from ocdl.solving.method import Method, Outcome, Start, Status, wrapped_up
+from ocdl.solving.method import Method, Start
 from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]

@@ -22,7 +22,8 @@ from ocdl.nlp.settled import objects, settled
 from ocdl.nlp.transcription import Transcription
 from ocdl.nlp.worst_rows import explanation
 from ocdl.progress import progress_bar
-from ocdl.solving.method import FEASIBLE, Method, Outcome, Start, Status, wrapped_up
+from ocdl.referee.outcome import FEASIBLE, Outcome, Status, wrapped_up
+from ocdl.solving.method import Method, Start
 from ocdl.statement.control_set import ControlSet, PairSet, path_rows
 from ocdl.statement.problem import ControlProblem
 

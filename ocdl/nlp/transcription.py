@@ -27,7 +27,8 @@ from ocdl.batch import evaluated
 from ocdl.depth.schemes import DepthScheme
 from ocdl.nlp.assembly import Elements, Indices, NonlinearProgram, assemble
 from ocdl.referee.equalities import imposed
-from ocdl.solving.method import Multipliers, Start
+from ocdl.referee.outcome import Multipliers
+from ocdl.solving.method import Start
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import Sweeper, SweepFailed, Trajectory
 

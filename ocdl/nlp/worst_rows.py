@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from ocdl.batch import Batch
 from ocdl.nlp.transcription import Transcription
 from ocdl.referee.constraints import missed
+from ocdl.referee.outcome import Status
 from ocdl.solving.diagnosis import LOST, NOTEWORTHY, Miss, Points, listed, located, state_name
-from ocdl.solving.method import Status
 
 Array = NDArray[np.float64]
 

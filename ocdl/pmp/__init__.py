@@ -1,7 +1,6 @@
-"""The indirect route: Pontryagin's maximum principle, by sweeps.
-
-Each method is an update and one or several moves in one loop (``ocdl.pmp.loop``). ``polish`` leaves the layers behind:
-it moves the switching times of a bang-bang solution in continuous depth.
+"""The indirect route: Pontryagin's maximum principle, by sweeps; it knows solving and what is below it, no other route.
+``loop``: an update proposes at an ``iterate``, moves follow; ``methods`` are their compositions. ``switching`` leaves
+the layers behind: the switching times of a bang-bang answer move in continuous depth.
 """
 
 from ocdl.pmp.methods.conditional_gradient import ConditionalGradient

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from ocdl.interrupts import interruptible
 from ocdl.pmp.iterate import VANISHING, Ground, Iterate, Trial
 from ocdl.progress import progress_bar
-from ocdl.solving.method import Outcome, Start, Status
+from ocdl.referee.outcome import Outcome, Status
+from ocdl.solving.method import Start
 from ocdl.sweeps.sweeper import SweepFailed
 
 Array = NDArray[np.float64]

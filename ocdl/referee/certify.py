@@ -28,9 +28,9 @@ from ocdl.referee.certificate import Certificate, certified
 from ocdl.referee.constraints import Constraints
 from ocdl.referee.defects import judged_adjoint, trajectory_of
 from ocdl.referee.hamiltonian import Hamiltonian
+from ocdl.referee.outcome import FEASIBLE, Multipliers, Outcome, Status
 from ocdl.referee.schema import FORMAT
 from ocdl.referee.solution import Solution
-from ocdl.solving.method import FEASIBLE, Multipliers, Outcome, Status
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import Adjoint, Sweeper, Trajectory
 

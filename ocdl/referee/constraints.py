@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ocdl.batch import Batch
 from ocdl.depth.schemes import Layers
 from ocdl.referee.equalities import imposed
-from ocdl.solving.method import Multipliers
+from ocdl.referee.outcome import Multipliers
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import Forces, Sweeper, Trajectory
 

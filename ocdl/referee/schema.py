@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from ocdl.referee.certificate import PREFIX, Certificate
-from ocdl.solving.method import Status
+from ocdl.referee.outcome import Status
 
 FORMAT = "ocdl solution 1"
 

@@ -15,8 +15,8 @@ import xarray as xr
 from ocdl.errors import InvalidInput, NotWritten
 from ocdl.referee import hdf5, schema
 from ocdl.referee.certificate import Certificate
+from ocdl.referee.outcome import Status
 from ocdl.referee.schema import FORMAT, GROUPS
-from ocdl.solving.method import Status
 
 
 class Solution:

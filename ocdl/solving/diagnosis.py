@@ -19,7 +19,8 @@ from ocdl.depth.fine_mesh import control_at
 from ocdl.depth.schemes import DepthScheme
 from ocdl.referee.constraints import Constrained, Constraints, missed
 from ocdl.referee.defects import trajectory_of
-from ocdl.solving.method import Outcome, Start
+from ocdl.referee.outcome import Outcome
+from ocdl.solving.method import Start
 from ocdl.statement.layout import Part
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.selection import SelectionProblem

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ocdl.depth.schemes import ImplicitMidpoint
 from ocdl.referee.constraints import Constraints
-from ocdl.solving.method import Multipliers
+from ocdl.referee.outcome import Multipliers
 from ocdl.solving.start import make_start
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import Sweeper, SweepFailed

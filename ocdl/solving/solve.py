@@ -17,10 +17,11 @@ from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, OcdlError, SolveFailed
 from ocdl.interrupts import interruptible, uninterrupted
 from ocdl.referee.certify import judged, unjudged
+from ocdl.referee.outcome import FEASIBLE, Outcome, Status
 from ocdl.referee.solution import Solution
 from ocdl.solving.diagnosis import LOST, lost_along, lost_at, start_notes, target_notes, violations
 from ocdl.solving.flat import flat_needles
-from ocdl.solving.method import FEASIBLE, Method, Outcome, Start, Status
+from ocdl.solving.method import Method, Start
 from ocdl.solving.redundancy import dependent_ends
 from ocdl.solving.start import make_start
 from ocdl.solving.tries import add_note, best_of_sizes, better_start, not_idle, rank, sizes, swept_if_unfinished

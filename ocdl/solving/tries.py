@@ -16,9 +16,10 @@ from ocdl.arrays import Array
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported, OcdlError
 from ocdl.referee.certify import coefficients
+from ocdl.referee.outcome import FEASIBLE, Outcome, Status
 from ocdl.referee.solution import Solution
 from ocdl.solving.diagnosis import EXPLODED
-from ocdl.solving.method import FEASIBLE, Outcome, Start, Status
+from ocdl.solving.method import Start
 from ocdl.solving.start import make_start
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import Sweeper, SweepFailed

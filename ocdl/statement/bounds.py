@@ -80,15 +80,13 @@ class Box:
         if not self.varies(name):
             low, high = self.interval(name, shape)
             return np.broadcast_to(low, (t.size, *shape)).copy(), np.broadcast_to(high, (t.size, *shape)).copy()
-        pairs = []
+        given, pairs = self._functions[name], []
+        written = f"{self.said}({name}={_shown(given)})"
         for depth in t:
-            ends = tuple(self._end(name, end, float(depth)) if callable(end) else end for end in self._functions[name])
+            ends = tuple(_end(written, end, float(depth)) if callable(end) else end for end in given)
             said = f" at t = {depth:g}"
             pairs.append(self._full(name, self._checked(name, ends, said), shape))
         return np.array([low for low, _ in pairs]), np.array([high for _, high in pairs])
-
-    def _end(self, name: str, end: Any, t: float) -> Any:
-        return called(f"{self.said}({name}={_shown(self._functions[name])})", f"t = {t:g}", end, t)
 
     def interval(self, name: str, shape: tuple[int, ...]) -> tuple[Array, Array]:
         """Lower and upper bound of ``name`` as full arrays of ``shape``."""
@@ -140,6 +138,10 @@ class Free:
 
 def _ends(interval: Any) -> tuple[Any, ...]:
     return tuple(interval) if isinstance(interval, (tuple, list)) else ()
+
+
+def _end(written: str, end: Any, t: float) -> Any:
+    return called(written, f"t = {t:g}", end, t)
 
 
 def _length(interval: Any) -> int:

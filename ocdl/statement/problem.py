@@ -62,6 +62,7 @@ ROLES = {  # the functions of a problem, and what each may depend on
 COLUMNS = ("dynamics", "lift", "path", "boundary")  # the others are scalars
 PER_DEPTH = ("dynamics", "running", "effort")  # multiplied by T on the depths t/T of a free horizon
 ROUNDING = 1e-9  # by which an end may lie outside its bounds
+HULL_DEPTHS = 1025  # of bounds that depend on depth
 SYMBOL = 200.0  # bytes of a CasADi symbol and its name
 INTERVALS = {"path": (-np.inf, 0.0), "boundary": (0.0, 0.0)}  # of constraints whose interval is not given
 
@@ -241,6 +242,12 @@ class ControlProblem:
     def state_box_at(self, t: Array) -> tuple[Array, Array]:
         """Lower and upper bounds of x at depths t (K,), each (K, n)."""
         return self.bounds.interval_at("x", (self.n,), t)
+
+    @cached_property
+    def state_hull(self) -> tuple[Array, Array]:
+        """The least box that holds the bounds of x at ``HULL_DEPTHS`` depths, each end (n,)."""
+        low, high = self.state_box_at(np.linspace(0.0, self.span, HULL_DEPTHS if self.bounds.varies("x") else 1))
+        return low.min(axis=0), high.max(axis=0)
 
     @cached_property
     def final_box(self) -> tuple[Array, Array]:

@@ -24,8 +24,9 @@ from ocdl.campaign import Campaign, Task, multi_start, parameter_sweep, solve_ma
 from ocdl.campaign.archive import ENDS, Archive, Entry
 from ocdl.campaign.outcome import attains
 from ocdl.campaign.worker import Work, perform
-from ocdl.comparison.compare import Failure
-from ocdl.solving.method import Method, Outcome, Status
+from ocdl.comparison.rows import Failure
+from ocdl.referee.outcome import Outcome, Status
+from ocdl.solving.method import Method
 
 STATEMENT = """
 import os, time
@@ -449,7 +450,7 @@ def test_a_solution_or_its_file_may_be_the_start(tmp_path):
 
 
 def test_without_a_seed_the_files_own_start_is_used(statement, tmp_path):
-    from ocdl.doors.problem_file import read_problem_file
+    from ocdl.campaign.problem_file import read_problem_file
 
     own = read_problem_file(statement, {}).methods[0]
     tasks = [Task(problem=statement, method=own), Task(problem=statement, method=own, seed=0)]

@@ -10,7 +10,8 @@ import xarray as xr
 
 import ocdl
 from ocdl.comparison.compare import Comparison, compare, finite_only, unique_names
-from ocdl.solving.method import Method, Outcome, Status
+from ocdl.referee.outcome import Outcome, Status
+from ocdl.solving.method import Method
 
 
 @dataclass(frozen=True)

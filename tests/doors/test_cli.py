@@ -19,18 +19,20 @@ from click.testing import CliRunner
 import ocdl
 from ocdl.campaign import Campaign
 from ocdl.campaign.archive import Entry
+from ocdl.campaign.problem_file import parse_settings, read_problem_file
 from ocdl.doors.cli import main
 from ocdl.doors.commands import campaign_exit_code, known_methods, parsed_choices, parsed_seeds
-from ocdl.doors.problem_file import parse_settings, read_problem_file
 from ocdl.doors.report import file_name, kebab
-from ocdl.solving.method import Method, Outcome, Status
+from ocdl.referee.outcome import Outcome, Status
+from ocdl.solving.method import Method
 
 STATEMENT = """
 import os, signal, time
 from dataclasses import dataclass
 import numpy as np
 import ocdl
-from ocdl.solving.method import Method, Outcome, Status
+from ocdl.referee.outcome import Outcome, Status
+from ocdl.solving.method import Method
 
 @dataclass(frozen=True)
 class Constant(Method):
@@ -183,7 +185,7 @@ def test_without_grid_and_methods_the_defaults_are_stated(problem_file, exported
     ],
 )
 def test_the_default_width_fits_the_problem(problem_file, initial, domain, width):
-    from ocdl.doors.problem_file import read_problem_file
+    from ocdl.campaign.problem_file import read_problem_file
 
     path = problem_file(f"""
         import numpy as np, ocdl

@@ -9,7 +9,8 @@ import xarray as xr
 import ocdl
 from ocdl.comparison.compare import compare
 from ocdl.doors.plot import plot_comparison, plot_solution
-from ocdl.solving.method import Method, Outcome, Status
+from ocdl.referee.outcome import Outcome, Status
+from ocdl.solving.method import Method
 
 
 @dataclass(frozen=True)

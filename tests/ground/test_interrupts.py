@@ -16,7 +16,8 @@ from ocdl import interrupts
 from ocdl.interrupts import interruptible, uninterrupted
 from ocdl.nlp.ipopt import _Watch
 from ocdl.referee.certify import judged
-from ocdl.solving.method import Method, Outcome, Status
+from ocdl.referee.outcome import Outcome, Status
+from ocdl.solving.method import Method
 from ocdl.solving.refine import continuation, sequence
 
 

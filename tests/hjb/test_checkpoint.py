@@ -11,7 +11,8 @@ from ocdl.depth.schemes import Kutta4
 from ocdl.errors import InvalidInput
 from ocdl.hjb import ValueIteration, value_iteration
 from ocdl.hjb.schemes.general import General
-from ocdl.solving.method import Start, Status
+from ocdl.referee.outcome import Status
+from ocdl.solving.method import Start
 from ocdl.statement.bounds import Box
 from ocdl.statement.problem import ControlProblem
 
@@ -39,10 +40,17 @@ def solved(path, statement=None, **options):
     return ValueIteration(**{**OPTIONS, **options}, checkpoint=path).value_function(problem)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "run.npz"
+    return solved(path).values, path.read_bytes()
+
+
 @pytest.fixture
-def written(tmp_path):
-    path = tmp_path / "run.npz"
-    return path, solved(path).values
+def written(whole, tmp_path):
+    path, (values, content) = tmp_path / "run.npz", whole
+    path.write_bytes(content)
+    return path, values
 
 
 def test_the_same_statement_resumes_whatever_its_functions_are_called_and_where_it_starts(written):

@@ -142,7 +142,7 @@ def test_bad_choices_are_named():
 
 
 def test_the_plan_states_memory_and_scheme():
-    plan = ValueIteration(nodes=11).plan(two_samples(2).discretise(ocdl.Midpoint(2)))
+    plan = ValueIteration(nodes=11, steps=16, domain=(-2, 2)).plan(two_samples(2).discretise(ocdl.Midpoint(2)))
     assert plan.scheme == "general" and plan.grid.dimension == 4
     assert plan.memory == 8 * 11**4 * (2 + 6 + len(plan.stored))
     with pytest.raises(ocdl.NotSupported, match=r"6 axes needs at least .*memory_limit"):

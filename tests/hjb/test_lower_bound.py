@@ -21,7 +21,8 @@ from ocdl.hjb.bounds.reach import Comparison
 from ocdl.hjb.bounds.subsolution import Budget, Quadratic, TubeGrid, displacements, march, smoothness, value_bound
 from ocdl.nlp import Ipopt
 from ocdl.pmp import LBFGSB
-from ocdl.solving.method import Start, Status
+from ocdl.referee.outcome import Status
+from ocdl.solving.method import Start
 from ocdl.solving.solve import solve
 from ocdl.statement.activations import ELU, Arctan, CustomActivation, Identity, LeakyReLU, ReLU, Sigmoid, Tanh
 from ocdl.statement.bounds import Box
@@ -83,12 +84,10 @@ def muller(box, x0, horizon):
 
     def rate(_, y):
         ends, found = y.reshape(2, M), np.empty((2, M))
-        for i in range(M):
-            for k in range(2):
-                choice = corners.copy()
-                choice[:, i] = k
-                f = np.take_along_axis(ends, choice, axis=0)
-                found[k, i] = box.velocities(f)[k][:, i].max() if k else box.velocities(f)[k][:, i].min()
+        least, largest = box.velocities(np.take_along_axis(ends, corners, axis=0))
+        for i in range(M):  # over the corners with state i at its own end
+            found[0, i] = least[corners[:, i] == 0, i].min()
+            found[1, i] = largest[corners[:, i] == 1, i].max()
         return found.ravel()
 
     solved = solve_ivp(rate, (0.0, horizon), np.tile(x0, 2), method="DOP853", rtol=1e-12, atol=1e-13, max_step=0.02)
@@ -255,17 +254,16 @@ def test_no_control_leaves_the_box_of_a_step(neurons):
     problem = selection(rng.uniform(-0.5, 0.5, neurons), 1.0, a=(-0.7, 1.3), b=(-1.5, 1.0))
     grid = TubeGrid.of(Comparison(problem.velocity_box), problem.x0[0], 1.0, 13, 1)
     moves = displacements(Comparison(problem.velocity_box), grid)
-    low, high = problem.control_box
-    for index in rng.integers([axis.size for axis in grid.axes], size=(100, neurons)):
-        begin = np.array([axis[i] for axis, i in zip(grid.axes, index, strict=True)])
-        if np.any(begin < grid.tube.nodes[0, :, -2]) or np.any(begin > grid.tube.nodes[1, :, -2]):
-            continue
-        short = selection(begin, 1.0, a=(-0.7, 1.3), b=(-1.5, 1.0), horizon=grid.step)
-        sweeper = Sweeper(short, Kutta4(4))
-        for _ in range(20):
-            u = np.where(rng.random((4, short.m)) < 0.5, low, high)
-            moved = (sweeper.state(u, np.zeros(0)).x[-1, 0] - begin) / grid.spacing
-            assert np.all(moved >= moves[(0, slice(None), *index)]) and np.all(moved <= moves[(1, slice(None), *index)])
+    index = rng.integers([axis.size for axis in grid.axes], size=(100, neurons)).T
+    begin = np.stack([axis[i] for axis, i in zip(grid.axes, index, strict=True)], axis=-1)
+    inside = np.all((begin >= grid.tube.nodes[0, :, -2]) & (begin <= grid.tube.nodes[1, :, -2]), axis=1)
+    index, begin = index[:, inside], begin[inside]
+    short = many(begin, np.ones(begin.shape), bounds=Box(a=(-0.7, 1.3), b=(-1.5, 1.0)), horizon=grid.step)
+    sweeper, (low, high) = Sweeper(short, Kutta4(4)), short.control_box
+    for _ in range(100):
+        u = np.where(rng.random((4, short.m)) < 0.5, low, high)
+        moved = (sweeper.state(u, np.zeros(0)).x[-1] - begin) / grid.spacing
+        assert np.all(moved >= moves[(0, slice(None), *index)]) and np.all(moved <= moves[(1, slice(None), *index)])
 
 
 @pytest.mark.parametrize("activation", SMOOTH, ids=lambda a: type(a).__name__)
@@ -277,7 +275,7 @@ def test_one_neurons_value_is_as_smooth_as_claimed(activation, target):
     C, L = (bound[:, 0] for bound in smoothness(Comparison(problem.velocity_box), quadratic(problem, target), grid))
     for k in range(0, grid.steps, 2):
         low, high = grid.tube.nodes[:, 0, k]
-        x = np.linspace(low, high, 80)
+        x = np.linspace(low, high, 40)
         x = x[(x > low + grid.spacing[0]) & (x < high - grid.spacing[0])]
         remaining = (grid.steps - k) * grid.step
         V = [one_neuron_value(x + o, target, activation, a, b, remaining) for o in grid.spacing[0] * np.arange(-1, 2)]
@@ -305,14 +303,11 @@ def test_with_extreme_controls_held_second_differences_are_as_claimed(neurons):
             np.testing.assert_allclose(a - b @ (box.weights * f), np.where(theta > 0.0, s[1], s[0]))
             u.append(np.concatenate([a, b.ravel()]))
             f = f + np.tanh(a - b @ (box.weights * f)) / layers
-        for i in range(neurons):
-            ends = []
-            for o in (-1, 0, 1):
-                f = problem.x0[0] + o * grid.spacing * (np.arange(neurons) == i)
-                for row in u:
-                    f = f + np.tanh(row[:neurons] - row[neurons:].reshape(neurons, -1) @ (box.weights * f)) / layers
-                ends.append(0.5 * np.sum(box.weights * (f - targets) ** 2))
-            largest[i] = max(largest[i], (ends[0] - 2.0 * ends[1] + ends[2]) / grid.spacing[i] ** 2)
+        f = problem.x0[0] + np.array([-1.0, 0.0, 1.0])[:, None, None] * np.diag(grid.spacing)
+        for row in u:
+            f = f + np.tanh(row[:neurons] - (box.weights * f) @ row[neurons:].reshape(neurons, -1).T) / layers
+        ends = 0.5 * np.sum(box.weights * (f - targets) ** 2, axis=-1)
+        largest = np.maximum(largest, (ends[0] - 2.0 * ends[1] + ends[2]) / grid.spacing**2)
     assert np.all(largest <= C) and np.all(largest > 0.1 * C)
 
 
@@ -341,7 +336,7 @@ def test_the_bound_is_below_the_value(start):
     assert 0.5 * value < lower_bound(problem).value < value
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(problems([*SMOOTH, *KINKED]), st.integers(0, 2**32 - 1))
 def test_no_control_costs_less_than_the_bound(problem, seed):
     bound = lower_bound(problem, nodes=None if problem.n < 3 else 11).value

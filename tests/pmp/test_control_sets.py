@@ -10,7 +10,7 @@ from scipy.integrate import solve_ivp
 import ocdl
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.pmp.methods.control_sets import ControlSetNeedleSteps
-from ocdl.solving.method import Status
+from ocdl.referee.outcome import Status
 from ocdl.statement.control_set import Disc, Polygon, SetVelocities
 
 TRIANGLE = Polygon(((-0.9, -0.2), (0.8, -0.7), (0.1, 0.9)))

@@ -11,7 +11,7 @@ from ocdl.errors import InvalidInput, NotSupported
 from ocdl.pmp import DiscreteNeedleSteps, ProjectedGradient
 from ocdl.pmp.iterate import Ground
 from ocdl.pmp.methods.discrete import discrete_needles
-from ocdl.solving.method import Status
+from ocdl.referee.outcome import Status
 
 
 def tiny(seed, samples=1, width=2):

@@ -24,11 +24,12 @@ from ocdl.pmp import (
 )
 from ocdl.pmp.dense import dense
 from ocdl.pmp.iterate import Ground
-from ocdl.pmp.methods.projected_gradient import GradientArc
 from ocdl.pmp.methods.proximal import Alternate
 from ocdl.pmp.methods.sqh import HeldControls
 from ocdl.pmp.updates.augmented import AnyLayer, Columns, DenseLayer, LayerProblems
-from ocdl.solving.method import Start, Status
+from ocdl.pmp.updates.gradient_arcs import GradientArc
+from ocdl.referee.outcome import Status
+from ocdl.solving.method import Start
 
 
 def random_problem(seed, samples, regularised):

@@ -21,7 +21,7 @@ from ocdl.errors import InvalidInput
 from ocdl.pmp import NeedleSteps
 from ocdl.pmp.iterate import Ground
 from ocdl.pmp.updates.needles import needles
-from ocdl.solving.method import Status
+from ocdl.referee.outcome import Status
 from ocdl.sweeps.sweeper import Sweeper, SweepFailed
 
 ONE = ocdl.Grid(width=ocdl.Midpoint(1), depth=ocdl.Radau(layers=50, degree=3))

@@ -11,7 +11,7 @@ from shooting import extremal
 import ocdl
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.pmp.switching.arcs import Field, Schedule
-from ocdl.solving.method import Status
+from ocdl.referee.outcome import Status
 
 SKEW = ocdl.Box(a=(-0.3, 0.7), b=(-0.5, 0.2))
 

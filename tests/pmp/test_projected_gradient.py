@@ -7,7 +7,8 @@ from pmp_problems import HIGHEST, eight_neurons, linear_quadratic, network, sele
 import ocdl
 from ocdl.errors import InvalidInput
 from ocdl.pmp import NeedleSteps, ProjectedGradient
-from ocdl.solving.method import Start, Status
+from ocdl.referee.outcome import Status
+from ocdl.solving.method import Start
 
 
 @pytest.mark.parametrize("first", ["spectral", "grown"])

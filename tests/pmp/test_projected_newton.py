@@ -11,7 +11,7 @@ from ocdl.pmp import NeedleSteps, ProjectedNewton
 from ocdl.pmp.iterate import Ground
 from ocdl.pmp.methods.projected_newton import ScaledChart
 from ocdl.pmp.moves.quasi_newton import AllControls
-from ocdl.solving.method import Status
+from ocdl.referee.outcome import Status
 
 
 @pytest.mark.parametrize("name", ["far", "mixed"])

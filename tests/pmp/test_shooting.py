@@ -9,7 +9,7 @@ from ocdl.errors import NotSupported
 from ocdl.pmp import IndirectShooting, NeedleSteps
 from ocdl.pmp.iterate import Ground
 from ocdl.pmp.methods.shooting import BoundaryValueProblem
-from ocdl.solving.method import Status
+from ocdl.referee.outcome import Status
 
 
 @pytest.mark.parametrize("case", range(12))

@@ -9,7 +9,8 @@ from ocdl.errors import InvalidInput, NotSupported
 from ocdl.pmp import NeedleSteps, SuccessiveApproximations
 from ocdl.pmp.iterate import Ground
 from ocdl.pmp.updates.needles import syntheses
-from ocdl.solving.method import Start, Status
+from ocdl.referee.outcome import Status
+from ocdl.solving.method import Start
 
 ONE = ocdl.Grid(width=ocdl.Midpoint(1), depth=ocdl.Radau(layers=50, degree=3))
 

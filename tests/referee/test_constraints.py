@@ -13,7 +13,7 @@ import ocdl
 from ocdl.depth.control_shapes import ControlShape
 from ocdl.nlp.transcription import Transcription
 from ocdl.referee.certify import certify, coefficients
-from ocdl.solving.method import Multipliers
+from ocdl.referee.outcome import Multipliers
 from ocdl.solving.start import make_start
 from ocdl.sweeps.sweeper import Sweeper
 

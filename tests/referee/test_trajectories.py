@@ -14,7 +14,7 @@ from scipy.linalg import solve_continuous_are
 import ocdl
 from ocdl.nlp.transcription import Transcription
 from ocdl.referee.certify import coefficients
-from ocdl.solving.method import Multipliers, Outcome, Status
+from ocdl.referee.outcome import Multipliers, Outcome, Status
 from ocdl.solving.solve import discretised
 from ocdl.solving.start import make_start
 from ocdl.sweeps.sweeper import Sweeper

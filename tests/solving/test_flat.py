@@ -18,7 +18,7 @@ from ocdl.pmp import (
     SequentialQuadraticHamiltonian,
     StochasticGradient,
 )
-from ocdl.solving.method import Status
+from ocdl.referee.outcome import Status
 
 GRADIENT_METHODS = [
     GradientDescent(),

@@ -9,7 +9,7 @@ from families import selection
 from scipy.optimize import brentq
 
 import ocdl
-from ocdl.solving.method import Outcome, Status
+from ocdl.referee.outcome import Outcome, Status
 from ocdl.solving.tries import sizes
 
 DEPTH = ocdl.Radau(12, 3)
@@ -38,18 +38,21 @@ def cycloid(x, y):
     return angle * np.sqrt(y / (1 - np.cos(angle)) / 9.81)
 
 
+@pytest.fixture(scope="module")
+def guessed():
+    return ocdl.solve(brachistochrone(ocdl.Free(0.1, 10, guess=2.0)), DEPTH, ocdl.Ipopt())
+
+
 @pytest.mark.parametrize("horizon", [ocdl.Free(1e-3), ocdl.Free(0.1, 10)], ids=["unbounded", "two decades"])
-def test_a_free_horizon_without_a_guess_begins_at_several(horizon):
+def test_a_free_horizon_without_a_guess_begins_at_several(horizon, guessed):
     solution = ocdl.solve(brachistochrone(horizon), DEPTH, ocdl.Ipopt())
-    guessed = ocdl.solve(brachistochrone(ocdl.Free(0.1, 10, guess=2.0)), DEPTH, ocdl.Ipopt())
     assert solution.cost == pytest.approx(guessed.cost, abs=1e-7)
     assert cycloid(10, 5) < solution.cost < cycloid(10, 5) + 2e-3  # angles are constant in a layer
     assert solution.tree.attrs["notes"].count("J = ") == 3
 
 
-def test_a_guess_is_the_only_beginning():
-    guessed = brachistochrone(ocdl.Free(0.1, 10, guess=2.0))
-    assert "notes" not in ocdl.solve(guessed, DEPTH, ocdl.Ipopt()).tree.attrs
+def test_a_guess_is_the_only_beginning(guessed):
+    assert "notes" not in guessed.tree.attrs
     free = brachistochrone(ocdl.Free(0.1, 10))
     assert "notes" not in ocdl.solve(free, DEPTH, ocdl.Ipopt(), start={"horizon": 2.0}).tree.attrs
 

@@ -7,7 +7,7 @@ from families import selection
 from scipy.integrate import solve_ivp
 
 import ocdl
-from ocdl.solving.method import Status
+from ocdl.referee.outcome import Status
 from ocdl.statement.control_set import path_rows
 
 TRIANGLE = ocdl.Polygon(((-0.9, -0.2), (0.8, -0.7), (0.1, 0.9)))

@@ -1,0 +1,1 @@
+"""Bounds: reachable boxes, least costs and proven lower bounds, by interval arithmetic and comparison."""

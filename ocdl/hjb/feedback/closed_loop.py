@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ocdl.depth.schemes import DepthScheme, Kutta4
 from ocdl.hjb.feedback.value_function import ValueFunction
 from ocdl.hjb.schemes.state_bounds import ROLLOUTS
-from ocdl.solving.method import Multipliers
+from ocdl.referee.outcome import Multipliers
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import Forces, Sweeper
 

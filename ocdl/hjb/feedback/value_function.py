@@ -57,8 +57,9 @@ class ValueFunction:
     function space, (1/w_i) ∂V/∂x_i, the p of a Solution. ``step`` is that of the scheme; ``coarser``
     computes V on half the cells in half the steps, for the ``error``; ``lookahead`` minimises without a closed form.
 
-    Where states are bounded, ``violation`` (of the shape of ``values``) is W of ``ocdl.hjb.schemes.state_bounds``, linear
-    between nodes and depths: V is +∞ and its gradient NaN where W > 0; ``values`` continue V there, to interpolate.
+    Where states are bounded, ``violation`` (of the shape of ``values``) is W of ``ocdl.hjb.schemes.state_bounds``,
+    linear between nodes and depths: V is +∞ and its gradient NaN where W > 0; ``values`` continue V there, to
+    interpolate.
     """
 
     problem: ControlProblem

@@ -10,7 +10,7 @@ import math
 import numba
 import numpy as np
 
-from ocdl.hjb.grids.sweeps import KINKED, LINEAR, SIXTH, SPIKE, TWENTIETH
+from ocdl.hjb.grids.rules import KINKED, LINEAR, SIXTH, SPIKE, TWENTIETH
 
 
 @numba.njit(cache=True, nogil=True, inline="always")

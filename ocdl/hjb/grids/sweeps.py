@@ -31,18 +31,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ocdl.hjb.grids.rules import INTERPOLATIONS, KINKED, LINEAR, SIXTH, SPIKE, TWENTIETH
 from ocdl.interrupts import uninterrupted
 
 Array = NDArray[np.float64]
 Sweep = Callable[..., None]
 Part = tuple[tuple[int, int], tuple[int, int]]
 
-LINEAR, WENO = 0, 1
-SIXTH, TWENTIETH = 1.0 / 6.0, 1.0 / 20.0
-INTERPOLATIONS = {"weno": WENO, "linear": LINEAR}
-
-SPIKE = 0.75  # share of one bend in the moduli of four from which on V' has a kink at its node
-KINKED = 0.93  # between √½, what √|p − before| + √|after − q| over √|jump| is at a kink of V'', and √(4/3) elsewhere
 CHUNK = 1 << 15
 WORTH_A_THREAD = 1 << 16
 

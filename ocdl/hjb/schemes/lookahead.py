@@ -176,6 +176,8 @@ class Lookahead:
             return np.where(other < np.inf, other, value), at
 
         value, first = cost(u), u
+        if not self.problem.m:  # nothing to choose
+            return value, first
         if within is not None and np.any(value == np.inf):
             first = np.where((value == np.inf)[:, None], within.safe, u)
             value = cost(first)

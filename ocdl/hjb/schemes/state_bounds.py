@@ -36,7 +36,6 @@ VIABLE = 1e-6  # cells, for the same in a table that is asked between its nodes 
 KEPT = 1e-6  # cells by which a rollout may leave the bounds before it is repeated with a margin
 ROLLOUTS = 5
 DEEPEST = 6.0  # cells: W is cut off at −DEEPEST, beyond which no step leaves K
-HULL_DEPTHS = 1025
 FEWEST_CELLS = 8
 BLIND = "the sign of ∇V does not know the bounds on the states; use feedback='lookahead'"
 RIDDERS = 7
@@ -45,9 +44,8 @@ NARROW = 1e-3  # cells, so that of two bounds at a corner W has the normal of on
 
 def hull(problem: ControlProblem) -> tuple[Array, Array]:
     """The least box (D,) that holds K(t) at all depths."""
-    depths = np.linspace(0.0, problem.span, HULL_DEPTHS if problem.bounds.varies("x") else 1)
-    low, high = problem.state_box_at(depths)
-    return np.tile(low.min(axis=0), problem.samples), np.tile(high.max(axis=0), problem.samples)
+    low, high = problem.state_hull
+    return np.tile(low, problem.samples), np.tile(high, problem.samples)
 
 
 def fitted_axis(low: float, high: float, nodes: int, fixed: Sequence[bool]) -> Array:

@@ -6,15 +6,13 @@ Hildreth, "A quadratic programming procedure" (Naval Research Logistics Quarterl
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.hjb.schemes.state_bounds import Excess, Within, farthest
-
-if TYPE_CHECKING:
-    from ocdl.hjb.schemes.lookahead import Lookahead
+from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]
 
@@ -24,12 +22,23 @@ HILDRETH = 12  # rounds of coordinate ascent for each
 DIFFERENCE = 1e-6  # of half the box of controls, for the derivative of a step's end
 
 
+class Law(Protocol):
+    """What is needed of the step and its minimisation (``lookahead``): see there."""
+
+    @property
+    def problem(self) -> ControlProblem: ...
+
+    def flow(self, t: Any, h: Any, x: Array, u: Array) -> tuple[Array, Array]: ...
+
+    def extremal(self, t: Any, x: Array, p: Array, u: Array) -> Array: ...
+
+
 def rows_of(depth: Any, rows: Any) -> Any:
     """The entries ``rows`` of a depth for each state, (q,), or the one depth of all."""
     return depth[rows] if np.ndim(depth) else depth
 
 
-def staying(law: Lookahead, u: Array, within: Within, t: Any, h: Any, x: Array, p: Array) -> list[Array]:
+def staying(law: Law, u: Array, within: Within, t: Any, h: Any, x: Array, p: Array) -> list[Array]:
     """The minimisers u (q, m) of H at p (q, S·n), and where they lead out of K controls that just stay.
 
     One bound: the minimisers at p + λ ∂W/∂X with the least multiplier λ ≥ 0 that keeps them in, then the farthest
@@ -66,7 +75,7 @@ def staying(law: Lookahead, u: Array, within: Within, t: Any, h: Any, x: Array, 
     return whole
 
 
-def _nearest(law: Lookahead, u: Array, excess: Excess, allowed: Array, t: Any, h: Any, x: Array) -> Array:
+def _nearest(law: Law, u: Array, excess: Excess, allowed: Array, t: Any, h: Any, x: Array) -> Array:
     """The controls nearest to u (q, m), scaled by their box, whose step ends within all bounds, to first order.
 
     Linearised ``PROJECTIONS`` times, each problem solved by coordinate ascent in its multipliers (Hildreth 1957).

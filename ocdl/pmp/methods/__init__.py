@@ -1,0 +1,1 @@
+"""Methods: one file each, an update and its moves in the loop."""

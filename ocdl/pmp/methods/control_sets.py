@@ -15,7 +15,8 @@ from ocdl.pmp.loop import Moved, descend
 from ocdl.pmp.moves.steps import Armijo
 from ocdl.pmp.options import check_controls_only, check_count, check_number
 from ocdl.pmp.updates.needles import Needles, best_of
-from ocdl.solving.method import Method, Outcome, Start
+from ocdl.referee.outcome import Outcome
+from ocdl.solving.method import Method, Start
 from ocdl.statement.control_set import ControlSet, PairSet, Polygon, SetVelocities
 from ocdl.statement.problem import ControlProblem
 

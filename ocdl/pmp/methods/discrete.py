@@ -24,7 +24,8 @@ from ocdl.pmp.moves.quasi_newton import AllControls, Polish
 from ocdl.pmp.moves.steps import Armijo
 from ocdl.pmp.options import check_count, check_number
 from ocdl.pmp.updates.needles import Needles
-from ocdl.solving.method import Method, Outcome, Start
+from ocdl.referee.outcome import Outcome
+from ocdl.solving.method import Method, Start
 from ocdl.statement.bounds import Box
 from ocdl.statement.control_set import ControlSet, Finite
 from ocdl.statement.problem import ControlProblem

@@ -16,7 +16,8 @@ from ocdl.pmp.moves.steps import AdaptivePenalty, FixedStep
 from ocdl.pmp.options import check_controls_only, check_count, check_number
 from ocdl.pmp.updates.augmented import LayerProblems, Minimiser
 from ocdl.pmp.updates.needles import first_order_gap
-from ocdl.solving.method import Method, Outcome, Start
+from ocdl.referee.outcome import Outcome
+from ocdl.solving.method import Method, Start
 from ocdl.statement.problem import ControlProblem
 
 LARGEST = 300  # controls of a layer whose dense Hessian is worth its price

@@ -12,7 +12,8 @@ from ocdl.pmp.loop import descend
 from ocdl.pmp.moves.quasi_newton import Polish, Stationarity, chart_makers
 from ocdl.pmp.options import check_count, check_number
 from ocdl.pmp.updates.needles import needles
-from ocdl.solving.method import Method, Outcome, Start
+from ocdl.referee.outcome import Outcome
+from ocdl.solving.method import Method, Start
 from ocdl.statement.problem import ControlProblem
 
 

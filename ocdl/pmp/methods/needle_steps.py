@@ -11,7 +11,8 @@ from ocdl.pmp.moves.quasi_newton import Polish, chart_makers
 from ocdl.pmp.moves.steps import Armijo
 from ocdl.pmp.options import check_count, check_number
 from ocdl.pmp.updates.needles import needles
-from ocdl.solving.method import Method, Outcome, Start
+from ocdl.referee.outcome import Outcome
+from ocdl.solving.method import Method, Start
 from ocdl.statement.problem import ControlProblem
 
 WORTHWHILE = 0.1  # needles that promise less than this share of the gap wait until the polish is done

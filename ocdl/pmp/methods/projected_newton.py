@@ -13,7 +13,8 @@ from ocdl.pmp.loop import Move, Moved, Update, descend
 from ocdl.pmp.moves.quasi_newton import Chart, ChartMaker, Gains, Stationarity, all_controls, reduced_controls
 from ocdl.pmp.options import check_count, check_number
 from ocdl.pmp.updates.needles import needles
-from ocdl.solving.method import Method, Outcome, Start
+from ocdl.referee.outcome import Outcome
+from ocdl.solving.method import Method, Start
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import SweepFailed
 

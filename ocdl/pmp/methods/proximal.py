@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from ocdl.depth.schemes import DepthScheme
 from ocdl.pmp.iterate import Ground, Iterate
 from ocdl.pmp.loop import Moved, descend
-from ocdl.pmp.methods.projected_gradient import GradientArc
 from ocdl.pmp.options import check_count, check_number
-from ocdl.solving.method import Method, Outcome, Start
+from ocdl.pmp.updates.gradient_arcs import GradientArc
+from ocdl.referee.outcome import Outcome
+from ocdl.solving.method import Method, Start
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import SweepFailed
 

@@ -32,7 +32,8 @@ from ocdl.pmp.moves.quasi_newton import Polish, ReducedControls, chart_makers
 from ocdl.pmp.options import check_count, check_number
 from ocdl.pmp.switching.structure import check_bang_bang
 from ocdl.pmp.updates.needles import Needles, needles
-from ocdl.solving.method import Method, Outcome, Start
+from ocdl.referee.outcome import Outcome
+from ocdl.solving.method import Method, Start
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import SweepFailed
 

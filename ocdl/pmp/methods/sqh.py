@@ -17,7 +17,8 @@ from ocdl.pmp.moves.steps import AdaptivePenalty
 from ocdl.pmp.options import check_controls_only, check_count, check_number
 from ocdl.pmp.updates.needles import first_order_gap, layer_columns
 from ocdl.pmp.updates.proximal_column import held_minimum, one_column
-from ocdl.solving.method import Method, Outcome, Start
+from ocdl.referee.outcome import Outcome
+from ocdl.solving.method import Method, Start
 from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]

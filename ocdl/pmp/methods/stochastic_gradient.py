@@ -13,10 +13,11 @@ from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput
 from ocdl.pmp.iterate import Ground, Iterate, Trial
 from ocdl.pmp.loop import Update, descend
-from ocdl.pmp.methods.projected_gradient import GradientArc
 from ocdl.pmp.moves.steps import FixedStep
 from ocdl.pmp.options import check_count, check_number
-from ocdl.solving.method import Method, Outcome, Start
+from ocdl.pmp.updates.gradient_arcs import GradientArc
+from ocdl.referee.outcome import Outcome
+from ocdl.solving.method import Method, Start
 from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]

@@ -10,7 +10,8 @@ from ocdl.pmp.loop import descend
 from ocdl.pmp.moves.steps import FullStep
 from ocdl.pmp.options import check_controls_only, check_count, check_number
 from ocdl.pmp.updates.needles import syntheses
-from ocdl.solving.method import Method, Outcome, Start
+from ocdl.referee.outcome import Outcome
+from ocdl.solving.method import Method, Start
 from ocdl.statement.problem import ControlProblem
 
 

@@ -1,0 +1,1 @@
+"""Moves: how far to follow a proposal: steps, line searches, quasi-Newton polish."""

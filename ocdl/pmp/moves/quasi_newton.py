@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ocdl.pmp.iterate import Ground, Iterate
 from ocdl.pmp.loop import Moved
-from ocdl.pmp.methods.projected_gradient import GradientArc
+from ocdl.pmp.updates.gradient_arcs import GradientArc
 from ocdl.pmp.updates.needles import needles
 from ocdl.sweeps.sweeper import SweepFailed
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from ocdl.pmp.iterate import Iterate
 from ocdl.pmp.loop import Moved, Proposal, costate_vanishes
-from ocdl.solving.method import Status
+from ocdl.referee.outcome import Status
 from ocdl.sweeps.sweeper import SweepFailed
 
 

@@ -1,0 +1,1 @@
+"""Switching: the arcs of bang-bang answers, and their switching times polished in continuous depth."""

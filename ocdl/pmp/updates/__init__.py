@@ -1,0 +1,1 @@
+"""Updates: what the maximum principle or the gradient proposes at an iterate."""
