@@ -4,69 +4,35 @@ State it once (``SelectionProblem`` or ``ControlProblem``), solve it by IPOPT, b
 and by Hamilton–Jacobi–Bellman (``solve``), and see side by side where the answers agree (``compare``).
 """
 
-from ocdl.campaign import Campaign, Task, multi_start, parameter_sweep, solve_many
-from ocdl.comparison.compare import Comparison, compare
-from ocdl.depth.control_shapes import PerStage, PiecewiseConstant, PiecewiseLinear
-from ocdl.depth.schemes import (
-    DepthScheme,
-    ExplicitEuler,
-    Gauss,
-    ImplicitMidpoint,
-    ImprovedEuler,
-    Kutta3,
-    Kutta4,
-    MultipleShooting,
-    Radau,
-    Tableau,
-)
-from ocdl.doors.plot import plot_comparison, plot_solution
-from ocdl.errors import InvalidInput, NotSupported, NotWritten, OcdlError, SolveFailed
-from ocdl.hjb import LowerBound, ValueFunction, ValueIteration, lower_bound
-from ocdl.nlp import InteriorPoint, Ipopt
-from ocdl.pmp import (
-    LBFGSB,
-    ConditionalGradient,
-    ControlSetNeedleSteps,
-    DiscreteNeedleSteps,
-    ExtendedSuccessiveApproximations,
-    GradientDescent,
-    IndirectShooting,
-    NeedleSteps,
-    PolishedSolution,
-    ProjectedGradient,
-    ProjectedNewton,
-    ProximalAlternatingMinimisation,
-    SequentialQuadraticHamiltonian,
-    StochasticGradient,
-    SuccessiveApproximations,
-    polish,
-    principle_gaps,
-    switching_structure,
-)
-from ocdl.referee.certificate import Certificate
-from ocdl.referee.certify import certify
-from ocdl.referee.outcome import Outcome, Status
-from ocdl.referee.solution import Solution, load
-from ocdl.solving.method import Method, Start
-from ocdl.solving.predict import accuracy, predict
-from ocdl.solving.refine import Refinement, continuation, refine, sequence
-from ocdl.solving.solve import solve
-from ocdl.statement.activations import (
-    ELU,
-    Activation,
-    Arctan,
-    CustomActivation,
-    Identity,
-    LeakyReLU,
-    ReLU,
-    Sigmoid,
-    Tanh,
-)
-from ocdl.statement.bounds import Box, Free
-from ocdl.statement.control_set import ControlSet, Disc, Finite, Polygon
-from ocdl.statement.data import Samples, digits
-from ocdl.statement.losses import CrossEntropy, HalfSquare, IdentityLink, Link, Logistic, Loss, Readout
-from ocdl.statement.problem import ControlProblem
-from ocdl.statement.regularisers import Regulariser, Tikhonov
-from ocdl.statement.selection import Grid, SelectionProblem
-from ocdl.statement.width import ClenshawCurtis, GaussLegendre, Midpoint, Nodes, TensorProduct, Trapezoid
+import ast
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ocdl.public import *
+
+
+def __getattr__(name: str) -> Any:
+    """A public name or a folder, loaded when it is first asked for: who asks for one route does not wait for three."""
+    if name == "__all__":
+        return sorted(_homes())
+    if name in _homes():
+        return globals().setdefault(name, getattr(import_module(_homes()[name]), name))
+    if not name.startswith("_") and find_spec(f"ocdl.{name}"):
+        return import_module(f"ocdl.{name}")
+    raise AttributeError(f"module 'ocdl' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*_homes(), *globals()})
+
+
+@cache
+def _homes() -> dict[str, str]:
+    """The module of each public name, read from the imports of ``ocdl.public`` without making them."""
+    source = Path(__file__).with_name("public.py").read_text(encoding="utf-8")
+    imports = [node for node in ast.parse(source).body if isinstance(node, ast.ImportFrom)]
+    return {alias.name: str(node.module) for node in imports for alias in node.names}

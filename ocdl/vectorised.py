@@ -11,8 +11,8 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 Array = NDArray[np.float64]
 
@@ -44,7 +44,7 @@ UNARY: dict[int, Any] = {
     ca.OP_ASINH: np.arcsinh,
     ca.OP_ACOSH: np.arccosh,
     ca.OP_ATANH: np.arctanh,
-    ca.OP_ERF: special.erf,
+    ca.OP_ERF: lambda x, out: scipy.special.erf(x, out=out),
     ca.OP_LOG1P: np.log1p,
     ca.OP_EXPM1: np.expm1,
 }

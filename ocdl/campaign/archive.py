@@ -24,8 +24,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import netCDF4
-
 from ocdl.campaign.task import Task
 from ocdl.comparison.rows import Failure
 from ocdl.errors import InvalidInput, NotSupported
@@ -191,6 +189,8 @@ class Archive:
 
 
 def _solution_entry(path: Path) -> Entry:
+    import netCDF4
+
     try:
         with NETCDF, netCDF4.Dataset(path) as file:
             said = {name: file.getncattr(name) for name in NEEDED}

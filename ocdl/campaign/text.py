@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping, Sized
+from collections.abc import Iterator, Mapping, Sized
 from pathlib import Path
-from typing import Protocol
-
-from rich import box
-from rich.console import Console
-from rich.table import Table
+from typing import Any, Protocol
 
 from ocdl.campaign.archive import NOT_RUN, Entry
 from ocdl.campaign.group import Group
-from ocdl.comparison.agreement import WIDTH
+from ocdl.tables import plain_table, plain_text
 
 
 class Told(Sized, Protocol):
@@ -35,19 +30,20 @@ class Told(Sized, Protocol):
 
 def campaign_text(campaign: Told) -> str:
     """The table of groups and what there is to say of single tasks, ``WIDTH`` columns wide."""
-    out = io.StringIO()
-    console = Console(file=out, width=WIDTH, color_system=None, force_terminal=False, highlight=False, markup=False)
+    return plain_text(_parts(campaign))
+
+
+def _parts(campaign: Told) -> Iterator[Any]:
     groups = campaign.groups()
-    console.print(_table(groups))
+    yield _table(groups)
     if any(group.gap_is_exact is False for group in groups):
-        console.print("* at least: H may have lower minima than the search found.\n")
+        yield "* at least: H may have lower minima than the search found.\n"
     for sentence in _sentences(campaign):
-        console.print(f"• {sentence}")
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+        yield f"• {sentence}"
 
 
-def _table(groups: list[Group]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
+def _table(groups: list[Group]) -> Any:
+    table = plain_table(collapse_padding=True)
     for name in groups[0].settings:
         table.add_column(name, overflow="fold")
     for title in ("solved", "best cost J", "gap", "found", "worst J", "time"):

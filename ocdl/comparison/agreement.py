@@ -7,20 +7,16 @@ the best than twice its own gap therefore belongs to another, worse extremal, ho
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from ocdl.comparison.rows import Difference, Row
 from ocdl.referee.outcome import FEASIBLE, Status
 from ocdl.referee.solution import Solution
+from ocdl.tables import plain_table, plain_text
 
-WIDTH = 120
 ROUNDING = 1e-6
 CLOSE = 1e-3
 EXTREMAL = 0.1  # an answer counts as an extremal where its gap is this small a part of its excess
@@ -360,33 +356,34 @@ def _percentage(fraction: float) -> str:
 
 def comparison_text(comparison: Compared) -> str:
     """Tables and sentences as plain text, ``WIDTH`` columns wide."""
-    out = io.StringIO()
-    console = Console(file=out, width=WIDTH, color_system=None, force_terminal=False, highlight=False, markup=False)
+    return plain_text(_parts(comparison))
+
+
+def _parts(comparison: Compared) -> Iterator[Any]:
     rows = comparison.table()
-    console.print(_main_table(rows))
+    yield _main_table(rows)
     if any(row.gap is not None and not row.gap_is_exact for row in rows):
-        console.print("* at least: H may have lower minima than the search found.\n")
+        yield "* at least: H may have lower minima than the search found.\n"
     for row in rows:
         if row.status not in ("converged", "rolled out"):
-            console.print(f"{row.method}: {row.message}")
+            yield f"{row.method}: {row.message}"
     if len(comparison.solutions) > 1:
-        console.print(
+        yield (
             f"\nMaximum distances from {comparison.best_name} in function space; own costate: what the route "
             "itself reports (multipliers, ∇V) against the referee's."
         )
-        console.print(_difference_table(comparison))
+        yield _difference_table(comparison)
     for sentence in comparison.findings():
-        console.print(f"• {sentence}")
+        yield f"• {sentence}"
     if len(comparison.solutions) > 1:
-        console.print(
+        yield (
             "\nTolerance: a cost belongs to the best's extremal while it lies within twice its own gap of the best "
             f"cost (first order), plus {ROUNDING:g} of the cost for rounding, and for a value function its own |V − J|."
         )
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
-def _main_table(rows: list[Row]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
+def _main_table(rows: list[Row]) -> Any:
+    table = plain_table(collapse_padding=True)
     table.add_column("method", overflow="fold")
     for title in ("cost J", "excess", "rel.", "gap", "infeas.", "claimed J", "time"):
         table.add_column(title, justify="right", no_wrap=True)
@@ -406,8 +403,8 @@ def _main_table(rows: list[Row]) -> Table:
     return table
 
 
-def _difference_table(comparison: Compared) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+def _difference_table(comparison: Compared) -> Any:
+    table = plain_table()
     for title in ("method", "state f", "costate p", "controls", "(mean)", "own costate"):
         table.add_column(title, justify="left" if title == "method" else "right", no_wrap=True)
     own = {row.method: row.own_costate for row in comparison.table()}

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import sparse
 
 from ocdl.errors import InvalidInput
 
@@ -57,13 +57,15 @@ class ControlShape:
         """The stages (N, s) at which one equation a control can hold: as many as the controls have coefficients."""
         raise NotImplementedError
 
-    def basis(self, N: int, nodes: Array) -> sparse.csr_array:
+    def basis(self, N: int, nodes: Array) -> scipy.sparse.csr_array:
         """Controls at the stages (N·s, m) from coefficients (Q, m)."""
         columns, weights = self.columns(N, nodes.size), self.weights(nodes, nodes)
         s, K = weights.shape
         rows = np.repeat(np.arange(N * s), K)
         places = np.repeat(columns, s, axis=0).ravel()
-        return sparse.csr_array((np.tile(weights, (N, 1)).ravel(), (rows, places)), shape=(N * s, self.rows(N, s)))
+        return scipy.sparse.csr_array(
+            (np.tile(weights, (N, 1)).ravel(), (rows, places)), shape=(N * s, self.rows(N, s))
+        )
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import sparse
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -122,7 +122,7 @@ def _gradient(kinds: Sequence[Elements], w: ca.MX, variables: int) -> ca.MX:
             places.append(kind.variables[used].ravel(order="F"))
             values.append(ca.vec(column))
     at = np.concatenate(places)
-    scatter = sparse.csc_matrix((np.ones(at.size), (at, np.arange(at.size))), shape=(variables, at.size))
+    scatter = scipy.sparse.csc_matrix((np.ones(at.size), (at, np.arange(at.size))), shape=(variables, at.size))
     return ca.densify(_constant(scatter) @ ca.vertcat(*values)) if at.size else ca.MX.zeros(variables)
 
 
@@ -175,11 +175,13 @@ class _Triplets:
         values = ca.vertcat(*self.values)
         if place.size == slot.size:
             return ca.MX(pattern, values[np.argsort(slot).tolist()])
-        scatter = sparse.csc_matrix((np.ones(slot.size), (slot, np.arange(slot.size))), shape=(place.size, slot.size))
+        scatter = scipy.sparse.csc_matrix(
+            (np.ones(slot.size), (slot, np.arange(slot.size))), shape=(place.size, slot.size)
+        )
         return ca.MX(pattern, ca.densify(_constant(scatter) @ values))
 
 
 def _constant(matrix: Any) -> ca.DM:
-    csc = sparse.csc_matrix(matrix)
+    csc = scipy.sparse.csc_matrix(matrix)
     pattern = ca.Sparsity(*csc.shape, csc.indptr.tolist(), csc.indices.tolist())
     return ca.DM(pattern, csc.data)

@@ -15,8 +15,8 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import linalg
 
 from ocdl.nlp.curvature import Blocks
 from ocdl.nlp.oracle import Point
@@ -65,7 +65,7 @@ class DenseFactor:
         self._factor = _cholesky(shifted)
 
     def solve(self, r: Array) -> Array:
-        return np.asarray(linalg.cho_solve((self._factor, True), r, check_finite=False))
+        return np.asarray(scipy.linalg.cho_solve((self._factor, True), r, check_finite=False))
 
 
 class RiccatiFactor:
@@ -140,10 +140,10 @@ class RiccatiFactor:
             pulled = np.concatenate([self._pulled(k, in_x[:, None])[:, 0], slope[states:] + C.T @ in_x])
             slope = pulled - self.responses[k].T @ reduced[k]
         d = np.empty_like(r)
-        d[:P] = linalg.cho_solve((self.last, True), r[:P] - slope[states:], check_finite=False) if P else 0.0
+        d[:P] = scipy.linalg.cho_solve((self.last, True), r[:P] - slope[states:], check_finite=False) if P else 0.0
         at, X = np.zeros(states), np.concatenate([np.zeros(states), d[:P]])
         for k in range(N):
-            step = -linalg.solve_triangular(
+            step = -scipy.linalg.solve_triangular(
                 self.factors[k], reduced[k] + self.responses[k] @ X, lower=True, trans="T", check_finite=False
             )
             d[P + k * m : P + (k + 1) * m] = step
@@ -160,13 +160,13 @@ def _on_blocks(matrix: Array, blocks: Array) -> None:
 
 
 def _lower(factor: Array, right: Array) -> Array:
-    return np.asarray(linalg.solve_triangular(factor, right, lower=True, check_finite=False))
+    return np.asarray(scipy.linalg.solve_triangular(factor, right, lower=True, check_finite=False))
 
 
 def _cholesky(matrix: Array) -> Array:
     if not np.all(np.isfinite(matrix)):
         raise NotPositive
     try:
-        return np.asarray(linalg.cholesky(matrix, lower=True, check_finite=False))
-    except linalg.LinAlgError:
+        return np.asarray(scipy.linalg.cholesky(matrix, lower=True, check_finite=False))
+    except scipy.linalg.LinAlgError:
         raise NotPositive from None

@@ -9,9 +9,9 @@ there. Where none objects the answer satisfies the optimality conditions of the 
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy.interpolate import make_interp_spline
 
 from ocdl.nlp.transcription import Transcription
 from ocdl.referee.hamiltonian import Hamiltonian
@@ -44,7 +44,7 @@ def settled(transcription: Transcription, start: Start) -> Mask:
 def _switching(transcription: Transcription, u: Array, p: Array, x: Array, costate: Array) -> Array:
     """∂H/∂u (Q, m) along states and costates at nodes (N+1, S, n), linear between."""
     t, problem = transcription.control_depths, transcription.problem
-    between = make_interp_spline(transcription.t, np.stack([x, costate], axis=1), k=1)(t)
+    between = scipy.interpolate.make_interp_spline(transcription.t, np.stack([x, costate], axis=1), k=1)(t)
     return Hamiltonian(problem).values(t, between[:, 0], between[:, 1], problem.weights, u, p)[1]
 
 

@@ -16,12 +16,13 @@ import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any
 
 import casadi as ca
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.integrate import DOP853
 
 from ocdl.depth.control_shapes import PerStage, PiecewiseConstant
 from ocdl.depth.fine_mesh import FineMesh, control_at
@@ -33,7 +34,6 @@ from ocdl.sweeps.sweeper import Adjoint, Sweeper, SweepFailed, Trajectory, matri
 
 Array = NDArray[np.float64]
 
-DORMAND_PRINCE = Tableau(np.array(DOP853.A), np.array(DOP853.B), np.array(DOP853.C), 8)
 PARTS, WIDE_PARTS = (2, 4), (1, 2)  # of a layer; where a sweep takes seconds, the order alone has to do
 DRIFT = 1e-3  # of the states: what the open loop may leave the answer by and still be its re-integration
 EXPLODED = 1e3  # times 1 + |x|
@@ -221,6 +221,13 @@ class _Integral:
     restarted: bool = False
 
 
+@cache
+def dormand_prince() -> Tableau:
+    """The explicit method of order 8 of Hairer, Nørsett and Wanner (1993, II.5), DOP853."""
+    method = scipy.integrate.DOP853
+    return Tableau(np.array(method.A), np.array(method.B), np.array(method.C), 8)
+
+
 def _in_open_loop(
     problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, cost: float, scale: float
 ) -> tuple[_Integral, float]:
@@ -231,7 +238,7 @@ def _in_open_loop(
     parts = WIDE_PARTS if _wide(problem, depth) else PARTS
     implicit = gauss_tableau(int(np.clip(depth.tableau.stages + 1, 4, 7)))
     try:
-        coarse, fine = _refined(problem, depth, u, p, DORMAND_PRINCE, parts)
+        coarse, fine = _refined(problem, depth, u, p, dormand_prince(), parts)
         largest = float(np.max(np.abs(fine.x)))
         alike = largest > EXPLODED * scale and bool(np.max(np.abs(coarse.x - fine.x)) <= 0.1 * largest)
         stiff = not (alike or abs(coarse.cost - fine.cost) <= NEGLIGIBLE * max(abs(fine.cost), abs(cost)))
@@ -371,7 +378,7 @@ def _kinks(problem: ControlProblem, depth: DepthScheme, u: Array) -> Array:
 
 
 def _wide(problem: ControlProblem, depth: DepthScheme) -> bool:
-    return isinstance(depth.controls, PiecewiseConstant) and matrix_free.suits(problem, DORMAND_PRINCE)
+    return isinstance(depth.controls, PiecewiseConstant) and matrix_free.suits(problem, dormand_prince())
 
 
 def _operations(problem: ControlProblem, depth: DepthScheme) -> float:
@@ -379,7 +386,7 @@ def _operations(problem: ControlProblem, depth: DepthScheme) -> float:
     problems as often as Picard's iteration goes round.
     """
     wide = _wide(problem, depth)
-    parts = sum(WIDE_PARTS if wide else PARTS) * depth.count * DORMAND_PRINCE.stages
+    parts = sum(WIDE_PARTS if wide else PARTS) * depth.count * dormand_prince().stages
     rate = 2 * problem.m + 20 * problem.n if problem.columnwise else problem.rate.n_instructions()
     return float(parts * problem.samples * rate * (8 if wide else 1))
 

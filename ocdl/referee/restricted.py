@@ -15,8 +15,8 @@ from functools import cached_property, partial
 
 import casadi as ca
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import sparse
 
 from ocdl.arrays import Array
 from ocdl.batch import Batch
@@ -263,16 +263,16 @@ def _outside(values: Array, points: Points) -> Array:
 
 def _linear_program(points: Points, u: Array, values: Array, jacobian: Array, slope: Array) -> tuple[Array, bool]:
     """The v (K, m) of least Σ slope·v with c + ∂c/∂u (v − u) in its intervals, and whether there is one."""
-    from scipy.optimize import linprog  # slow to import and rarely needed
-
     K, m = u.shape
     jacobian = jacobian.reshape(K, -1, m)
     offset = (values.reshape(K, -1) - np.einsum("krm,km->kr", jacobian, u)).ravel()
-    blocks = sparse.block_diag(list(jacobian), format="csr")
+    blocks = scipy.sparse.block_diag(list(jacobian), format="csr")
     low, high = points.below.ravel() - offset, points.above.ravel() - offset
     upper, lower = np.isfinite(high), np.isfinite(low)
-    rows, ends = sparse.vstack([blocks[upper], -blocks[lower]]), np.concatenate([high[upper], -low[lower]])
+    rows, ends = scipy.sparse.vstack([blocks[upper], -blocks[lower]]), np.concatenate([high[upper], -low[lower]])
     unit = max(float(np.max(np.abs(slope))), 1e-300)
     box = np.stack([points.low.ravel(), points.high.ravel()], axis=1)
-    result = linprog(slope.ravel() / unit, A_ub=rows, b_ub=ends, bounds=box, method="highs", options=LINEAR)
+    result = scipy.optimize.linprog(
+        slope.ravel() / unit, A_ub=rows, b_ub=ends, bounds=box, method="highs", options=LINEAR
+    )
     return (result.x.reshape(K, m), True) if result.status == 0 else (u, False)

@@ -14,9 +14,8 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from ocdl.batch import Batch
 from ocdl.referee.global_search import (
@@ -65,8 +64,8 @@ class SeparatedHamiltonian:
         rate, control = _entries(problem.rate(*s.values()), s["u"])
         one, other = _entries(effort, s["u"])
         i, j = np.concatenate([rate, n + one]), np.concatenate([n + control, n + other])
-        graph = coo_array((np.ones(i.size), (i, j)), shape=(n + m, n + m))
-        label = connected_components(graph, directed=False)[1][n:]
+        graph = scipy.sparse.coo_array((np.ones(i.size), (i, j)), shape=(n + m, n + m))
+        label = scipy.sparse.csgraph.connected_components(graph, directed=False)[1][n:]
         members = sorted((np.flatnonzero(label == g) for g in np.unique(label)), key=lambda group: group[0])
         return np.array(members) if len({group.size for group in members}) == 1 else np.arange(m)[None]
 

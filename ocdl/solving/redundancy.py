@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.linalg import null_space, qr
 
 from ocdl.depth.schemes import ImplicitMidpoint
 from ocdl.referee.constraints import Constraints
@@ -105,10 +105,10 @@ def _combinations(gradients: Array) -> Array:
     length = np.linalg.norm(gradients, axis=1)
     length[length <= INDEPENDENT * length.max(initial=0.0)] = 0.0
     unit = np.where(length[:, None] > 0.0, gradients / np.where(length > 0.0, length, 1.0)[:, None], 0.0)
-    null = null_space(unit.T, rcond=INDEPENDENT) if unit.any() else np.eye(length.size)
+    null = scipy.linalg.null_space(unit.T, rcond=INDEPENDENT) if unit.any() else np.eye(length.size)
     if not null.size:
         return np.zeros((0, length.size))
-    pivots = qr(null.T, mode="r", pivoting=True)[1][: null.shape[1]]
+    pivots = scipy.linalg.qr(null.T, mode="r", pivoting=True)[1][: null.shape[1]]
     found = np.linalg.solve(null[pivots].T, null.T) / np.where(length > 0.0, length, 1.0)
     found[np.abs(found) <= SAME * np.abs(found).max(axis=1, keepdims=True)] = 0.0
     first = np.take_along_axis(found, (found != 0.0).argmax(axis=1)[:, None], axis=1)

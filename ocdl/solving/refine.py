@@ -5,7 +5,6 @@ Also ``continuation``: one problem after another along a parameter, each from th
 
 from __future__ import annotations
 
-import io
 import sys
 import time
 import warnings
@@ -15,9 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from ocdl.arrays import is_real, is_whole
 from ocdl.callables import called
@@ -35,6 +31,7 @@ from ocdl.solving.solve import Problem, discretised, solve
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.selection import Grid, SelectionProblem
 from ocdl.sweeps.sweeper import SweepFailed
+from ocdl.tables import plain_table, plain_text
 
 Array = NDArray[np.float64]
 
@@ -73,7 +70,7 @@ class Refinement:
     message: str
 
     def __str__(self) -> str:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+        table = plain_table()
         titles = ("width nodes", "layers", "degree", "narrowest", "cost J", "integration", "control", "state", "time")
         for title in titles:
             table.add_column(title, justify="right", no_wrap=True)
@@ -82,11 +79,7 @@ class Refinement:
             errors = [f"{value:.1e}" for value in (row.integration, row.control, row.state)]
             sizes = [str(row.nodes), str(row.layers), degree, f"{row.narrowest:.1e}"]
             table.add_row(*sizes, f"{row.cost:.12g}", *errors, f"{row.seconds:.2g} s")
-        out = io.StringIO()
-        console = Console(file=out, width=120, color_system=None, force_terminal=False, highlight=False, markup=False)
-        console.print(table)
-        console.print(self.message)
-        return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+        return plain_text([table, self.message])
 
 
 def refine(

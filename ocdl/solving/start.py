@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import scipy
 import xarray as xr
-from scipy.interpolate import make_interp_spline
 
 from ocdl.arrays import Array, finite_array, is_whole, real_array
 from ocdl.callables import called
@@ -215,7 +215,7 @@ def _at_depths(array: xr.DataArray, mesh: Array, t: Array, scale: float) -> Arra
         c = (t - mesh[layer]) / np.diff(mesh)[layer]
         return np.einsum("qs,qs...->q...", PerStage().weights(c, nodes), array.values[layer])
     if array.sizes["t"] == mesh.size:
-        return np.asarray(make_interp_spline(mesh, array.values, k=1)(t))
+        return np.asarray(scipy.interpolate.make_interp_spline(mesh, array.values, k=1)(t))
     return np.asarray(array.values[layer])
 
 
@@ -226,7 +226,7 @@ def _nodal(problem: ControlProblem, array: xr.DataArray, mesh: Array) -> Array |
     if array.sizes["sample"] != problem.samples or not np.all(np.isfinite(array.values)):
         return None
     old_t = array["t"].to_numpy()
-    at = make_interp_spline(old_t * (mesh[-1] / old_t[-1]), array.values, k=1)(mesh)
+    at = scipy.interpolate.make_interp_spline(old_t * (mesh[-1] / old_t[-1]), array.values, k=1)(mesh)
     labelled = xr.DataArray(
         at, dims=array.dims, coords={d: array[d] for d in layout.state.dims if d in array.coords}, name=array.name
     )

@@ -17,7 +17,7 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-from scipy.spatial import ConvexHull
+import scipy
 
 from ocdl.arrays import Array, finite_array, is_real
 from ocdl.errors import InvalidInput
@@ -151,7 +151,7 @@ class Polygon(PairSet):
     @property
     def outline(self) -> Array:
         """The vertices of the hull, counter-clockwise."""
-        return np.asarray(self._points[ConvexHull(self._points).vertices])
+        return np.asarray(self._points[scipy.spatial.ConvexHull(self._points).vertices])
 
     @property
     def centre(self) -> tuple[float, float]:

@@ -20,8 +20,8 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import sparse
 
 from ocdl.batch import Batch, Direct, evaluated
 from ocdl.depth.control_shapes import PiecewiseConstant
@@ -193,7 +193,7 @@ class Sweeper:
         return reached[1:], inner.T.reshape(N, S, self.tableau.stages, n).swapaxes(1, 2)
 
     @cached_property
-    def basis(self) -> sparse.csr_array:
+    def basis(self) -> scipy.sparse.csr_array:
         """Controls at the stages (N·s, m) from the coefficients (Q, m)."""
         return self.shape.basis(self.h.size, self.tableau.c)
 

@@ -20,7 +20,8 @@ import ocdl
 from ocdl.campaign import Campaign
 from ocdl.campaign.archive import Entry
 from ocdl.campaign.problem_file import parse_settings, read_problem_file
-from ocdl.doors.cli import campaign_exit_code, known_methods, main, parsed_choices, parsed_seeds
+from ocdl.doors.cli import main
+from ocdl.doors.commands import campaign_exit_code, known_methods, parsed_choices, parsed_seeds
 from ocdl.doors.report import file_name, kebab
 from ocdl.referee.outcome import Outcome, Status
 from ocdl.solving.method import Method
@@ -167,7 +168,7 @@ def test_settings_reach_the_problem(problem_file):
 
 
 def test_without_grid_and_methods_the_defaults_are_stated(problem_file, exported, monkeypatch):
-    monkeypatch.setattr("ocdl.doors.cli.DEFAULT_METHODS", ("TestOnly",))
+    monkeypatch.setattr("ocdl.doors.commands.DEFAULT_METHODS", ("TestOnly",))
     result = run("compare", problem_file(STATEMENT.split("def grid")[0]), "--quiet")
     assert result.exit_code == 0, result.output
     assert "grid: Radau(layers=50, degree=3) (the default: " in result.stdout
@@ -212,7 +213,8 @@ def test_the_registry_is_what_ocdl_exports():
     known = known_methods()
     assert "test-only" not in known and "method" not in known
     assert all(getattr(ocdl, kind.__name__) is kind and name == kebab(kind.__name__) for name, kind in known.items())
-    exported = {value for value in vars(ocdl).values() if isinstance(value, type) and issubclass(value, Method)}
+    public = [getattr(ocdl, name) for name in ocdl.__all__]
+    exported = {value for value in public if isinstance(value, type) and issubclass(value, Method)}
     assert set(known.values()) == exported - {Method}
 
 
@@ -282,7 +284,7 @@ def test_an_output_that_cannot_be_written_is_said_and_loses_no_file(
     problem_file, tmp_path, monkeypatch, plain_figures, capsys
 ):
     path, out = problem_file(), tmp_path / "out"
-    monkeypatch.setattr("ocdl.doors.cli._say_grid", lambda stated: None)
+    monkeypatch.setattr("ocdl.doors.commands._say_grid", lambda stated: None)
     with io.TextIOWrapper(io.FileIO("/dev/full", "w"), write_through=True) as full:
         code = printed_to(full, monkeypatch, "solve", path, "--method", "constant", "--out", out)
     assert code == 2 and "cannot be printed; No space left on device" in capsys.readouterr().err

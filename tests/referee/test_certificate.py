@@ -233,7 +233,7 @@ def test_wide_problems_are_re_integrated_without_jacobians():
 
 
 def matrix_free_is_used(problem):
-    return sys.modules["ocdl.sweeps.matrix_free"].suits(problem, certificate.DORMAND_PRINCE)
+    return sys.modules["ocdl.sweeps.matrix_free"].suits(problem, certificate.dormand_prince())
 
 
 @pytest.mark.parametrize("shape", [ocdl.PiecewiseConstant(), ocdl.PiecewiseLinear(), ocdl.PerStage()])

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2] / "ocdl"
-GROUND = ("errors", "arrays", "callables", "interrupts", "progress", "vectorised", "batch")
+GROUND = ("errors", "arrays", "callables", "interrupts", "progress", "vectorised", "batch", "tables")
 ROUTES = ("nlp", "pmp", "hjb")
 FLOORS = (  # from the top down; what stands on one floor does not know its neighbours
     ("__init__", "__main__"),
+    ("public",),
     ("doors",),
     ("campaign",),
     ("comparison",),

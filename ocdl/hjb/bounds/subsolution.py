@@ -29,8 +29,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.linalg import expm
 
 from ocdl.errors import NotSupported
 from ocdl.hjb.bounds.ranges import Interval, Ranges
@@ -356,14 +356,14 @@ def smoothness(comparison: Comparison, loss: Quadratic, grid: TubeGrid) -> tuple
     if not (box.activation.smooth and np.all(np.isfinite(steepest))):
         raise NotSupported("V is not known to be semiconcave: a smooth activation with bounded slope is needed.")
     size = np.maximum(np.abs(box.b_lower), np.abs(box.b_upper)) * box.weights
-    reach = expm(_growth(box, steepest) * grid.step * grid.steps) * grid.spacing
+    reach = scipy.linalg.expm(_growth(box, steepest) * grid.step * grid.steps) * grid.spacing
     apart = size @ reach.max(axis=1)  # of s_i at states dx away
     extremes = [(low[0], high[0] + apart), (low[1] - apart, high[1])]
     growth, bent = _growth(box, _largest(slopes, extremes)), _largest(bends, extremes)
     if not np.all(np.isfinite(bent)):
         raise NotSupported("V is not known to be semiconcave: the activation's second derivative has no known bound.")
     h = grid.step / PARTS
-    flow = expm(growth * h)
+    flow = scipy.linalg.expm(growth * h)
     end = loss.curvature * np.abs(grid.tube.nodes[:, :, -1] - loss.centre).max(axis=0)
     first, second = np.eye(box.width), np.zeros((box.width, box.width))
     curvature, slope = np.empty((2, grid.steps + 1, box.width))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from ocdl.depth.schemes import DepthScheme
 from ocdl.pmp.iterate import Ground, Iterate
@@ -73,7 +73,7 @@ class Alternate:
         now, promised = iterate, 0.0
         for block in blocks(iterate.ground.problem):
             held = _ProximalObjective(now, block, self.step)
-            minimize(
+            scipy.optimize.minimize(
                 held,
                 held.start,
                 jac=True,

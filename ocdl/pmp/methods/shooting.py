@@ -21,9 +21,8 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import csc_matrix
-from scipy.sparse.linalg import splu
 
 from ocdl.batch import Batch, evaluated
 from ocdl.depth.schemes import DepthScheme
@@ -163,7 +162,7 @@ class BoundaryValueProblem:
             if np.max(np.abs(residual)) <= ACCURATE * (1.0 + np.max(np.abs(unknowns))):
                 return unknowns
             try:
-                step = -splu(jacobian).solve(residual)
+                step = -scipy.sparse.linalg.splu(jacobian).solve(residual)
             except RuntimeError:  # singular
                 return None
             length, before = 1.0, float(residual @ residual)
@@ -191,7 +190,7 @@ class BoundaryValueProblem:
         end, end_slope = self._end(rows[-1, -self.M :], unknowns[-self.M :])
         values = np.concatenate([slopes.T.ravel(), end_slope.ravel(order="F")])
         keep, i, j = self._pattern
-        matrix = csc_matrix((values[keep], (i, j)), shape=(unknowns.size, unknowns.size))
+        matrix = scipy.sparse.csc_matrix((values[keep], (i, j)), shape=(unknowns.size, unknowns.size))
         return np.append(residual.T.ravel(), end), matrix
 
     @cached_property

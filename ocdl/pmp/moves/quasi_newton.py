@@ -18,8 +18,8 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from ocdl.pmp.iterate import Ground, Iterate
 from ocdl.pmp.loop import Moved
@@ -202,7 +202,7 @@ class Polish:
             if gap <= self.tolerance:
                 raise StopIteration
 
-        minimize(
+        scipy.optimize.minimize(
             objective,
             chart.start * objective.scale,
             jac=True,

@@ -18,8 +18,8 @@ from functools import cached_property
 
 import casadi as ca
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from ocdl.batch import Direct, evaluated
 from ocdl.depth.schemes import gauss_tableau
@@ -249,4 +249,4 @@ class Field:
 
     @staticmethod
     def _zero(arc: Arc, f: Array, j: int, limit: float) -> float:
-        return float(brentq(lambda h: arc.step(f, h)[0][j], 0.0, limit, xtol=1e-16, rtol=1e-15))
+        return float(scipy.optimize.brentq(lambda h: arc.step(f, h)[0][j], 0.0, limit, xtol=1e-16, rtol=1e-15))

@@ -17,8 +17,8 @@ from typing import Any, Literal, Protocol
 
 import casadi as ca
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from ocdl.batch import Batch
 from ocdl.pmp.dense import DenseHamiltonian, dense, weighted, weighted_products
@@ -99,7 +99,7 @@ class LayerProblems:
             value, slope = layer(np.clip(z / scale, low, high))
             return value, slope / scale
 
-        found = minimize(
+        found = scipy.optimize.minimize(
             scaled,
             layer.u * scale,
             jac=True,

@@ -1,0 +1,72 @@
+"""Every public name and its home. ``ocdl`` reads them here and loads each when it is asked for; type checkers do too.
+
+What is slow to load and not always used is loaded inside the functions that use it (rich, netCDF4, h5py, matplotlib),
+or by scipy itself at the first ``scipy.linalg.…``, therefore ``import scipy`` and never ``from scipy.linalg import …``.
+"""
+
+from ocdl.campaign import Campaign, Task, multi_start, parameter_sweep, solve_many
+from ocdl.comparison.compare import Comparison, compare
+from ocdl.depth.control_shapes import PerStage, PiecewiseConstant, PiecewiseLinear
+from ocdl.depth.schemes import (
+    DepthScheme,
+    ExplicitEuler,
+    Gauss,
+    ImplicitMidpoint,
+    ImprovedEuler,
+    Kutta3,
+    Kutta4,
+    MultipleShooting,
+    Radau,
+    Tableau,
+)
+from ocdl.doors.plot import plot_comparison, plot_solution
+from ocdl.errors import InvalidInput, NotSupported, NotWritten, OcdlError, SolveFailed
+from ocdl.hjb import LowerBound, ValueFunction, ValueIteration, lower_bound
+from ocdl.nlp import InteriorPoint, Ipopt
+from ocdl.pmp import (
+    LBFGSB,
+    ConditionalGradient,
+    ControlSetNeedleSteps,
+    DiscreteNeedleSteps,
+    ExtendedSuccessiveApproximations,
+    GradientDescent,
+    IndirectShooting,
+    NeedleSteps,
+    PolishedSolution,
+    ProjectedGradient,
+    ProjectedNewton,
+    ProximalAlternatingMinimisation,
+    SequentialQuadraticHamiltonian,
+    StochasticGradient,
+    SuccessiveApproximations,
+    polish,
+    principle_gaps,
+    switching_structure,
+)
+from ocdl.referee.certificate import Certificate
+from ocdl.referee.certify import certify
+from ocdl.referee.outcome import Outcome, Status
+from ocdl.referee.solution import Solution, load
+from ocdl.solving.method import Method, Start
+from ocdl.solving.predict import accuracy, predict
+from ocdl.solving.refine import Refinement, continuation, refine, sequence
+from ocdl.solving.solve import solve
+from ocdl.statement.activations import (
+    ELU,
+    Activation,
+    Arctan,
+    CustomActivation,
+    Identity,
+    LeakyReLU,
+    ReLU,
+    Sigmoid,
+    Tanh,
+)
+from ocdl.statement.bounds import Box, Free
+from ocdl.statement.control_set import ControlSet, Disc, Finite, Polygon
+from ocdl.statement.data import Samples, digits
+from ocdl.statement.losses import CrossEntropy, HalfSquare, IdentityLink, Link, Logistic, Loss, Readout
+from ocdl.statement.problem import ControlProblem
+from ocdl.statement.regularisers import Regulariser, Tikhonov
+from ocdl.statement.selection import Grid, SelectionProblem
+from ocdl.statement.width import ClenshawCurtis, GaussLegendre, Midpoint, Nodes, TensorProduct, Trapezoid

@@ -1,0 +1,76 @@
+"""What is loaded before it is used: the modules in memory after an import or a call for help, by name."""
+
+import importlib
+import json
+import subprocess
+import sys
+
+import pytest
+
+import ocdl
+
+HEAVY = (
+    *("scipy.integrate", "scipy.interpolate", "scipy.linalg", "scipy.optimize", "scipy.sparse", "scipy.spatial"),
+    *("scipy.special", "scipy.stats", "pandas.plotting._matplotlib", "matplotlib", "rich", "netCDF4", "h5py"),
+    *("tqdm.notebook", "dask", "distributed", "sklearn", "numba"),
+)
+GROUND = ("casadi", "numpy", "pandas", "xarray")
+LIGHT = {"numpy", "ocdl", "scipy", "threadpoolctl", "tqdm"}  # of numpy polynomials, of scipy its version
+
+
+def loaded_after(*lines):
+    """The modules that an interpreter has loaded after these lines."""
+    program = "\n".join(["import json, sys", *lines, "print(json.dumps(sorted(sys.modules)))"])
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def among(modules, *packages):
+    return {name for name in modules if any(name == package or name.startswith(f"{package}.") for package in packages)}
+
+
+def test_all_names_load_nothing_heavy_and_hardly_more_than_casadi_numpy_and_xarray():
+    reference = loaded_after("import casadi, numpy, xarray")
+    more = loaded_after("from ocdl import *") - reference
+    assert "ocdl.pmp" in more and not among(more, *HEAVY)
+    assert {name.split(".")[0] for name in more} - {*sys.stdlib_module_names} <= LIGHT
+
+
+def test_one_route_does_not_load_the_others():
+    more = loaded_after("import ocdl", "ocdl.ControlProblem, ocdl.Radau, ocdl.Ipopt, ocdl.solve")
+    assert "ocdl.nlp.ipopt" in more and not among(more, "ocdl.pmp", "ocdl.hjb", "ocdl.campaign", "ocdl.comparison")
+
+
+def test_import_ocdl_alone_loads_nothing_yet():
+    modules = loaded_after("import ocdl")
+    assert among(modules, "ocdl") == {"ocdl"} and not among(modules, *GROUND, *HEAVY)
+
+
+@pytest.mark.parametrize("command", [(), ("solve",), ("compare",), ("sweep",), ("show",)])
+def test_help_loads_no_mathematics(command):
+    call = f"main({[*command, '--help']}, prog_name='ocdl', standalone_mode=False)"
+    modules = loaded_after("from ocdl.doors.cli import main", call)
+    assert "click" in modules and not among(modules, *GROUND, *HEAVY)
+
+
+# -- the names, although they are loaded late -------------------------------------------------------------
+
+
+def test_every_public_name_is_listed_found_and_completed():
+    assert {"solve", "compare", "Ipopt", "ValueIteration", "SelectionProblem"} <= set(ocdl.__all__) <= set(dir(ocdl))
+    public = vars(importlib.import_module("ocdl.public"))
+    assert all(getattr(ocdl, name) is public[name] for name in ocdl.__all__)
+    assert {*ocdl.__all__} == {name for name in public if not name.startswith("_")}
+
+
+def test_a_folder_is_found_without_an_import_of_its_own():
+    assert "ocdl.hjb.grids" in loaded_after("import ocdl", "ocdl.hjb.ValueIteration", "from ocdl import hjb")
+
+
+def test_an_unknown_name_is_an_attribute_error_and_changes_nothing(monkeypatch):
+    monkeypatch.setattr(ocdl, "solve", "mine")
+    with pytest.raises(AttributeError, match="'ocdl' has no attribute 'slove'"):
+        ocdl.slove  # noqa: B018
+    with pytest.raises(ImportError, match="slove"):
+        from ocdl import slove  # noqa: F401
+    assert ocdl.solve == "mine"
