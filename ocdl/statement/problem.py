@@ -18,6 +18,7 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import NoneType
@@ -42,6 +43,7 @@ from ocdl.batch import Batch
 from ocdl.callables import called
 from ocdl.depth.schemes import Layers
 from ocdl.errors import InvalidInput, NotSupported
+from ocdl.once import Built
 from ocdl.statement.bounds import Box, Free
 from ocdl.statement.control_set import ControlSet
 from ocdl.statement.formulas import check_columns, check_pure, protected
@@ -63,6 +65,7 @@ COLUMNS = ("dynamics", "lift", "path", "boundary")  # the others are scalars
 PER_DEPTH = ("dynamics", "running", "effort")  # multiplied by T on the depths t/T of a free horizon
 ROUNDING = 1e-9  # by which an end may lie outside its bounds
 SYMBOL = 200.0  # bytes of a CasADi symbol and its name
+NUMBERS = ("free_initial", "x0", "control_box", "final_box", "parameter_box", "parameter_guess")  # cached
 INTERVALS = {"path": (-np.inf, 0.0), "boundary": (0.0, 0.0)}  # of constraints whose interval is not given
 
 
@@ -152,6 +155,50 @@ class ControlProblem:
         if self.columnwise:
             self._check_columns()
         self._check_intervals()
+
+    # -- the same formulas with other numbers ------------------------------------------------
+
+    @cached_property
+    def built(self) -> Built:
+        """What was compiled from these formulas."""
+        return Built()
+
+    def with_formulas_of(self, other: ControlProblem) -> ControlProblem:
+        """This problem, which takes over what was compiled for ``other``, whose formulas and sizes are the same."""
+        vars(self)["built"] = other.built
+        return self
+
+    def with_numbers(self, *, initial: Any = None, data: Any = None, bounds: Box | None = None) -> ControlProblem:
+        """The same problem with other numbers of the same shapes, checked as ever; no formula is evaluated again.
+
+        Raises InvalidInput for other shapes, other free initial states, NaN, and ends that contradict the bounds.
+        """
+        other, set_ = copy(self).with_formulas_of(self), object.__setattr__
+        for name in NUMBERS:
+            vars(other).pop(name, None)
+        if bounds is not None:
+            if not isinstance(bounds, Box):
+                raise InvalidInput(f"bounds={bounds!r}: give an instance such as ocdl.Box(u=(-1, 1)).")
+            if self.sample_box is not None:
+                raise InvalidInput(f"{bounds!r}: bounds of a discretised SelectionProblem are those of a and b there.")
+            set_(other, "bounds", bounds)
+            other._check_interval_names()
+        if initial is not None:
+            named = {"state": (("state",), list(self.states or ()))}
+            labelled = by_labels("initial", initial, ("sample", "state"), named)
+            set_(other, "initial", _rows_of_states("initial", labelled))
+            if np.shape(other.initial) != np.shape(self.initial) or other.free_initial != self.free_initial:
+                raise InvalidInput(
+                    f"initial: {self.samples} sample(s) of {self.n} state(s) are needed, free where they were stated "
+                    f"free; got shape {np.shape(other.initial)}."
+                )
+        if data is not None:
+            set_(other, "data", data)
+            set_(other, "data", other._checked_data())
+            if np.shape(other.data) != np.shape(self.data):
+                raise InvalidInput(f"data: the shape {np.shape(self.data)} is needed; got {np.shape(other.data)}.")
+        other._check_intervals()
+        return other
 
     # -- sizes -------------------------------------------------------------------------------
 
@@ -367,9 +414,9 @@ class ControlProblem:
         loss = self._terminal_batch(columns, p, np.asarray(self.data)[sample])[0]
         return loss.reshape(x.shape[:-1])
 
-    @cached_property
+    @property
     def _terminal_batch(self) -> Batch:
-        return Batch(self.terminal_function, shared=(1, 2))
+        return self.built.of("terminal", lambda: Batch(self.terminal_function, shared=(1, 2)))
 
     # -- vectors with names ------------------------------------------------------------------------
 
