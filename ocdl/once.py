@@ -44,7 +44,7 @@ class Built(threading.local):
         """The value of ``key``, built at the first call."""
         if key not in self._kept:
             self._kept[key] = build()
-        return self._kept[key]  # type: ignore[no-any-return]
+        return self._kept[key]
 
     def recent(self, kind: str, key: Hashable, build: Callable[[], T], most: int = KEPT) -> T:
         """The same for what there may be many of: the latest of a kind."""

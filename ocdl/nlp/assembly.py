@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ocdl.batch import Direct
+
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
@@ -61,16 +63,16 @@ class Elements:
 
     def with_values(self, values: Array) -> Elements:
         """The same elements, and what was compiled of them, with other values of the constants."""
-        other = copy(self)
+        _, other = self.lagrangian_gradient, copy(self)
         object.__setattr__(other, "values", values)
         return other
 
     @cached_property
-    def lagrangian_gradient(self) -> ca.Function:
+    def lagrangian_gradient(self) -> Direct:
         """(local, constants, λ) → ∂(cost + λ·residual)/∂local of all K elements."""
         multiplier = ca.SX.sym("multiplier", self.residual.numel())
         lagrangian = self.cost + ca.dot(multiplier, self.residual)
-        return self.mapped("lagrangian", [multiplier], [ca.gradient(lagrangian, self.local)])
+        return Direct(self.mapped("lagrangian", [multiplier], [ca.gradient(lagrangian, self.local)]))
 
     def gather(self, w: ca.MX) -> ca.MX:
         """The local variables of all elements as columns."""

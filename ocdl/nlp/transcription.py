@@ -530,7 +530,7 @@ class Transcription:
 
     def _lagrangian_gradient(self, kind: Elements, w: Array, multipliers: Array) -> Array:
         """∂(cost + λ·residual)/∂local of every element of ``kind``, (local, K)."""
-        return evaluated(kind.lagrangian_gradient, w[kind.variables], kind.values, multipliers[kind.rows])[0]
+        return kind.lagrangian_gradient(w[kind.variables], kind.values, multipliers[kind.rows])[0]
 
     def _start_gradient(self, w: Array, multipliers: Array) -> Array:
         return self._lagrangian_gradient(self._layer, w, multipliers)[: self.problem.n].T

@@ -168,8 +168,12 @@ class ControlProblem:
         vars(self)["built"] = other.built
         return self
 
-    def with_numbers(self, *, initial: Any = None, data: Any = None, bounds: Box | None = None) -> ControlProblem:
+    def with_numbers(
+        self, *, initial: Any = None, parameters: Any = None, data: Any = None, bounds: Box | None = None
+    ) -> ControlProblem:
         """The same problem with other numbers of the same shapes, checked as ever; no formula is evaluated again.
+
+        parameters: values (own_parameters,) at which the user's own parameters are held.
 
         Raises InvalidInput for other shapes, other free initial states, NaN, and ends that contradict the bounds.
         """
@@ -183,6 +187,11 @@ class ControlProblem:
                 raise InvalidInput(f"{bounds!r}: bounds of a discretised SelectionProblem are those of a and b there.")
             set_(other, "bounds", bounds)
             other._check_interval_names()
+        if parameters is not None:
+            values = finite_array("parameters", parameters)
+            if values.shape != (self.own_parameters,):
+                raise InvalidInput(f"parameters: the shape ({self.own_parameters},) is needed; got {values.shape}.")
+            set_(other, "bounds", other.bounds.holding("p", values))
         if initial is not None:
             named = {"state": (("state",), list(self.states or ()))}
             labelled = by_labels("initial", initial, ("sample", "state"), named)
