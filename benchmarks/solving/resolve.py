@@ -74,9 +74,12 @@ class Ours:
 
 
 class Opti:
-    """The same collocation: stage states, controls constant in a layer, the last stage the end of the layer."""
+    """The same collocation: stage states, controls constant in a layer, the last stage the end of the layer.
 
-    def __init__(self) -> None:
+    expand: its graph is flattened to scalars, which is faster and no default.
+    """
+
+    def __init__(self, expand: bool) -> None:
         A, b, h = SCHEME.tableau.A, SCHEME.tableau.b, HORIZON / LAYERS
         self.opti = opti = ca.Opti()
         self.x = opti.variable(2, LAYERS * DEGREE + 1)
@@ -92,15 +95,13 @@ class Opti:
         opti.subject_to(opti.bounded(-BOUND, self.u, BOUND))
         opti.minimize(cost)
         self.cost = cost
-        scale = LAYERS / HORIZON  # 1/h, as Ipopt() scales
-        ipopt = {
-            "tol": TOLERANCE,
-            "print_level": 0,
-            "sb": "yes",
-            "obj_scaling_factor": scale,
+        scaling = {
+            "obj_scaling_factor": LAYERS / HORIZON,
             "bound_relax_factor": 0.0,
+            "mumps_pivot_order": 7,
         }
-        opti.solver("ipopt", {"print_time": False, "expand": True}, {**ipopt, "bound_relax_factor": 0.0, "mumps_pivot_order": 7})
+        ipopt = {"tol": TOLERANCE, "print_level": 0, "sb": "yes", **scaling, **WARM}
+        opti.solver("ipopt", {"print_time": False, "expand": expand}, ipopt)
         opti.set_value(self.x0, [1.0, 0.0])
         self.last = opti.solve()
 
@@ -147,18 +148,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--many", action="store_true", help="1,000 re-solves and their memory")
     many = parser.parse_args().many
-    ours, opti, points = Ours(), Opti(), starts(SOLVES)
-    runs = [(loop(ours, points), loop(opti, points)) for _ in range(RUNS)]
-    (mine, _), (theirs, _) = runs[-1]
-    away = np.max(np.abs(mine[:, 0] - theirs[:, 0]) / np.abs(theirs[:, 0]))
-    ms, peer = (min(run[side][1] for run in runs) for side in (0, 1))
-    print(f"costs agree to {away:.1e}; iterations {mine[:, 1].mean():.1f} and {theirs[:, 1].mean():.1f}")
-    print(f"ms a solve: ocdl with referee {ms:.2f}, Opti {peer:.2f}; ratio {ms / peer:.2f}")
+    points = starts(SOLVES)
+    sides = {"ocdl with referee": Ours(), "Opti": Opti(expand=False), "Opti expanded": Opti(expand=True)}
+    runs = [{name: loop(side, points) for name, side in sides.items()} for _ in range(RUNS)]
+    costs = [found[:, 0] for found, _ in runs[-1].values()]
+    print(f"costs agree to {max(np.max(np.abs(other / costs[0] - 1.0)) for other in costs[1:]):.1e}")
+    ms = {name: min(run[name][1] for run in runs) for name in sides}
+    ours = ms["ocdl with referee"]
+    for name, took in ms.items():
+        iterations = runs[-1][name][0][:, 1].mean()
+        print(f"{name}: {took:.2f} ms a solve, {iterations:.1f} iterations; ocdl takes {ours / took:.2f} times that")
     print(f"one neuron, 50 layers, a single solve: {least(smallest):.1f} ms")
     if many:
-        loop(ours, starts(100))
+        loop(side := sides["ocdl with referee"], starts(100))
         before = resident()
-        loop(ours, starts(MANY))
+        loop(side, starts(MANY))
         print(f"{MANY} re-solves: {before:.1f} MB before, {resident():.1f} MB after")
 
 
