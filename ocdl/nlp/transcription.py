@@ -234,7 +234,7 @@ class Transcription:
         z = [{"z": ca.SX.sym(f"z{i}", q)} if self.lifted_stages else {} for i in range(s)]
         slopes: list[Any] = []
         at: list[dict[str, Any]] = []
-        for i, c in enumerate(tableau.c):
+        for i, c in enumerate(tableau.c.tolist()):
             if i not in X:  # eliminated: an explicit stage
                 X[i] = x + h * _combine(tableau.A[i, :i], slopes)
             at.append({"t": t + c * h, "x": X[i], "u": controls[i], "p": p, "d": d})
@@ -552,6 +552,8 @@ def _pressing(multipliers: Array, low: Array, high: Array) -> Array:
 
 def _combine(weights: Any, slopes: list[Any]) -> Any:
     terms = [
-        slope if weight == 1.0 else weight * slope for weight, slope in zip(weights, slopes, strict=True) if weight
+        slope if weight == 1.0 else float(weight) * slope
+        for weight, slope in zip(weights, slopes, strict=True)
+        if weight
     ]
     return sum(terms[1:], terms[0]) if terms else ca.SX(0)

@@ -362,7 +362,7 @@ class ControlProblem:
         function = getattr(self, role)
         if function is None:
             return kind(0)
-        wanted = _arguments(role, function)
+        wanted = self._taken(role)
         if self.has_free_horizon and "t" in given:
             given["t"] = given["t"] * given["p"][-1]
         value = self._written(role, function, wanted, kind, given)
@@ -374,7 +374,7 @@ class ControlProblem:
             raise InvalidInput(f"{role}: it takes z, but the problem has no lift that defines z.")
         if "z" in wanted and "z" not in given:
             lift: Any = self.lift
-            given["z"] = self._written("lift", lift, _arguments("lift", lift), kind, given)
+            given["z"] = self._written("lift", lift, self._taken("lift"), kind, given)
         arguments = {name: given[name] for name in wanted}
         if "p" in wanted and self.own_parameters < self.P:
             arguments["p"] = given["p"][: self.own_parameters]
@@ -383,6 +383,10 @@ class ControlProblem:
             warnings.simplefilter("ignore", FutureWarning)
             value = called(role, lengths, protected, role, function, arguments)
         return _expression(role, value, kind)
+
+    def _taken(self, role: str) -> list[str]:
+        """The names of the arguments of ``role``."""
+        return self.built.of(("arguments", role), lambda: _arguments(role, getattr(self, role)))
 
     def symbols(self, kind: Any = ca.SX) -> dict[str, Any]:
         """Fresh symbols t, x, u, p, d of one sample."""

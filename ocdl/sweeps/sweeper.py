@@ -475,6 +475,8 @@ class Sweeper:
         return Batch(self.problem.terminal_function, shared=(1,))
 
     def _penalty(self, p: Array) -> tuple[float, Array]:
+        if self.problem.penalty is None:
+            return 0.0, np.zeros(self.problem.P)
         value, gradient = evaluated(self._penalty_function, p)
         return float(value[0, 0]), gradient.ravel()
 
@@ -510,10 +512,10 @@ def _explicit_step(problem: ControlProblem, tableau: Tableau, copies: int) -> ca
     controls = _of_stages(u, problem.m, tableau.stages)
     slopes: list[Any] = []
     stages = []
-    for row, c, v in zip(tableau.A, tableau.c, controls, strict=True):
+    for row, c, v in zip(tableau.A.tolist(), tableau.c.tolist(), controls, strict=True):  # numpy's own floats are slow
         stages.append(x + h * sum((a * k for a, k in zip(row, slopes, strict=False) if a), ca.SX(0)))
         slopes.append(problem.rate(t + c * h, stages[-1], v, p, d))
-    end = x + h * sum((b * k for b, k in zip(tableau.b, slopes, strict=True)), ca.SX(0))
+    end = x + h * sum((b * k for b, k in zip(tableau.b.tolist(), slopes, strict=True)), ca.SX(0))
     return ca.Function("step", [x, t, h, u, p, d], [end, ca.vertcat(*stages), ca.SX(0)])
 
 
@@ -528,11 +530,11 @@ def _implicit_step(problem: ControlProblem, tableau: Tableau, copies: int) -> ca
     arguments = _step_symbols(problem, ca.SX, copies)
     x, t, h, u, p, d = arguments
     stages = ca.SX.sym("X", n * s)
-    at = [(t + c * h, stages[i * n : (i + 1) * n]) for i, c in enumerate(tableau.c)]
+    at = [(t + c * h, stages[i * n : (i + 1) * n]) for i, c in enumerate(tableau.c.tolist())]
     slopes = [problem.rate(*place, v, p, d) for place, v in zip(at, _of_stages(u, problem.m, s), strict=True)]
-    sums = [sum((a * k for a, k in zip(row, slopes, strict=True)), ca.SX(0)) for row in tableau.A]
+    sums = [sum((a * k for a, k in zip(row, slopes, strict=True)), ca.SX(0)) for row in tableau.A.tolist()]
     residual = ca.vertcat(*[stages[i * n : (i + 1) * n] - x - h * total for i, total in enumerate(sums)])
-    end = x + h * sum((b * k for b, k in zip(tableau.b, slopes, strict=True)), ca.SX(0))
+    end = x + h * sum((b * k for b, k in zip(tableau.b.tolist(), slopes, strict=True)), ca.SX(0))
     given = ca.vertcat(*arguments)
     options: dict[str, Any] = {
         "linear_solver": "lapacklu",
