@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.interrupts import uninterrupted
+from ocdl.once import Recent
 from ocdl.vectorised import Vectorised, vectorises
 
 Array = NDArray[np.float64]
 
+SIZES = 64  # of which mapped functions are kept
 MANY = 1000  # columns from which numpy is faster than CasADi
 
 
@@ -66,7 +68,7 @@ class Batch:
 
     Results are (rows, K), or (rows,) for those in ``summed``, which are added up over the columns.
     Arguments in ``layered`` are (rows, N): each serves K/N columns in turn, and ``summed`` results are then (rows, N),
-    added up over the columns of a layer. One mapped function is built for every (K, N) that occurs, then kept.
+    added up over the columns of a layer. A mapped function is built for every (K, N) that occurs; the latest are kept.
     """
 
     def __init__(
@@ -78,7 +80,7 @@ class Batch:
     ) -> None:
         self.function = function
         self.shared, self.summed, self.layered = shared, summed, layered
-        self._maps: dict[tuple[int, int], Direct] = {}
+        self._maps = Recent(SIZES)
 
     @cached_property
     def _vectorised(self) -> Vectorised | None:
@@ -90,9 +92,8 @@ class Batch:
         layers = int(np.shape(arguments[self.layered[0]])[-1]) if self.layered else 1
         if columns >= MANY and self._vectorised is not None:
             return self._by_numpy(self._vectorised, arguments, columns, layers)
-        if (columns, layers) not in self._maps:
-            self._maps[columns, layers] = Direct(self._mapped(columns, layers))
-        arrays = self._maps[columns, layers](*arguments)
+        mapped: Direct = self._maps.of((columns, layers), lambda: Direct(self._mapped(columns, layers)))
+        arrays = mapped(*arguments)
         return [array[:, 0] if i in self.summed and not self.layered else array for i, array in enumerate(arrays)]
 
     def _by_numpy(self, function: Vectorised, arguments: Any, columns: int, layers: int) -> list[Array]:

@@ -64,7 +64,7 @@ clock = time.process_time()
 problem = ocdl.SelectionProblem(
     activation=ocdl.Tanh(), horizon=1.0, initial=initial, target=target, bounds=ocdl.Box(a=(-1, 1), b=(-1, 1))
 )
-from ocdl.solving.solve import discretised
+from ocdl.solving.compile import discretised
 from ocdl.solving.start import make_start
 statement, depth = discretised(problem, ocdl.Grid(ocdl.Midpoint(M), ocdl.Radau(N, 3)))
 method = ocdl.Ipopt(tolerance=1e-8)

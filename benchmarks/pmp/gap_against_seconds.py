@@ -23,8 +23,8 @@ import ocdl
 from ocdl.pmp import IndirectShooting, ProjectedNewton
 from ocdl.pmp.iterate import Ground, Iterate
 from ocdl.pmp.updates.needles import needles
+from ocdl.solving.compile import discretised
 from ocdl.solving.method import Method
-from ocdl.solving.solve import discretised
 from ocdl.solving.start import make_start
 
 matplotlib.use("Agg")

@@ -66,7 +66,7 @@ def plain(value: Any, said: str) -> Any:
             return ["labelled", [str(dim) for dim in value.dims], inside(value.values), coordinates]
         case Solution():
             groups = {name: dict(value.tree[name].data_vars) for name in STARTING if name in value.tree.children}
-            return ["solution", str(value.tree.attrs.get("scheme")), inside(groups)]
+            return ["solution", str(value.attrs.get("scheme")), inside(groups)]
         case list() | tuple() | range():
             return [type(value).__name__, [inside(part) for part in value]]
         case set() | frozenset():

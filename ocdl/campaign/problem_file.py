@@ -23,8 +23,8 @@ from ocdl.depth.schemes import DepthScheme, Radau
 from ocdl.errors import InvalidInput, OcdlError
 from ocdl.interrupts import interruptible
 from ocdl.referee.solution import Solution
+from ocdl.solving.compile import Problem
 from ocdl.solving.method import Method
-from ocdl.solving.solve import Problem
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.selection import Grid, SelectionProblem
 from ocdl.statement.width import Midpoint, TensorProduct, Width, intervals

@@ -65,7 +65,7 @@ def perform(work: Work) -> Entry | None:
             archive.note("interrupted", work.key, ticket=work.ticket)
             return None
         if isinstance(found, Solution):
-            found.tree.attrs |= {"task": work.key, "statement": work.description}
+            found.attrs.update(task=work.key, statement=work.description)
         archive.keep(work.key, found)
         archive.note("end", work.key, ticket=work.ticket)
         return archive.entry(work.key)

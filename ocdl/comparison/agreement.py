@@ -290,7 +290,7 @@ def _silent(solutions: dict[str, Solution]) -> list[str]:
 
 def _depth(comparison: Compared) -> list[str]:
     error, best = comparison.depth_error, comparison.best
-    varies = "controls=" in str(best.tree.attrs["scheme"])
+    varies = "controls=" in str(best.attrs["scheme"])
     held = "the choice of its controls" if varies else "holding the controls constant in a layer"
     if error is None:
         return []

@@ -23,8 +23,9 @@ from ocdl.progress import progress_bar
 from ocdl.referee.certify import coefficients
 from ocdl.referee.outcome import FEASIBLE, Status
 from ocdl.referee.solution import Solution
+from ocdl.solving.compile import Problem, discretised
 from ocdl.solving.method import Method
-from ocdl.solving.solve import Problem, discretised, solve
+from ocdl.solving.solve import solve
 from ocdl.solving.start import make_start
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.selection import Grid

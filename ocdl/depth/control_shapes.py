@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -59,13 +60,17 @@ class ControlShape:
 
     def basis(self, N: int, nodes: Array) -> scipy.sparse.csr_array:
         """Controls at the stages (N·s, m) from coefficients (Q, m)."""
-        columns, weights = self.columns(N, nodes.size), self.weights(nodes, nodes)
-        s, K = weights.shape
-        rows = np.repeat(np.arange(N * s), K)
-        places = np.repeat(columns, s, axis=0).ravel()
-        return scipy.sparse.csr_array(
-            (np.tile(weights, (N, 1)).ravel(), (rows, places)), shape=(N * s, self.rows(N, s))
-        )
+        return _basis(self, N, tuple(nodes.tolist()))
+
+
+@lru_cache(maxsize=16)
+def _basis(shape: ControlShape, N: int, nodes: tuple[float, ...]) -> scipy.sparse.csr_array:
+    c = np.array(nodes)
+    columns, weights = shape.columns(N, c.size), shape.weights(c, c)
+    s, K = weights.shape
+    rows = np.repeat(np.arange(N * s), K)
+    places = np.repeat(columns, s, axis=0).ravel()
+    return scipy.sparse.csr_array((np.tile(weights, (N, 1)).ravel(), (rows, places)), shape=(N * s, shape.rows(N, s)))
 
 
 @dataclass(frozen=True)

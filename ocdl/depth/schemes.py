@@ -68,6 +68,11 @@ class Tableau:
         return int(self.b.size)
 
     @property
+    def key(self) -> tuple[bytes, bytes, bytes]:
+        """What tells it from others."""
+        return self.A.tobytes(), self.b.tobytes(), self.c.tobytes()
+
+    @property
     def explicit(self) -> bool:
         return bool(np.all(np.triu(self.A) == 0.0))
 

@@ -270,7 +270,7 @@ def _hamiltonian(figure: Any, slot: Any, solution: Solution) -> None:
     upper.stairs(solution.hamiltonian.values, edges, baseline=None, color=ROUTE_COLOURS[0], lw=1.7)
     _roomy(upper, solution.hamiltonian.values)
     upper.tick_params(labelbottom=False)
-    stages = solution.tree.children["stages"].dataset
+    stages = solution.group("stages")
     excess = np.ravel(stages["excess"].values)
     depth = np.ravel(stages["stage_state"]["depth"].values)
     _labelled(lower, "", "t")

@@ -31,7 +31,7 @@ def solution_text(solution: Solution) -> str:
         f"{solution.method}: {solution.status.value}",
         *([f"  {solution.detail}"] if solution.detail else []),
         *(f"  {note}" for note in solution.notes),
-        f"  scheme        {solution.tree.attrs['scheme']}",
+        f"  scheme        {solution.attrs['scheme']}",
         f"  cost J        {solution.cost:.12g}",
         f"  gap           {at_least}{solution.gap:.3e}",
         f"  infeasibility {solution.feasibility:.1e}",
@@ -70,7 +70,7 @@ def solution_summary(solution: Solution) -> dict[str, Any]:
             "defect_worth": solution.defect_worth,
             "claimed": solution.claim.get("cost"),
             "seconds": solution.seconds,
-            "scheme": str(solution.tree.attrs["scheme"]),
+            "scheme": str(solution.attrs["scheme"]),
             "notes": solution.notes,
             "certificate": None if solution.certificate is None else asdict(solution.certificate),
         }

@@ -8,6 +8,7 @@ known sparsity pattern of the whole, so that CasADi never differentiates or colo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,6 +17,8 @@ import casadi as ca
 import numpy as np
 import scipy
 from numpy.typing import NDArray
+
+from ocdl.batch import Direct
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -44,20 +47,32 @@ class Elements:
     def scaled(self, columns: Array, rows: Array) -> Elements:
         """The same elements in the variables w / columns and with residuals times ``rows``."""
         units, factors = columns[self.variables], rows[self.rows]
-        local, constants, values = ca.SX.sym("local", self.local.numel()), self.constants, self.values
+        local, constants = ca.SX.sym("local", self.local.numel()), self.constants
         unit, factor = ca.SX(units[:, 0]), ca.SX(factors[:, 0])
-        if np.any(units != units[:, :1]) or np.any(factors != factors[:, :1]):
+        if _vary(units, factors):
             unit, factor = ca.SX.sym("unit", len(units)), ca.SX.sym("factor", len(factors))
-            constants, values = ca.vertcat(constants, unit, factor), np.concatenate([values, units, factors])
+            constants = ca.vertcat(constants, unit, factor)
         cost, residual = ca.substitute([self.cost, self.residual], [self.local], [local * unit])
+        values = self.scaled_values(columns, rows)
         return replace(self, local=local, constants=constants, values=values, cost=cost, residual=residual * factor)
 
+    def scaled_values(self, columns: Array, rows: Array) -> Array:
+        """The values of the scaled elements: the units are among them where they are not the same for all."""
+        units, factors = columns[self.variables], rows[self.rows]
+        return np.concatenate([self.values, units, factors]) if _vary(units, factors) else self.values
+
+    def with_values(self, values: Array) -> Elements:
+        """The same elements, and what was compiled of them, with other values of the constants."""
+        _, other = self.lagrangian_gradient, copy(self)
+        object.__setattr__(other, "values", values)
+        return other
+
     @cached_property
-    def lagrangian_gradient(self) -> ca.Function:
+    def lagrangian_gradient(self) -> Direct:
         """(local, constants, λ) → ∂(cost + λ·residual)/∂local of all K elements."""
         multiplier = ca.SX.sym("multiplier", self.residual.numel())
         lagrangian = self.cost + ca.dot(multiplier, self.residual)
-        return self.mapped("lagrangian", [multiplier], [ca.gradient(lagrangian, self.local)])
+        return Direct(self.mapped("lagrangian", [multiplier], [ca.gradient(lagrangian, self.local)]))
 
     def gather(self, w: ca.MX) -> ca.MX:
         """The local variables of all elements as columns."""
@@ -69,12 +84,21 @@ class Elements:
         return function.map(self.count)
 
 
+def _vary(units: Array, factors: Array) -> bool:
+    """The elements of one kind have different units."""
+    return bool(np.any(units != units[:, :1]) or np.any(factors != factors[:, :1]))
+
+
 @dataclass(frozen=True, eq=False)
 class NonlinearProgram:
-    """min f(w) subject to bounds on g(w), with the functions that ``nlpsol`` takes: all derivatives assembled."""
+    """min f(w) subject to bounds on g(w), with the functions that ``nlpsol`` takes: all derivatives assembled.
+
+    Their second argument are so many ``parameters``, the values of all elements (``parameters_of``).
+    """
 
     variables: int
     constraints: int
+    parameters: int
     objective: ca.Function
     grad_f: ca.Function
     jac_g: ca.Function
@@ -83,72 +107,103 @@ class NonlinearProgram:
 
 def assemble(kinds: Sequence[Elements], variables: int, constraints: int) -> NonlinearProgram:
     """The whole program from its kinds of elements."""
-    w, none = ca.MX.sym("w", variables), ca.MX.sym("none", 0)
+    ends = np.cumsum([0, *(kind.values.size for kind in kinds)]).tolist()
+    w, values = ca.MX.sym("w", variables), ca.MX.sym("values", ends[-1])
     lam_f, lam_g = ca.MX.sym("lam_f"), ca.MX.sym("lam_g", constraints)
-    f, g = _values(kinds, w, constraints)
-    gradient = _gradient(kinds, w, variables)
-    jacobian = _jacobian(kinds, w, constraints, variables)
-    hessian = _hessian(kinds, w, lam_f, lam_g, variables)
+    given = [
+        _Mapped(kind, kind.gather(w), ca.reshape(values[begin:end], *kind.values.shape))
+        for kind, begin, end in zip(kinds, ends[:-1], ends[1:], strict=True)
+    ]
+    f, g = _values(given, constraints)
+    gradient = _gradient(given, variables)
+    jacobian = _jacobian(given, constraints, variables)
+    hessian = _hessian(given, lam_f, lam_g, variables)
     return NonlinearProgram(
         variables,
         constraints,
-        ca.Function("nlp", [w, none], [f, g], ["x", "p"], ["f", "g"]),
-        ca.Function("grad_f", [w, none], [f, gradient], ["x", "p"], ["f", "grad_f_x"]),
-        ca.Function("jac_g", [w, none], [g, jacobian], ["x", "p"], ["g", "jac_g_x"]),
+        ends[-1],
+        ca.Function("nlp", [w, values], [f, g], ["x", "p"], ["f", "g"]),
+        ca.Function("grad_f", [w, values], [f, gradient], ["x", "p"], ["f", "grad_f_x"]),
+        ca.Function("jac_g", [w, values], [g, jacobian], ["x", "p"], ["g", "jac_g_x"]),
         ca.Function(
-            "hess_lag", [w, none, lam_f, lam_g], [hessian], ["x", "p", "lam_f", "lam_g"], ["triu_hess_gamma_x_x"]
+            "hess_lag", [w, values, lam_f, lam_g], [hessian], ["x", "p", "lam_f", "lam_g"], ["triu_hess_gamma_x_x"]
         ),
     )
 
 
-def _values(kinds: Sequence[Elements], w: ca.MX, constraints: int) -> tuple[ca.MX, ca.MX]:
+def parameters_of(values: Sequence[Array]) -> Array:
+    """The parameters of a program from the values of its kinds of elements."""
+    return np.concatenate([np.zeros(0), *(part.ravel(order="F") for part in values)])
+
+
+@dataclass(frozen=True, eq=False)
+class _Mapped:
+    """One kind of elements with its local variables and its constants as columns of expressions."""
+
+    kind: Elements
+    local: ca.MX
+    constants: ca.MX
+
+    def __call__(self, name: str, outputs: Sequence[ca.SX], **extra: tuple[ca.SX, ca.MX]) -> Any:
+        """The outputs of all elements; ``extra``: further symbols of one, and their columns."""
+        function = self.kind.mapped(name, [symbol for symbol, _ in extra.values()], outputs)
+        return function(self.local, self.constants, *(columns for _, columns in extra.values()))
+
+
+def _values(given: Sequence[_Mapped], constraints: int) -> tuple[ca.MX, ca.MX]:
     total, rows, residuals = ca.MX(0), [np.zeros(0, np.int64)], [ca.MX(0, 1)]
-    for kind in kinds:
-        cost, residual = kind.mapped("values", [], [kind.cost, kind.residual])(kind.gather(w), kind.values)
+    for mapped in given:
+        cost, residual = mapped("values", [mapped.kind.cost, mapped.kind.residual])
         total = total + ca.sum2(cost)
-        rows.append(kind.rows.ravel(order="F"))
+        rows.append(mapped.kind.rows.ravel(order="F"))
         residuals.append(ca.vec(residual))
     order = np.argsort(np.concatenate(rows))  # every row of g belongs to exactly one element
     return total, ca.vertcat(*residuals)[order.tolist()] if constraints else ca.MX(0, 1)
 
 
-def _gradient(kinds: Sequence[Elements], w: ca.MX, variables: int) -> ca.MX:
+def _gradient(given: Sequence[_Mapped], variables: int) -> ca.MX:
     places, values = [np.zeros(0, np.int64)], [ca.MX(0, 1)]
-    for kind in kinds:
+    for mapped in given:
+        kind = mapped.kind
         gradient = ca.gradient(kind.cost, kind.local)
         used = np.array(gradient.sparsity().row(), dtype=np.int64)
         if used.size:
-            column = kind.mapped("gradient", [], [gradient[used.tolist()]])(kind.gather(w), kind.values)
             places.append(kind.variables[used].ravel(order="F"))
-            values.append(ca.vec(column))
+            values.append(ca.vec(mapped("gradient", [gradient[used.tolist()]])))
     at = np.concatenate(places)
     scatter = scipy.sparse.csc_matrix((np.ones(at.size), (at, np.arange(at.size))), shape=(variables, at.size))
     return ca.densify(_constant(scatter) @ ca.vertcat(*values)) if at.size else ca.MX.zeros(variables)
 
 
-def _jacobian(kinds: Sequence[Elements], w: ca.MX, constraints: int, variables: int) -> ca.MX:
+def _jacobian(given: Sequence[_Mapped], constraints: int, variables: int) -> ca.MX:
     triplets = _Triplets(constraints, variables)
-    for kind in kinds:
+    for mapped in given:
+        kind = mapped.kind
         jacobian = ca.jacobian(kind.residual, kind.local)
         i, j = (np.array(part, dtype=np.int64) for part in jacobian.sparsity().get_triplet())
         if i.size:
-            entries = kind.mapped("jacobian", [], [ca.vertcat(*jacobian.nonzeros())])(kind.gather(w), kind.values)
+            entries = mapped("jacobian", [ca.vertcat(*jacobian.nonzeros())])
             triplets.add(kind.rows[i], kind.variables[j], entries)
     return triplets.matrix()
 
 
-def _hessian(kinds: Sequence[Elements], w: ca.MX, lam_f: ca.MX, lam_g: ca.MX, variables: int) -> ca.MX:
+def _hessian(given: Sequence[_Mapped], lam_f: ca.MX, lam_g: ca.MX, variables: int) -> ca.MX:
     """Upper triangle of the Hessian of λ_f f + λ_gᵀ g."""
     triplets = _Triplets(variables, variables)
-    for kind in kinds:
+    for mapped in given:
+        kind = mapped.kind
         weight, multiplier = ca.SX.sym("weight"), ca.SX.sym("multiplier", kind.residual.numel())
         lagrangian = weight * kind.cost + ca.dot(multiplier, kind.residual)
         hessian = ca.triu(ca.hessian(lagrangian, kind.local)[0])
         i, j = (np.array(part, dtype=np.int64) for part in hessian.sparsity().get_triplet())
         if i.size:
-            function = kind.mapped("hessian", [weight, multiplier], [ca.vertcat(*hessian.nonzeros())])
             multipliers = ca.reshape(lam_g[kind.rows.ravel(order="F").tolist()], *kind.rows.shape)
-            entries = function(kind.gather(w), kind.values, ca.repmat(lam_f, 1, kind.count), multipliers)
+            entries = mapped(
+                "hessian",
+                [ca.vertcat(*hessian.nonzeros())],
+                weight=(weight, ca.repmat(lam_f, 1, kind.count)),
+                multiplier=(multiplier, multipliers),
+            )
             first, second = kind.variables[i], kind.variables[j]
             triplets.add(np.minimum(first, second), np.maximum(first, second), entries)
     return triplets.matrix()

@@ -19,7 +19,7 @@ from ocdl.nlp.assembly import NonlinearProgram
 from ocdl.nlp.reduced import Reduced, not_in_reduced_space
 from ocdl.nlp.scaling import check_scales, chosen_scales, shown_scales
 from ocdl.nlp.settled import objects, settled
-from ocdl.nlp.transcription import Transcription
+from ocdl.nlp.transcription import PROGRAMS, Transcription, transcribed
 from ocdl.nlp.worst_rows import explanation
 from ocdl.progress import progress_bar
 from ocdl.referee.outcome import FEASIBLE, Outcome, Status, wrapped_up
@@ -163,7 +163,7 @@ class Ipopt(Method):
         """``sparse``: in rank-one form; what a carried-over start has settled is then no unknown, unless that fails or
         the controls object.
         """
-        transcription = Transcription(problem, depth, chosen_scales(problem, depth, start, self.scales))
+        transcription = transcribed(problem, depth, chosen_scales(problem, depth, start, self.scales))
         program, unit = transcription.program, transcription.variable_scale
         low, high = transcription.bounds()
         rows = transcription.row_scale
@@ -177,14 +177,15 @@ class Ipopt(Method):
             progress_bar(self.name, progress=False if self.verbose else progress) as bar,
             uninterrupted() as ctrl_c,
         ):
-            watch = _Watch(program, begin / unit, bar, ctrl_c)
             scale = self.objective_scale or 1.0 / (np.mean(transcription.h) * np.mean(problem.state_metric))
-            order = pivot_order(problem, sparse)
-            solver = self._solver(program, watch, order, float(scale), barrier(problem, start, held))
+            options = self._options(pivot_order(problem, sparse), float(scale), barrier(problem, start, held))
+            key = depth, transcription.scales.key, repr(options)
+            solver, watch = problem.built.recent("ipopt", key, lambda: self._solver(program, options), PROGRAMS)
+            watch.begin(begin / unit, bar, ctrl_c)
             while True:
                 ends = (np.where(held, begin, end) / unit for end in (low, high))
                 box = dict(zip(("lbx", "ubx"), ends, strict=True))
-                found = watch.over(solver, **box, x0=begin / unit, lbg=below, ubg=above)
+                found = watch.over(solver, **box, x0=begin / unit, lbg=below, ubg=above, p=transcription.parameters)
                 if found is None:
                     return watch.broken_off(*transcription.controls(watch.iterate * unit))
                 reports.append(solver.stats())
@@ -219,11 +220,12 @@ class Ipopt(Method):
             progress_bar(self.name, progress=False if self.verbose else progress) as bar,
             uninterrupted() as ctrl_c,
         ):
-            watch = _Watch(program, guess, bar, ctrl_c)
             scale = self.objective_scale or 1.0 / (np.mean(reduced.h) * np.mean(problem.state_metric))
             limited = program.variables > DENSE
             memory = {"hessian_approximation": "limited-memory", "limited_memory_max_history": MEMORY}
-            solver = self._solver(program, watch, 7, float(scale), memory if limited else {}, no_nlp_grad=True)
+            options = self._options(7, float(scale), memory if limited else {})
+            solver, watch = self._solver(program, options)
+            watch.begin(guess, bar, ctrl_c)
             found = watch.over(solver, x0=guess, lbx=low, ubx=high)
             if found is None:
                 return watch.broken_off(*reduced.controls(watch.iterate))
@@ -231,16 +233,9 @@ class Ipopt(Method):
             remark = f"Solved in reduced space: {program.variables} unknowns, {kind} Hessian."
             return wrapped_up(lambda: _reduced_outcome(reduced, watch, found, solver.stats(), remark))
 
-    def _solver(
-        self,
-        program: NonlinearProgram,
-        watch: _Watch,
-        pivot_order: int = 7,
-        scale: float = 1.0,
-        own: Mapping[str, Any] | None = None,
-        **given: Any,
-    ) -> ca.Function:
-        ipopt = {
+    def _options(self, pivot_order: int, scale: float, own: Mapping[str, Any]) -> dict[str, Any]:
+        """IPOPT's options."""
+        return {
             "tol": self.tolerance,
             "max_iter": self.max_iterations,
             "bound_relax_factor": 0.0,
@@ -248,21 +243,26 @@ class Ipopt(Method):
             "sb": "yes",
             "mumps_pivot_order": pivot_order,
             "obj_scaling_factor": scale,
-            **(own or {}),
+            **own,
             **self.options,
         }
+
+    def _solver(self, program: NonlinearProgram, ipopt: Mapping[str, Any]) -> tuple[ca.Function, _Watch]:
+        """IPOPT on the program, and what watches its iterations."""
+        watch = _Watch(program)
         options: dict[str, Any] = {
-            "ipopt": ipopt,
+            "ipopt": dict(ipopt),
             "print_time": False,
             "grad_f": program.grad_f,
             "jac_g": program.jac_g,
             "hess_lag": program.hess_lag,
             "iteration_callback": watch,
             "show_eval_warnings": False,
-            **given,
+            "no_nlp_grad": True,
+            "calc_lam_p": False,
         }
         try:
-            return ca.nlpsol("ipopt", "ipopt", program.objective, options)
+            return ca.nlpsol("ipopt", "ipopt", program.objective, options), watch
         except RuntimeError as error:
             raise InvalidInput(f"Ipopt(options={dict(self.options)!r}): IPOPT refuses them: {_core(error)}") from None
 
@@ -347,12 +347,15 @@ def pivot_order(problem: ControlProblem, sparse: bool) -> int:
 class _Watch(ca.Callback):
     """Shows progress and turns Ctrl-C into a stop after the current iteration, a second one into a stop at once."""
 
-    def __init__(self, program: NonlinearProgram, guess: Array, bar: Any, ctrl_c: uninterrupted) -> None:
+    def __init__(self, program: NonlinearProgram) -> None:
         ca.Callback.__init__(self)
         self.sizes = {"x": program.variables, "f": 1, "g": program.constraints}
-        self.sizes |= {"lam_x": program.variables, "lam_g": program.constraints, "lam_p": 0}
-        self.iterate, self.bar, self.ctrl_c, self.seen = guess, bar, ctrl_c, 0
+        self.sizes |= {"lam_x": program.variables, "lam_g": program.constraints, "lam_p": program.parameters}
         self.construct("watch", {})
+
+    def begin(self, guess: Array, bar: Any, ctrl_c: uninterrupted) -> None:
+        """Watch another solve."""
+        self.iterate, self.bar, self.ctrl_c, self.seen = guess, bar, ctrl_c, 0
 
     def get_n_in(self) -> int:
         return ca.nlpsol_n_out()

@@ -57,6 +57,7 @@ class Reduced:
         return NonlinearProgram(
             self.oracle.size,
             0,
+            0,
             _Evaluation("nlp", self, ["f", "g"]),
             _Evaluation("grad_f", self, ["f", "grad_f_x"]),
             _Evaluation("jac_g", self, ["g", "jac_g_x"]),

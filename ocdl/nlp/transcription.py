@@ -15,6 +15,7 @@ Multipliers η_i, ν of the first and last rows give the costates in the scheme'
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,7 +26,8 @@ from numpy.typing import NDArray
 
 from ocdl.batch import evaluated
 from ocdl.depth.schemes import DepthScheme
-from ocdl.nlp.assembly import Elements, Indices, NonlinearProgram, assemble
+from ocdl.nlp.assembly import Elements, Indices, NonlinearProgram, assemble, parameters_of
+from ocdl.once import once
 from ocdl.referee.equalities import imposed
 from ocdl.referee.outcome import Multipliers
 from ocdl.solving.method import Start
@@ -34,6 +36,7 @@ from ocdl.sweeps.sweeper import Sweeper, SweepFailed, Trajectory
 
 Array = NDArray[np.float64]
 
+PROGRAMS = 2  # of one problem that are kept, the latest
 EXPLODED = 1e6  # times 1 + |x_0|: a sweep that goes there is no guess
 CLOSE = 0.1  # of 1 + |x|: within it a sweep replaces states carried over from another grid
 
@@ -87,9 +90,24 @@ class Scales:
     def trivial(self) -> bool:
         return all(bool(np.all(scale == 1.0)) for scale in (self.x, self.u, self.p))
 
+    @property
+    def key(self) -> tuple[bytes, ...]:
+        """What tells them from others."""
+        return self.x.tobytes(), self.u.tobytes(), self.p.tobytes()
+
     @classmethod
     def ones(cls, problem: ControlProblem) -> Scales:
         return cls(np.ones(problem.n), np.ones(problem.m), np.ones(problem.P))
+
+
+def transcribed(problem: ControlProblem, depth: DepthScheme, scales: Scales) -> Transcription:
+    """The transcription, with the program that was compiled for other numbers of the same formulas if there is one."""
+
+    def build() -> Transcription:
+        return Transcription(problem, depth, scales)
+
+    found = problem.built.recent("transcription", (depth, scales.key), build, PROGRAMS)
+    return found.with_numbers(problem)
 
 
 class Transcription:
@@ -125,6 +143,25 @@ class Transcription:
             return assemble(self._kinds, self.places.size, self._constraints)
         columns, rows = self.variable_scale, self.row_scale
         return assemble([kind.scaled(columns, rows) for kind in self._kinds], self.places.size, self._constraints)
+
+    @property
+    def parameters(self) -> Array:
+        """What the functions of ``program`` take beside w."""
+        if self.scales.trivial:
+            return parameters_of([kind.values for kind in self._kinds])
+        columns, rows = self.variable_scale, self.row_scale
+        return parameters_of([kind.scaled_values(columns, rows) for kind in self._kinds])
+
+    def with_numbers(self, problem: ControlProblem) -> Transcription:
+        """The same compiled program for other numbers of the same problem."""
+        _, other = self.program, copy(self)
+        other.problem = problem
+        vars(other).pop("imposed", None)
+        for name, values in self._values_of(problem).items():
+            if name in vars(other):
+                vars(other)[name] = vars(other)[name].with_values(values)
+        vars(other).pop("_kinds")
+        return other
 
     @cached_property
     def variable_scale(self) -> Array:
@@ -176,6 +213,13 @@ class Transcription:
             kinds.append(self._initial)
         return kinds
 
+    def _values_of(self, problem: ControlProblem) -> dict[str, Array]:
+        """The values of those kinds of elements that hold weights or data."""
+        N, weights, data = self.h.size, np.asarray(problem.weights)[None, :], np.asarray(problem.data).T
+        depths = np.repeat(np.stack([self.t[:-1], self.h]), problem.samples, axis=1)
+        layer = np.concatenate([depths, np.tile(weights, N), np.tile(data, (1, N))])
+        return {"_layer": layer, "_terminal": np.concatenate([weights, data]), "_boundary": data}
+
     @cached_property
     def _layer(self) -> Elements:
         problem, tableau, places = self.problem, self.tableau, self.places
@@ -190,7 +234,7 @@ class Transcription:
         z = [{"z": ca.SX.sym(f"z{i}", q)} if self.lifted_stages else {} for i in range(s)]
         slopes: list[Any] = []
         at: list[dict[str, Any]] = []
-        for i, c in enumerate(tableau.c):
+        for i, c in enumerate(tableau.c.tolist()):
             if i not in X:  # eliminated: an explicit stage
                 X[i] = x + h * _combine(tableau.A[i, :i], slopes)
             at.append({"t": t + c * h, "x": X[i], "u": controls[i], "p": p, "d": d})
@@ -215,12 +259,6 @@ class Transcription:
             np.repeat(places.u[self.shape_columns].reshape(N, -1), S, axis=0).T,
             np.tile(places.p[:, None], N * S),
         ]
-        values = [
-            np.repeat(self.t[:-1], S)[None, :],
-            np.repeat(self.h, S)[None, :],
-            np.tile(problem.weights, N)[None, :],
-            np.tile(np.asarray(problem.data).T, (1, N)),
-        ]
         lifted = [part["z"] for part in z if part]
         return Elements(
             local=ca.vertcat(x, *[X[i] for i in self.own], *lifted, end, *blocks, p),
@@ -229,7 +267,7 @@ class Transcription:
             residual=ca.vertcat(*rows),
             variables=np.concatenate(variables),
             rows=np.arange(self._layer_rows).reshape(N * S, -1).T,
-            values=np.concatenate(values),
+            values=self._values_of(problem)["_layer"],
         )
 
     def _stage_controls(self) -> tuple[list[ca.SX], list[Any]]:
@@ -250,7 +288,7 @@ class Transcription:
             residual=ca.SX(0, 1),
             variables=np.concatenate([self.places.x[-1].T, np.tile(self.places.p[:, None], S)]),
             rows=np.zeros((0, S), dtype=np.int64),
-            values=np.concatenate([np.asarray(problem.weights)[None, :], np.asarray(problem.data).T]),
+            values=self._values_of(problem)["_terminal"],
         )
 
     @cached_property
@@ -300,7 +338,7 @@ class Transcription:
             residual=problem.evaluate("boundary", x0=x0, xT=xT, t=ca.SX(problem.span), p=p, d=d),
             variables=np.concatenate([self.places.x[0].T, self.places.x[-1].T, np.tile(self.places.p[:, None], S)]),
             rows=(first + np.arange(self._boundary_rows)).reshape(S, -1).T,
-            values=np.asarray(problem.data).T,
+            values=self._values_of(problem)["_boundary"],
         )
 
     @cached_property
@@ -410,15 +448,18 @@ class Transcription:
         line = x[0] + (self.t / self.t[-1])[:, None, None] * (end - x[0])
         return np.where(low == high, line, x)
 
+    @once
+    def _lift_function(self) -> ca.Function:
+        sym = self.problem.symbols()
+        return ca.Function("lift", list(sym.values()), [ca.densify(self.problem.evaluate("lift", **sym))])
+
     def _lift(self, stages: Array, start: Start) -> Array:
         """z at the stages, (N, S, s, q)."""
         problem, (N, S, s, n) = self.problem, stages.shape
-        sym = problem.symbols()
-        lift = ca.Function("lift", list(sym.values()), [ca.densify(problem.evaluate("lift", **sym))])
         t = (self.t[:-1, None] + self.h[:, None] * self.tableau.c)[:, None, :]
         controls = self.shape_weights @ start.u[self.shape_columns]  # (N, s, m)
         (z,) = evaluated(
-            lift.map(N * S * s),
+            self._lift_function.map(N * S * s),
             np.broadcast_to(t, (N, S, s)).reshape(1, -1),
             stages.reshape(-1, n).T,
             np.repeat(controls, S, axis=0).reshape(N * S * s, -1).T,
@@ -489,7 +530,7 @@ class Transcription:
 
     def _lagrangian_gradient(self, kind: Elements, w: Array, multipliers: Array) -> Array:
         """∂(cost + λ·residual)/∂local of every element of ``kind``, (local, K)."""
-        return evaluated(kind.lagrangian_gradient, w[kind.variables], kind.values, multipliers[kind.rows])[0]
+        return kind.lagrangian_gradient(w[kind.variables], kind.values, multipliers[kind.rows])[0]
 
     def _start_gradient(self, w: Array, multipliers: Array) -> Array:
         return self._lagrangian_gradient(self._layer, w, multipliers)[: self.problem.n].T
@@ -511,6 +552,8 @@ def _pressing(multipliers: Array, low: Array, high: Array) -> Array:
 
 def _combine(weights: Any, slopes: list[Any]) -> Any:
     terms = [
-        slope if weight == 1.0 else weight * slope for weight, slope in zip(weights, slopes, strict=True) if weight
+        slope if weight == 1.0 else float(weight) * slope
+        for weight, slope in zip(weights, slopes, strict=True)
+        if weight
     ]
     return sum(terms[1:], terms[0]) if terms else ca.SX(0)

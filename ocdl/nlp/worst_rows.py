@@ -34,7 +34,8 @@ def _counted(transcription: Transcription) -> str:
 
 def worst_rows(transcription: Transcription, w: Array, remedy: bool = True) -> str:
     """The equations and constraints that w misses most, in the user's terms; empty where it misses none."""
-    values = np.asarray(transcription.program.objective(w / transcription.variable_scale, [])[1]).ravel()
+    at = w / transcription.variable_scale
+    values = np.asarray(transcription.program.objective(at, transcription.parameters)[1]).ravel()
     values = values / transcription.row_scale
     low, high = transcription.row_bounds()
     missing = np.nan_to_num(np.maximum(np.maximum(low - values, values - high), 0.0))

@@ -283,15 +283,9 @@ def _growth(local: LocalErrors, p: Array) -> float:
 def _refined(
     problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, tableau: Tableau, parts: tuple[int, ...]
 ) -> list[_Integral]:
-    """The same controls with every layer cut in so many parts; the compiled layer is shared."""
-    found: list[_Integral] = []
-    first: Sweeper | None = None
-    for part in parts:
-        fine = _fine_mesh(problem, depth, u, tableau, part)
-        sweeper = Sweeper(problem, fine) if first is None else first.on_mesh(fine)
-        first = sweeper if first is None else first
-        found.append(_integral(problem, depth, u, p, fine, sweeper))
-    return found
+    """The same controls with every layer cut in so many parts."""
+    meshes = [_fine_mesh(problem, depth, u, tableau, part) for part in parts]
+    return [_integral(problem, depth, u, p, fine, Sweeper(problem, fine)) for fine in meshes]
 
 
 def _integral(

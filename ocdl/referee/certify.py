@@ -13,7 +13,9 @@ the last two being what wrong multipliers and wrong costates can be worth, |x| t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,7 +32,7 @@ from ocdl.referee.defects import judged_adjoint, trajectory_of
 from ocdl.referee.hamiltonian import Hamiltonian
 from ocdl.referee.outcome import FEASIBLE, Multipliers, Outcome, Status
 from ocdl.referee.schema import FORMAT
-from ocdl.referee.solution import Solution
+from ocdl.referee.solution import Answer, Solution
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import Adjoint, Sweeper, Trajectory
 
@@ -287,21 +289,26 @@ def labelled(
     certificate: Certificate | None = None,
 ) -> Solution:
     """Outcome and verdict, on true depths, as the labelled arrays of a ``Solution``."""
-    controls = _controls(problem, depth, outcome.u, verdict)
-    groups = {
-        "nodes": _nodes(problem, verdict),
-        "layers": _layers(verdict, depth.tableau.b),
-        "stages": _stages(problem, verdict),
-        "parameters": _parameters(problem, outcome.p, verdict),
-        "claim": _claim(problem, verdict, outcome.claim),
-        "history": xr.Dataset({name: ("iteration", np.asarray(v, float)) for name, v in outcome.history.items()}),
-        "extras": xr.Dataset(dict(outcome.extras)),
+    made: dict[str, Callable[[], xr.Dataset]] = {
+        "nodes": lambda: _nodes(problem, verdict),
+        "layers": lambda: _layers(verdict, depth.tableau.b),
+        "stages": lambda: _stages(problem, verdict),
+        "parameters": lambda: _parameters(problem, outcome.p, verdict),
+        "claim": lambda: _claim(problem, verdict, outcome.claim),
+        "history": lambda: xr.Dataset(
+            {name: ("iteration", np.asarray(v, float)) for name, v in outcome.history.items()}
+        ),
+        "extras": lambda: xr.Dataset(dict(outcome.extras)),
     }
-    groups[depth.controls.group] = groups[depth.controls.group].merge(controls)
-    for name, dataset in _multipliers(problem, outcome, verdict).items():
-        groups[name] = groups[name].merge(dataset)
-    tree = xr.DataTree.from_dict({name: dataset for name, dataset in groups.items() if dataset.variables})
-    tree.attrs = {
+
+    def group(name: str) -> xr.Dataset:
+        dataset = made[name]()
+        if name == depth.controls.group:
+            dataset = dataset.merge(_controls(problem, depth, outcome.u, verdict))
+        multipliers = _multipliers(problem, outcome, verdict)
+        return dataset.merge(multipliers[name]) if name in multipliers else dataset
+
+    attrs = {
         "format": FORMAT,
         "method": method,
         "status": outcome.status.name,
@@ -314,8 +321,12 @@ def labelled(
         "defect_worth": verdict.defect_worth,
         "scheme": repr(depth),
     } | {f"violation of {name}": value for name, value in verdict.violations.items()}
-    tree.attrs.update({} if certificate is None else certificate.attributes())
-    return Solution(tree)
+    attrs |= {} if certificate is None else certificate.attributes()
+    assert problem.layout is not None
+    x, costate = verdict.trajectory.x, verdict.adjoint.costate
+    groups = {name: partial(group, name) for name in made}
+    answer = Answer(depth, problem.layout, outcome.u, outcome.p, x, costate, groups)
+    return Solution.unlabelled(answer, attrs)
 
 
 def between_points(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, x: Array) -> Outcome:
@@ -405,8 +416,10 @@ def coefficients(problem: ControlProblem, depth: DepthScheme, solution: Solution
 
     Raises InvalidInput where the problem or its grid has others.
     """
-    layout, rows = problem.layout, depth.control_rows
+    layout, rows, answer = problem.layout, depth.control_rows, solution.answer
     assert layout is not None
+    if answer is not None and answer.layout is layout and answer.depth == depth:
+        return answer.u, answer.p
     controls = {
         name: np.concatenate(array.values) if "stage" in array.dims else array.values
         for name, array in solution.controls.items()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import casadi as ca
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from ocdl.batch import Batch
 from ocdl.depth.schemes import Layers
+from ocdl.once import once
 from ocdl.referee.equalities import imposed
 from ocdl.referee.outcome import Multipliers
 from ocdl.statement.problem import ControlProblem
@@ -128,13 +128,13 @@ class Constraints:
         values = self._path(*self._path_columns(trajectory, u, p))[0]
         return np.asarray(values.T.reshape(*trajectory.stages.shape[:3], -1))
 
-    @cached_property
+    @once
     def _path(self) -> Batch:
         s = self.problem.symbols()
         value = ca.densify(self.problem.evaluate("path", **s))
         return Batch(ca.Function("path", list(s.values()), [value]), shared=(3,))
 
-    @cached_property
+    @once
     def _path_pullback(self) -> Batch:
         s = self.problem.symbols()
         value = self.problem.evaluate("path", **s)
@@ -148,12 +148,12 @@ class Constraints:
         value = self.problem.evaluate("boundary", x0=x0, xT=xT, t=ca.SX(self.problem.span), p=s["p"], d=s["d"])
         return [x0, xT, s["p"], s["d"]], value
 
-    @cached_property
+    @once
     def _boundary(self) -> Batch:
         arguments, value = self._ends()
         return Batch(ca.Function("boundary", arguments, [ca.densify(value)]), shared=(2,))
 
-    @cached_property
+    @once
     def _boundary_pullback(self) -> Batch:
         arguments, value = self._ends()
         multiplier = ca.SX.sym("multiplier", value.numel())

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.batch import Batch
+from ocdl.once import once
 from ocdl.referee.global_search import SLOPE
 from ocdl.referee.lattice import cover
 from ocdl.referee.restricted import Restriction
@@ -66,7 +67,7 @@ class Hamiltonian:
         """The path constraints that depend on u."""
         return Restriction(self.problem)
 
-    @cached_property
+    @once
     def affine(self) -> bool:
         """H is affine in u: where the box of u is finite, one of its vertices is a global minimum."""
         s = self.problem.symbols()
@@ -235,7 +236,7 @@ class Hamiltonian:
             u, value, gradient = trial, trial_value, trial_gradient
         return value, u
 
-    @cached_property
+    @once
     def _columns(self) -> Batch:
         s = self.problem.symbols()
         omega, costate = ca.SX.sym("omega"), ca.SX.sym("costate", self.problem.n)
@@ -243,7 +244,7 @@ class Hamiltonian:
         parts = [value, ca.densify(ca.gradient(value, s["u"]))]
         return Batch(ca.Function("hamiltonian", [*s.values(), costate, omega], parts), shared=(3,))
 
-    @cached_property
+    @once
     def _effort(self) -> Batch:
         s = self.problem.symbols()
         value = self.problem.evaluate("effort", t=s["t"], u=s["u"], p=s["p"])

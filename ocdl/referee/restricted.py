@@ -11,7 +11,7 @@ Source: Nocedal and Wright, "Numerical optimization" (2006), section 17.4.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 
 import casadi as ca
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ocdl.arrays import Array
 from ocdl.batch import Batch
+from ocdl.once import once
 from ocdl.referee.global_search import LEAST, MANY, PICKS, best_apart, covers, falls_for_ever, rays
 from ocdl.referee.lockstep import projected_newton
 from ocdl.referee.structure import affine_in
@@ -62,7 +63,7 @@ class Restriction:
     def __init__(self, problem: ControlProblem) -> None:
         self.problem = problem
 
-    @cached_property
+    @once
     def rows(self) -> list[int]:
         """The rows of ``path`` that depend on u."""
         if self.problem.path is None:
@@ -70,7 +71,7 @@ class Restriction:
         depends = ca.which_depends(self.problem.evaluate("path", **self._symbols), self._symbols["u"], 1, True)
         return [int(i) for i in np.flatnonzero(depends)]
 
-    @cached_property
+    @once
     def affine(self) -> bool:
         """These rows are affine in u."""
         return affine_in(self._path_expression, self._symbols["u"])
@@ -223,21 +224,21 @@ class Restriction:
         data = np.tile(np.asarray(self.problem.data).T, (1, K))
         return np.repeat(t, S)[None, :], x.reshape(K * S, n).T, np.repeat(u, S, axis=0).T, p, data
 
-    @cached_property
+    @once
     def _symbols(self) -> dict[str, ca.SX]:
         return dict(self.problem.symbols())
 
-    @cached_property
+    @once
     def _path_expression(self) -> ca.SX:
         return ca.densify(self.problem.evaluate("path", **self._symbols)[self.rows])
 
-    @cached_property
+    @once
     def _path_of_columns(self) -> Batch:
         value = self._path_expression
         jacobian = ca.vec(ca.densify(ca.jacobian(value, self._symbols["u"])))
         return Batch(ca.Function("path_in_u", list(self._symbols.values()), [value, jacobian]), shared=(3,))
 
-    @cached_property
+    @once
     def _augmented(self) -> Batch:
         """One sample's share; the distance from the interval is free of infinite ends."""
         s, value, R = self._symbols, self._path_expression, len(self.rows)

@@ -9,7 +9,6 @@ of 1 + M controls, whatever the number of samples. Where L depends on u, all con
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from typing import Any
 
 import casadi as ca
@@ -18,6 +17,7 @@ import scipy
 from numpy.typing import NDArray
 
 from ocdl.batch import Batch
+from ocdl.once import once
 from ocdl.referee.global_search import (
     COARSE,
     LEAST,
@@ -53,7 +53,7 @@ class SeparatedHamiltonian:
     def __init__(self, problem: ControlProblem) -> None:
         self.problem = problem
 
-    @cached_property
+    @once
     def groups(self) -> Indices:
         """The controls of each group, (G, size)."""
         problem, s = self.problem, self.problem.symbols()
@@ -74,7 +74,7 @@ class SeparatedHamiltonian:
         """The groups are small enough for their Hessians."""
         return self.groups.shape[1] <= LARGEST
 
-    @cached_property
+    @once
     def owner(self) -> Indices:
         """Which group drives each rate, (n,); 0 where none does."""
         if self.problem.m == 0:
@@ -345,24 +345,24 @@ class SeparatedHamiltonian:
             newton = np.where(reach > 0.0, slope**2, 0.0).sum(axis=-1) / (2.0 * np.maximum(least, 0.0))
         return np.fmin(corner, newton)
 
-    @cached_property
+    @once
     def quadratic(self) -> bool:
         """The Hessian of H in u does not depend on u."""
         return quadratic_in(self._total(), self._symbols["u"])
 
-    @cached_property
+    @once
     def kinked(self) -> bool:
         """H is not smooth in u."""
         return kinked_in(self._total(), self._symbols["u"])
 
-    @cached_property
+    @once
     def _columns(self) -> Batch:
         """(t, x, u, p, d, Λ, ω) → Λ∘φ, ω L, the gradient of their sum in u and its diagonal blocks, over a layer."""
         rates, running = self._terms()
         gradient = ca.gradient(ca.sum1(rates) + running, self._symbols["u"])
         return self._batch("separated", [rates, running, gradient, self._blocks(gradient, self._symbols["u"])])
 
-    @cached_property
+    @once
     def _alone(self) -> Batch:
         """(t, x, u, p, d, Λ, ω) → Λ∘φ, ω L over a layer."""
         return self._batch("terms", list(self._terms()))
@@ -372,15 +372,15 @@ class SeparatedHamiltonian:
         function = ca.Function(name, arguments, [ca.densify(part) for part in parts])
         return Batch(function, shared=(3,), summed=tuple(range(len(parts))), layered=(2,))
 
-    @cached_property
+    @once
     def _symbols(self) -> dict[str, Any]:
         return dict(self.problem.symbols())
 
-    @cached_property
+    @once
     def _costate(self) -> Any:
         return ca.SX.sym("costate", self.problem.n)
 
-    @cached_property
+    @once
     def _omega(self) -> Any:
         return ca.SX.sym("omega")
 
@@ -397,11 +397,11 @@ class SeparatedHamiltonian:
         s = self._symbols
         return ca.sum1(rates) + running + self.problem.evaluate("effort", t=s["t"], u=s["u"], p=s["p"])
 
-    @cached_property
+    @once
     def _effort_alone(self) -> Batch:
         return self._effort_batch("effort_alone", [self._effort_terms])
 
-    @cached_property
+    @once
     def _effort(self) -> Batch:
         """(t, u, p) → E of every group (G,), its gradient and the diagonal blocks of its Hessian."""
         gradient = ca.gradient(ca.sum1(self._effort_terms), self._symbols["u"])
@@ -411,7 +411,7 @@ class SeparatedHamiltonian:
         s = self._symbols
         return Batch(ca.Function(name, [s["t"], s["u"], s["p"]], [ca.densify(part) for part in parts]), shared=(2,))
 
-    @cached_property
+    @once
     def _effort_terms(self) -> Any:
         """E of every group with the other groups at 0, (G,)."""
         s, terms = self._symbols, []

@@ -6,17 +6,37 @@ import math
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
+from ocdl.arrays import Array
+from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, NotWritten
 from ocdl.referee import hdf5, schema
 from ocdl.referee.certificate import Certificate
 from ocdl.referee.outcome import Status
 from ocdl.referee.schema import FORMAT, GROUPS
+from ocdl.statement.layout import Layout
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """An answer before it is labelled: its scheme and layout, its controls u (Q, m), parameters
+    p (P,), states and Euclidean costates (N+1, S, n), and how each of its ``groups`` is labelled.
+    """
+
+    depth: DepthScheme
+    layout: Layout
+    u: Array
+    p: Array
+    x: Array
+    costate: Array
+    groups: Mapping[str, Callable[[], xr.Dataset]]
+    made: dict[str, xr.Dataset] = field(default_factory=dict)
 
 
 class Solution:
@@ -30,71 +50,113 @@ class Solution:
     """
 
     def __init__(self, tree: xr.DataTree) -> None:
-        self.tree = tree
+        self._tree: xr.DataTree | None = tree
+        self._attrs: dict[Any, Any] = tree.attrs
+        self._answer: Answer | None = None
+
+    @classmethod
+    def unlabelled(cls, answer: Answer, attrs: Mapping[str, Any]) -> Solution:
+        """A solution whose labelled arrays are made, group by group, when they are asked for."""
+        new = cls.__new__(cls)
+        new._tree, new._attrs, new._answer = None, dict(attrs), answer
+        return new
+
+    def __reduce__(self) -> tuple[type[Solution], tuple[xr.DataTree]]:
+        return Solution, (self.tree,)
+
+    @property
+    def tree(self) -> xr.DataTree:
+        """All groups of labelled arrays, with the plain figures as attributes."""
+        if self._tree is None:
+            assert self._answer is not None
+            groups = {name: self.group(name) for name in self._answer.groups}
+            self._tree = xr.DataTree.from_dict({name: group for name, group in groups.items() if group.variables})
+            self._tree.attrs = self._attrs
+            self._attrs = self._tree.attrs
+        return self._tree
+
+    @property
+    def attrs(self) -> dict[Any, Any]:
+        """The plain figures and texts of the solution."""
+        return self._attrs if self._tree is None else self._tree.attrs
+
+    @property
+    def answer(self) -> Answer | None:
+        """What was judged, unlabelled, of a solution that was found in this process."""
+        return self._answer
+
+    def group(self, name: str) -> xr.Dataset:
+        """The labelled arrays of one group; none where there is no such group."""
+        if self._tree is not None:
+            return self._tree.children[name].dataset if name in self._tree.children else xr.Dataset()
+        assert self._answer is not None
+        if name not in self._answer.made:
+            self._answer.made[name] = self._answer.groups.get(name, xr.Dataset)()
+        return self._answer.made[name]
 
     # -- what was solved, and how it ended -----------------------------------------------------------
 
     @property
     def method(self) -> str:
         """Name of the method."""
-        return str(self.tree.attrs["method"])
+        return str(self.attrs["method"])
 
     @property
     def status(self) -> Status:
         """How the solve ended; ``status.value`` is the sentence to read."""
-        return Status[str(self.tree.attrs["status"])]
+        return Status[str(self.attrs["status"])]
 
     @property
     def detail(self) -> str:
         """This run's figures in a sentence."""
-        return str(self.tree.attrs["detail"])
+        return str(self.attrs["detail"])
 
     @property
     def seconds(self) -> float:
         """Wall time of the route, without the referee."""
-        return float(self.tree.attrs["seconds"])
+        return float(self.attrs["seconds"])
 
     # -- the referee's verdict -----------------------------------------------------------------------
 
     @property
     def cost(self) -> float:
         """J along the answer's own states, by the quadrature of its depth scheme."""
-        return float(self.tree.attrs["cost"])
+        return float(self.attrs["cost"])
 
     @property
     def gap(self) -> float:
         """Maximum-principle gap Σ_k h_k Σ_i b_i [H(u_k) − min_u H] at the stages; zero for an extremal."""
-        return float(self.tree.attrs["gap"])
+        return float(self.attrs["gap"])
 
     @property
     def gap_is_exact(self) -> bool:
         """Whether every min_u H is proven (closed form, vertex, convex quadratic); else the gap is at least this."""
-        return bool(self.tree.attrs["gap_is_exact"])
+        return bool(self.attrs["gap_is_exact"])
 
     @property
     def feasibility(self) -> float:
         """Largest violation of a bound, a constraint, or the state equation (there in units of max(1, |x|))."""
-        return float(self.tree.attrs["feasibility"])
+        return float(self.attrs["feasibility"])
 
     @property
     def defect_worth(self) -> float:
         """Σ ⟨p, δ⟩: what the defects δ of the answer's own states changed J by, to first order; 0 for swept states."""
-        return float(self.tree.attrs.get("defect_worth", 0.0))
+        return float(self.attrs.get("defect_worth", 0.0))
 
     @property
     def control_set(self) -> str:
         """The method's own control set, where it is less than the problem's; else empty."""
-        return str(self.tree.attrs.get("control_set", ""))
+        return str(self.attrs.get("control_set", ""))
 
     @property
     def certificate(self) -> Certificate | None:
         """What the referee found beyond the gap, e.g. the re-integrated cost; None in files saved without."""
-        return Certificate.of(self.tree.attrs)
+        return Certificate.of(self.attrs)
 
     @property
     def notes(self) -> list[str]:
         """What was noticed before the solve: targets out of reach, a guess outside its box."""
-        return [line for line in str(self.tree.attrs.get("notes", "")).split("\n") if line]
+        return [line for line in str(self.attrs.get("notes", "")).split("\n") if line]
 
     @property
     def horizon(self) -> float:
@@ -104,12 +166,12 @@ class Solution:
     @property
     def state(self) -> xr.DataArray:
         """f(y, t) at the depth nodes, dimensions (t, sample, y)."""
-        return self.tree.children["nodes"].dataset["states"]
+        return self.group("nodes")["states"]
 
     @property
     def costate(self) -> xr.DataArray:
         """p = ∂J/∂f in function space at the depth nodes, dimensions (t, sample, y)."""
-        return self.tree.children["nodes"].dataset["costate"]
+        return self.group("nodes")["costate"]
 
     @property
     def state_defect(self) -> xr.DataArray:
@@ -123,7 +185,7 @@ class Solution:
 
     def _defect(self, name: str, like: xr.DataArray) -> xr.DataArray:
         """Files of before have none: their states and costates are sweeps."""
-        nodes = self.tree.children["nodes"].dataset
+        nodes = self.group("nodes")
         return nodes[name] if name in nodes else xr.zeros_like(like).rename(name)
 
     @property
@@ -131,7 +193,7 @@ class Solution:
         """λ ≷ 0 of what presses on an upper or lower bound, where the route has them: of the state at the nodes
         (``multiplier``) and stages, ``path_multiplier`` and ``boundary_multiplier``; rows of the discrete Lagrangian.
         """
-        groups = [self.tree.children[name].dataset for name in GROUPS if name in self.tree.children]
+        groups = [self.group(name) for name in GROUPS]
         return {str(name): group[name] for group in groups for name in group.data_vars if "multiplier" in str(name)}
 
     @property
@@ -142,7 +204,7 @@ class Solution:
     @property
     def hamiltonian(self) -> xr.DataArray:
         """H of the controls, averaged over the stages of each layer, dimension t."""
-        return self.tree.children["layers"].dataset["hamiltonian"]
+        return self.group("layers")["hamiltonian"]
 
     @property
     def controls(self) -> dict[str, xr.DataArray]:
@@ -165,20 +227,20 @@ class Solution:
     @property
     def claim(self) -> Mapping[str, Any]:
         """What the route itself reports: ``cost``, and where it has them ``costate`` and ``stage_costate``."""
-        return _Group(self.tree, "claim")
+        return _Group(self.group("claim"))
 
     @property
     def history(self) -> Mapping[str, Any]:
         """The route's learning curve: one array an iterate's figure."""
-        return _Group(self.tree, "history")
+        return _Group(self.group("history"))
 
     @property
     def extras(self) -> Mapping[str, Any]:
         """What else the route found worth keeping, e.g. ``value``, the value function on its grid."""
-        return _Group(self.tree, "extras")
+        return _Group(self.group("extras"))
 
     def __getattr__(self, name: str) -> xr.DataArray:
-        if not name.startswith("_") and "tree" in self.__dict__:
+        if not name.startswith("_") and "_attrs" in self.__dict__:
             named = self.controls | self.parameters
             if name in named:
                 return named[name]
@@ -186,7 +248,7 @@ class Solution:
         raise AttributeError(name)
 
     def _named(self, role: str) -> dict[str, xr.DataArray]:
-        groups = [self.tree[name] for name in (*GROUPS, "parameters") if name in self.tree.children]
+        groups = [self.group(name) for name in (*GROUPS, "parameters")]
         arrays = [array for group in groups for array in group.data_vars.values() if array.attrs.get("role") == role]
         return {str(array.attrs["symbol"]): array for array in arrays}
 
@@ -260,8 +322,8 @@ def _file_name(said: str, path: Any) -> Path:
 class _Group(Mapping[str, Any]):
     """The variables of one group of the tree by name, scalars as floats."""
 
-    def __init__(self, tree: xr.DataTree, name: str) -> None:
-        self._variables = dict(tree[name].data_vars) if name in tree.children else {}
+    def __init__(self, group: xr.Dataset) -> None:
+        self._variables = dict(group.data_vars)
 
     def __getitem__(self, name: str) -> Any:
         variable = self._variables[name]

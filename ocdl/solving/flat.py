@@ -25,14 +25,14 @@ LARGEST = 20_000_000  # entries of ∇_u over stages, samples and controls, beyo
 
 def flat_needles(problem: ControlProblem, depth: DepthScheme, solution: Solution) -> tuple[int, float]:
     """How many needles gain although no sample feels their controls to first order, and how much they gain together."""
+    S, n, points = problem.samples, problem.n, depth.count * depth.tableau.stages
+    tells = problem.m and problem.path is None and not problem.has_running_cost and not problem.bounds.varies("u")
+    if not tells or points * S * problem.m > LARGEST:
+        return 0, 0.0
     u, p = coefficients(problem, depth, solution)
-    sweeper, stages = Sweeper(problem, depth), solution.tree.children["stages"].dataset
-    S, n = problem.samples, problem.n
+    sweeper, stages = Sweeper(problem, depth), solution.group("stages")
     x = stages["stage_state"].values.reshape(-1, S, n)
     t, controls = np.repeat(sweeper.stage_t.reshape(-1, 1), S, axis=1), sweeper.stage_controls(u)
-    tells = problem.m and problem.path is None and not problem.has_running_cost and not problem.bounds.varies("u")
-    if not tells or x.shape[0] * S * problem.m > LARGEST:
-        return 0, 0.0
     costate = np.nan_to_num(stages["stage_costate"].values.reshape(x.shape) * np.asarray(problem.state_metric))
     law, omega = Hamiltonian(problem), np.asarray(problem.weights)
     decrease, group = _decrease(law, t, x, costate, controls, p)

@@ -59,13 +59,13 @@ def layer_errors(problem: ControlProblem, depth: DepthScheme, solution: Solution
     x = solution.state.values
     costate = solution.costate.values * np.asarray(problem.state_metric)
     own = Sweeper(problem, depth)
-    inside = solution.tree.children["stages"].dataset
+    inside = solution.group("stages")
     trajectory = Trajectory(own.t, own.h, own.stage_t, x, inside["stage_state"].values)
     local = local_errors(problem, depth, own, trajectory, costate, u, p)
     state = np.max(np.abs(local.ends), axis=(1, 2)) / (1.0 + np.max(np.abs(x)))
     violation = _violations(local)
     state = np.maximum(state, violation / (1.0 + np.max(np.abs(x))))
-    weights = solution.tree.children["layers"].dataset["width"].values[:, None] * depth.tableau.b
+    weights = solution.group("layers")["width"].values[:, None] * depth.tableau.b
     control = np.maximum(np.sum(weights * inside["excess"].values, axis=1), 0.0)
     return LayerErrors(
         np.abs(local.cost) + violation * _pressure(problem, solution, own.h.size),

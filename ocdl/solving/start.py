@@ -20,7 +20,7 @@ from ocdl.depth.control_shapes import PerStage, PiecewiseConstant
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput
 from ocdl.referee.lattice import drawn
-from ocdl.referee.solution import Solution
+from ocdl.referee.solution import Answer, Solution
 from ocdl.solving.method import Start
 from ocdl.statement.labelled import by_labels, on_nodes, same
 from ocdl.statement.layout import Layout, Part
@@ -162,6 +162,8 @@ def _constants(parts: tuple[Part, ...], values: Mapping[str, Array], leading: tu
 def _transferred(problem: ControlProblem, depth: DepthScheme, solution: Solution, centre: Start) -> Start:
     layout = problem.layout
     assert layout is not None
+    if solution.answer is not None and _same_grid(problem, depth, solution.answer):
+        return _repeated(problem, depth, solution, solution.answer)
     if set(solution.controls) != _names(layout.controls):
         raise InvalidInput(
             f"solve(start=<solution by {solution.method}>): it has controls {sorted(solution.controls)}, "
@@ -183,6 +185,20 @@ def _transferred(problem: ControlProblem, depth: DepthScheme, solution: Solution
     x, costate = (_nodal(problem, array, mesh) for array in (solution.state, solution.costate))
     costate = None if costate is None else costate * np.asarray(problem.state_metric)
     return _clipped(problem, depth, *packed, x=x, costate=costate)
+
+
+def _same_grid(problem: ControlProblem, depth: DepthScheme, answer: Answer) -> bool:
+    """Whether the answer's arrays are those of this problem's names on this mesh."""
+    same_states = answer.x.shape[1:] == (problem.samples, problem.n)
+    return answer.layout is problem.layout and answer.depth == depth and same_states
+
+
+def _repeated(problem: ControlProblem, depth: DepthScheme, solution: Solution, answer: Answer) -> Start:
+    """The answer itself, where it lies on the same grid."""
+    if not (np.all(np.isfinite(answer.u)) and np.all(np.isfinite(answer.p))):
+        raise InvalidInput(f"solve(start=<solution by {solution.method}>): its controls or parameters are not finite.")
+    x, costate = (values if np.all(np.isfinite(values)) else None for values in (answer.x, answer.costate))
+    return _clipped(problem, depth, answer.u, answer.p, x=x, costate=costate)
 
 
 def carried(

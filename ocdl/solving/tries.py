@@ -83,7 +83,7 @@ def best_of_sizes(problem: ControlProblem, starts: list[Start], tried: list[Arra
     note = f"No guess was given: {said}{f'; {lost} more gave nothing' if lost else ''}. The one from {chosen} is kept."
     add_note(best, note)
     if stopped and best.status is not Status.INTERRUPTED:
-        best.tree.attrs.update(status=Status.INTERRUPTED.name, detail=f"{best.detail} Other guesses were left out.")
+        best.attrs.update(status=Status.INTERRUPTED.name, detail=f"{best.detail} Other guesses were left out.")
     return best
 
 
@@ -144,12 +144,12 @@ def not_idle(
     except (OcdlError, KeyboardInterrupt) as error:
         add_note(solution, f"{said}, which failed: {type(error).__name__}. The first is kept.")
         if isinstance(error, KeyboardInterrupt):
-            solution.tree.attrs["status"] = Status.INTERRUPTED.name
+            solution.attrs["status"] = Status.INTERRUPTED.name
         return solution
     best = min((other, solution), key=lambda one: (rank(one)[0], rank(one)[2]))
     add_note(best, f"{said}: J = {other.cost:.6g}.{'' if best is other else ' The first is kept.'}")
     if other.status is Status.INTERRUPTED:
-        best.tree.attrs["status"] = Status.INTERRUPTED.name
+        best.attrs["status"] = Status.INTERRUPTED.name
     return best
 
 
@@ -192,5 +192,5 @@ def better_start(problem: ControlProblem, depth: DepthScheme, start: Start, solu
 
 def add_note(solution: Solution, note: str) -> None:
     """One more line of what is worth knowing of how the solution was found."""
-    earlier = str(solution.tree.attrs.get("notes", ""))
-    solution.tree.attrs["notes"] = "\n".join(filter(None, (earlier, note)))
+    earlier = str(solution.attrs.get("notes", ""))
+    solution.attrs["notes"] = "\n".join(filter(None, (earlier, note)))

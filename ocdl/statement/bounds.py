@@ -104,6 +104,10 @@ class Box:
             )
         return np.broadcast_to(low, shape).copy(), np.broadcast_to(high, shape).copy()
 
+    def holding(self, name: str, values: Array) -> Box:
+        """The same box with ``name`` held at ``values``."""
+        return Box(**{**self._intervals, **self._functions, name: (values, values)})
+
     def __repr__(self) -> str:
         intervals = {**self._intervals, **self._functions}
         return "Box(" + ", ".join(f"{k}={_shown(v)}" for k, v in intervals.items()) + ")"

@@ -18,6 +18,7 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import NoneType
@@ -42,6 +43,7 @@ from ocdl.batch import Batch
 from ocdl.callables import called
 from ocdl.depth.schemes import Layers
 from ocdl.errors import InvalidInput, NotSupported
+from ocdl.once import Built
 from ocdl.statement.bounds import Box, Free
 from ocdl.statement.control_set import ControlSet
 from ocdl.statement.formulas import check_columns, check_pure, protected
@@ -64,6 +66,7 @@ PER_DEPTH = ("dynamics", "running", "effort")  # multiplied by T on the depths t
 ROUNDING = 1e-9  # by which an end may lie outside its bounds
 HULL_DEPTHS = 1025  # of bounds that depend on depth
 SYMBOL = 200.0  # bytes of a CasADi symbol and its name
+NUMBERS = ("free_initial", "x0", "control_box", "final_box", "parameter_box", "parameter_guess")  # cached
 INTERVALS = {"path": (-np.inf, 0.0), "boundary": (0.0, 0.0)}  # of constraints whose interval is not given
 
 
@@ -153,6 +156,59 @@ class ControlProblem:
         if self.columnwise:
             self._check_columns()
         self._check_intervals()
+
+    # -- the same formulas with other numbers ------------------------------------------------
+
+    @cached_property
+    def built(self) -> Built:
+        """What was compiled from these formulas."""
+        return Built()
+
+    def with_formulas_of(self, other: ControlProblem) -> ControlProblem:
+        """This problem, which takes over what was compiled for ``other``, whose formulas and sizes are the same."""
+        vars(self)["built"] = other.built
+        return self
+
+    def with_numbers(
+        self, *, initial: Any = None, parameters: Any = None, data: Any = None, bounds: Box | None = None
+    ) -> ControlProblem:
+        """The same problem with other numbers of the same shapes, checked as ever; no formula is evaluated again.
+
+        parameters: values (own_parameters,) at which the user's own parameters are held.
+
+        Raises InvalidInput for other shapes, other free initial states, NaN, and ends that contradict the bounds.
+        """
+        other, set_ = copy(self).with_formulas_of(self), object.__setattr__
+        for name in NUMBERS:
+            vars(other).pop(name, None)
+        if bounds is not None:
+            if not isinstance(bounds, Box):
+                raise InvalidInput(f"bounds={bounds!r}: give an instance such as ocdl.Box(u=(-1, 1)).")
+            if self.sample_box is not None:
+                raise InvalidInput(f"{bounds!r}: bounds of a discretised SelectionProblem are those of a and b there.")
+            set_(other, "bounds", bounds)
+            other._check_interval_names()
+        if parameters is not None:
+            values = finite_array("parameters", parameters)
+            if values.shape != (self.own_parameters,):
+                raise InvalidInput(f"parameters: the shape ({self.own_parameters},) is needed; got {values.shape}.")
+            set_(other, "bounds", other.bounds.holding("p", values))
+        if initial is not None:
+            named = {"state": (("state",), list(self.states or ()))}
+            labelled = by_labels("initial", initial, ("sample", "state"), named)
+            set_(other, "initial", _rows_of_states("initial", labelled))
+            if np.shape(other.initial) != np.shape(self.initial) or other.free_initial != self.free_initial:
+                raise InvalidInput(
+                    f"initial: {self.samples} sample(s) of {self.n} state(s) are needed, free where they were stated "
+                    f"free; got shape {np.shape(other.initial)}."
+                )
+        if data is not None:
+            set_(other, "data", data)
+            set_(other, "data", other._checked_data())
+            if np.shape(other.data) != np.shape(self.data):
+                raise InvalidInput(f"data: the shape {np.shape(self.data)} is needed; got {np.shape(other.data)}.")
+        other._check_intervals()
+        return other
 
     # -- sizes -------------------------------------------------------------------------------
 
@@ -313,7 +369,7 @@ class ControlProblem:
         function = getattr(self, role)
         if function is None:
             return kind(0)
-        wanted = _arguments(role, function)
+        wanted = self._taken(role)
         if self.has_free_horizon and "t" in given:
             given["t"] = given["t"] * given["p"][-1]
         value = self._written(role, function, wanted, kind, given)
@@ -325,7 +381,7 @@ class ControlProblem:
             raise InvalidInput(f"{role}: it takes z, but the problem has no lift that defines z.")
         if "z" in wanted and "z" not in given:
             lift: Any = self.lift
-            given["z"] = self._written("lift", lift, _arguments("lift", lift), kind, given)
+            given["z"] = self._written("lift", lift, self._taken("lift"), kind, given)
         arguments = {name: given[name] for name in wanted}
         if "p" in wanted and self.own_parameters < self.P:
             arguments["p"] = given["p"][: self.own_parameters]
@@ -334,6 +390,10 @@ class ControlProblem:
             warnings.simplefilter("ignore", FutureWarning)
             value = called(role, lengths, protected, role, function, arguments)
         return _expression(role, value, kind)
+
+    def _taken(self, role: str) -> list[str]:
+        """The names of the arguments of ``role``."""
+        return self.built.of(("arguments", role), lambda: _arguments(role, getattr(self, role)))
 
     def symbols(self, kind: Any = ca.SX) -> dict[str, Any]:
         """Fresh symbols t, x, u, p, d of one sample."""
@@ -374,9 +434,9 @@ class ControlProblem:
         loss = self._terminal_batch(columns, p, np.asarray(self.data)[sample])[0]
         return loss.reshape(x.shape[:-1])
 
-    @cached_property
+    @property
     def _terminal_batch(self) -> Batch:
-        return Batch(self.terminal_function, shared=(1, 2))
+        return self.built.of("terminal", lambda: Batch(self.terminal_function, shared=(1, 2)))
 
     # -- vectors with names ------------------------------------------------------------------------
 

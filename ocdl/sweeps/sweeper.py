@@ -27,6 +27,7 @@ from ocdl.batch import Batch, Direct, evaluated
 from ocdl.depth.control_shapes import PiecewiseConstant
 from ocdl.depth.schemes import Layers, Tableau
 from ocdl.errors import OcdlError
+from ocdl.once import once
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps import matrix_free
 from ocdl.sweeps.matrix_free import MatrixFreeLayers
@@ -129,26 +130,17 @@ class Sweeper:
         self.constant = isinstance(depth.controls, PiecewiseConstant)
         self.copies = 1 if self.constant else self.tableau.stages  # of the controls in a layer
         self._data = np.asarray(problem.data)
-        self._marches: dict[int, Direct] = {}
-        self._layers: dict[int, MatrixFreeLayers] = {}
+        self.variant = (*self.tableau.key, self.copies)
 
     def for_samples(self, problem: ControlProblem) -> Sweeper:
         """The same compiled sweeps for other samples, weights and data of the same problem."""
-        _ = self._step, self._jacobian, self._pullback, self._terminal, self._rate, self._running, self._effort
         other = copy(self)
-        other.problem, other._data = problem, np.asarray(problem.data)
-        return other
-
-    def on_mesh(self, depth: Layers) -> Sweeper:
-        """The same compiled layer on another mesh of the same scheme."""
-        other = Sweeper(self.problem, depth)
-        vars(other).update({name: value for name, value in vars(self).items() if isinstance(value, ca.Function)})
-        other._layers = copy(self._layers)
+        other.problem, other._data = problem.with_formulas_of(self.problem), np.asarray(problem.data)
         return other
 
     # -- forward ---------------------------------------------------------------------------------
 
-    @cached_property
+    @once
     def _step(self) -> ca.Function:
         """(x, t, h, u, p, d) → x⁺, the stages and the residual of the stage equations, of one sample over one layer.
 
@@ -159,10 +151,12 @@ class Sweeper:
 
     def _march(self, samples: int) -> Direct:
         """The steps of all samples over all layers in one call; every argument but x side by side, layer by layer."""
-        if samples not in self._marches:
+
+        def march() -> Direct:
             step = self._step.map(f"step_{samples}", "serial", samples, [1, 2, 3, 4], [])
-            self._marches[samples] = Direct(step.mapaccum(f"march_{samples}", self.h.size))
-        return self._marches[samples]
+            return Direct(step.mapaccum(f"march_{samples}", self.h.size))
+
+        return self.problem.built.recent("march", (self.variant, samples, self.h.size), march)
 
     def state(self, u: Array, p: Array, x0: Array | None = None) -> Trajectory:
         """States for controls u (Q, m) and parameters p (P,), from x^0 (S, n) or the problem's own."""
@@ -210,9 +204,10 @@ class Sweeper:
         return np.asarray(self.basis @ u)
 
     def _wide_layers(self, samples: int) -> MatrixFreeLayers:
-        if samples not in self._layers:
-            self._layers[samples] = MatrixFreeLayers(self.problem, self.tableau, samples)
-        return self._layers[samples]
+        def layers() -> MatrixFreeLayers:
+            return MatrixFreeLayers(self.problem, self.tableau, samples)
+
+        return self.problem.built.recent("wide", (self.variant, samples), layers)
 
     def _matrix_free_state(self, u: Array, p: Array, x0: Array) -> Trajectory | None:
         layers = self._wide_layers(len(x0))
@@ -440,18 +435,18 @@ class Sweeper:
 
     # -- the compiled pieces -----------------------------------------------------------------------
 
-    @cached_property
+    @once
     def _rate(self) -> Batch:
         return Batch(self.problem.rate, shared=(3,), layered=(2,))
 
-    @cached_property
+    @once
     def _running(self) -> Batch:
         s = self.problem.symbols()
         return Batch(
             ca.Function("running", list(s.values()), [self.problem.evaluate("running", **s)]), shared=(3,), layered=(2,)
         )
 
-    @cached_property
+    @once
     def _jacobian(self) -> Batch:
         """(t, x, u, p, d) → φ_x with its columns side by side, and L_x."""
         s = self.problem.symbols()
@@ -459,7 +454,7 @@ class Sweeper:
         parts = [ca.densify(ca.jacobian(rate, s["x"])), ca.densify(ca.gradient(running, s["x"]))]
         return Batch(ca.Function("jacobian", list(s.values()), parts), shared=(3,), layered=(2,))
 
-    @cached_property
+    @once
     def _pullback(self) -> Batch:
         """(t, x, u, p, d, K, weight) → φ_uᵀK + weight L_u and the same in p, summed over the columns of a layer."""
         s = self.problem.symbols()
@@ -468,22 +463,24 @@ class Sweeper:
         parts = [ca.densify(ca.gradient(value, s[name])) for name in ("u", "p")]
         return Batch(ca.Function("pullback", [*s.values(), K, weight], parts), shared=(3,), summed=(0, 1), layered=(2,))
 
-    @cached_property
+    @once
     def _effort(self) -> Batch:
         s = self.problem.symbols()
         value = self.problem.evaluate("effort", t=s["t"], u=s["u"], p=s["p"])
         parts = [value, ca.densify(ca.gradient(value, s["u"])), ca.densify(ca.gradient(value, s["p"]))]
         return Batch(ca.Function("effort", [s["t"], s["u"], s["p"]], parts), shared=(2,), layered=(1,))
 
-    @cached_property
+    @once
     def _terminal(self) -> Batch:
         return Batch(self.problem.terminal_function, shared=(1,))
 
     def _penalty(self, p: Array) -> tuple[float, Array]:
+        if self.problem.penalty is None:
+            return 0.0, np.zeros(self.problem.P)
         value, gradient = evaluated(self._penalty_function, p)
         return float(value[0, 0]), gradient.ravel()
 
-    @cached_property
+    @once
     def _penalty_function(self) -> ca.Function:
         p = ca.SX.sym("p", self.problem.P)
         value = self.problem.evaluate("penalty", p=p)
@@ -515,10 +512,10 @@ def _explicit_step(problem: ControlProblem, tableau: Tableau, copies: int) -> ca
     controls = _of_stages(u, problem.m, tableau.stages)
     slopes: list[Any] = []
     stages = []
-    for row, c, v in zip(tableau.A, tableau.c, controls, strict=True):
+    for row, c, v in zip(tableau.A.tolist(), tableau.c.tolist(), controls, strict=True):  # numpy's own floats are slow
         stages.append(x + h * sum((a * k for a, k in zip(row, slopes, strict=False) if a), ca.SX(0)))
         slopes.append(problem.rate(t + c * h, stages[-1], v, p, d))
-    end = x + h * sum((b * k for b, k in zip(tableau.b, slopes, strict=True)), ca.SX(0))
+    end = x + h * sum((b * k for b, k in zip(tableau.b.tolist(), slopes, strict=True)), ca.SX(0))
     return ca.Function("step", [x, t, h, u, p, d], [end, ca.vertcat(*stages), ca.SX(0)])
 
 
@@ -533,11 +530,11 @@ def _implicit_step(problem: ControlProblem, tableau: Tableau, copies: int) -> ca
     arguments = _step_symbols(problem, ca.SX, copies)
     x, t, h, u, p, d = arguments
     stages = ca.SX.sym("X", n * s)
-    at = [(t + c * h, stages[i * n : (i + 1) * n]) for i, c in enumerate(tableau.c)]
+    at = [(t + c * h, stages[i * n : (i + 1) * n]) for i, c in enumerate(tableau.c.tolist())]
     slopes = [problem.rate(*place, v, p, d) for place, v in zip(at, _of_stages(u, problem.m, s), strict=True)]
-    sums = [sum((a * k for a, k in zip(row, slopes, strict=True)), ca.SX(0)) for row in tableau.A]
+    sums = [sum((a * k for a, k in zip(row, slopes, strict=True)), ca.SX(0)) for row in tableau.A.tolist()]
     residual = ca.vertcat(*[stages[i * n : (i + 1) * n] - x - h * total for i, total in enumerate(sums)])
-    end = x + h * sum((b * k for b, k in zip(tableau.b, slopes, strict=True)), ca.SX(0))
+    end = x + h * sum((b * k for b, k in zip(tableau.b.tolist(), slopes, strict=True)), ca.SX(0))
     given = ca.vertcat(*arguments)
     options: dict[str, Any] = {
         "linear_solver": "lapacklu",

@@ -172,7 +172,7 @@ def test_pressed_while_the_referee_judges_the_answer_is_judged_and_kept(monkeypa
         press()
         return judged(*args, **kwargs)
 
-    monkeypatch.setattr(sys.modules["ocdl.solving.solve"], "judged", pressed)
+    monkeypatch.setattr(sys.modules["ocdl.solving.attempt"], "judged", pressed)
     solution = ocdl.solve(scalar(), ocdl.ExplicitEuler(4), Halved())
     assert solution.status is Status.INTERRUPTED and solution.cost == whole.cost
     assert "The method itself had ended: Converged. Its own words." in repr(solution)

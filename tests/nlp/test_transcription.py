@@ -52,19 +52,20 @@ def test_the_family_is_found():
 
 @pytest.mark.parametrize("depth", SCHEMES, ids=repr)
 def test_assembled_derivatives_equal_casadis_own(depth):
-    program = Transcription(general_problem(), depth).program
+    transcription = Transcription(general_problem(), depth)
+    program, values = transcription.program, transcription.parameters
     w, lam = ca.MX.sym("w", program.variables), ca.MX.sym("lam", program.constraints)
     weight = ca.MX.sym("weight")
-    f, g = program.objective(w, [])
+    f, g = program.objective(w, values)
     hessian = ca.triu(ca.hessian(weight * f + ca.dot(lam, g), w)[0])
     own = ca.Function("own", [w, weight, lam], [ca.gradient(f, w), ca.jacobian(g, w), hessian])
     generator = np.random.default_rng(0)
     at, multipliers = generator.normal(size=program.variables), generator.normal(size=program.constraints)
     expected = [part.full() for part in own(at, 0.7, multipliers)]
     got = [
-        program.grad_f(at, [])[1].full(),
-        program.jac_g(at, [])[1].full(),
-        program.hess_lag(at, [], 0.7, multipliers).full(),
+        program.grad_f(at, values)[1].full(),
+        program.jac_g(at, values)[1].full(),
+        program.hess_lag(at, values, 0.7, multipliers).full(),
     ]
     for ours, casadis in zip(got, expected, strict=True):
         assert np.max(np.abs(ours - casadis)) <= 1e-13 * max(1.0, np.max(np.abs(casadis)))
@@ -76,7 +77,7 @@ def test_the_guess_satisfies_the_constraints_and_the_cost_is_the_referees(depth)
     transcription = Transcription(problem, depth)
     generator = np.random.default_rng(1)
     start = Start(generator.normal(size=(3, 2)), generator.normal(size=2))
-    f, g = transcription.program.objective(transcription.guess(start), [])
+    f, g = transcription.program.objective(transcription.guess(start), transcription.parameters)
     assert np.max(np.abs(g.full())) < 1e-12
     assert float(f) == pytest.approx(ocdl.certify(problem, depth, start.u, start.p).cost, abs=1e-12)
 

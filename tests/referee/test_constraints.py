@@ -119,21 +119,22 @@ def test_the_lagrangian_of_every_constraint_has_the_gradient_of_the_sweep(shape)
 @pytest.mark.parametrize("scheme", [*SHAPED, ocdl.MultipleShooting(3)], ids=shaped_name)
 def test_every_assembled_derivative_of_a_constrained_problem_is_casadis(scheme):
     scheme = scheme.with_layers(3)
-    program = Transcription(everything(), scheme).program
-    w, none = ca.MX.sym("w", program.variables), ca.MX.sym("none", 0)
-    f, g = program.objective(w, none)
+    transcription = Transcription(everything(), scheme)
+    program, values = transcription.program, transcription.parameters
+    w = ca.MX.sym("w", program.variables)
+    f, g = program.objective(w, values)
     lam = ca.MX.sym("lam", program.constraints)
     hessian, gradient = ca.hessian(2.0 * f + ca.dot(lam, g), w)
     reference = ca.Function("reference", [w, lam], [gradient, ca.jacobian(g, w), ca.triu(hessian)])
     generator = np.random.default_rng(2)
     at, multipliers = generator.uniform(0.2, 1.0, program.variables), generator.standard_normal(program.constraints)
     grad, jac, hess = (np.array(part) for part in reference(at, multipliers))
-    ours_jac = np.array(program.jac_g(at, [])[1])
-    ours_grad = 2.0 * np.array(program.grad_f(at, [])[1]).ravel() + ours_jac.T @ multipliers
+    ours_jac = np.array(program.jac_g(at, values)[1])
+    ours_grad = 2.0 * np.array(program.grad_f(at, values)[1]).ravel() + ours_jac.T @ multipliers
     scale = 1 + np.abs(hess).max()
     np.testing.assert_allclose(ours_jac, jac, atol=1e-13 * scale)
     np.testing.assert_allclose(ours_grad, grad.ravel(), atol=1e-12 * scale)
-    np.testing.assert_allclose(np.array(program.hess_lag(at, [], 2.0, multipliers)), hess, atol=1e-12 * scale)
+    np.testing.assert_allclose(np.array(program.hess_lag(at, values, 2.0, multipliers)), hess, atol=1e-12 * scale)
 
 
 @pytest.mark.parametrize("scheme", [ocdl.Radau(20, 3), ocdl.Gauss(20, 2), ocdl.MultipleShooting(20)], ids=name_of)

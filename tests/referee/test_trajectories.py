@@ -15,7 +15,7 @@ import ocdl
 from ocdl.nlp.transcription import Transcription
 from ocdl.referee.certify import coefficients
 from ocdl.referee.outcome import Multipliers, Outcome, Status
-from ocdl.solving.solve import discretised
+from ocdl.solving.compile import discretised
 from ocdl.solving.start import make_start
 from ocdl.sweeps.sweeper import Sweeper
 

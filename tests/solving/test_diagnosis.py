@@ -11,7 +11,7 @@ import ocdl
 from ocdl.doors.report import solution_text
 from ocdl.referee.certify import coefficients
 from ocdl.solving import diagnosis
-from ocdl.solving.solve import discretised
+from ocdl.solving.compile import discretised
 
 RADAU = ocdl.Radau(10, 3)
 

@@ -11,8 +11,8 @@ from families import selection
 
 import ocdl
 from ocdl.referee.certify import coefficients
+from ocdl.solving.compile import discretised
 from ocdl.solving.mesh import layer_errors
-from ocdl.solving.solve import discretised
 from ocdl.solving.start import make_start
 
 EIGHT = 0.968069497335  # of the eight-neuron problem in continuous depth, by shooting

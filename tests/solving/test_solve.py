@@ -9,7 +9,7 @@ from families import scalar, selection
 
 import ocdl
 from ocdl import Grid, Method, Midpoint, Outcome, Status
-from ocdl.solving.solve import discretised
+from ocdl.solving.compile import discretised
 
 GRID = Grid(width=Midpoint(2), depth=ocdl.Kutta4(3))
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import ocdl
-from ocdl.solving.solve import discretised
+from ocdl.solving.compile import discretised
 from ocdl.solving.start import make_start
 
 FILES = sorted((Path(__file__).parent.parent.parent / "problems").glob("*.py"))
