@@ -1,7 +1,8 @@
 """How long does ``import ocdl`` take beside what it stands on, and ``ocdl --help``?
 
 Processor seconds of a fresh interpreter, bytecode compiled before as an installer does; the sides take turns, and of
-each the least of ROUNDS counts, which the machine's other work disturbs least.
+each the least of ROUNDS counts, which the machine's other work disturbs least. A name of ocdl loads its module when it
+is asked for, so what a program of one route asks for is held to the same bound; all names together are printed only.
 """
 
 import os
@@ -18,9 +19,11 @@ MOST = 1.3  # times the import of casadi, numpy and xarray alone
 SIDES = {
     "import casadi, numpy, xarray": ("-c", "import casadi, numpy, xarray"),
     "import ocdl": ("-c", "import ocdl"),
-    "from ocdl import *": ("-c", "from ocdl import *"),
     "ocdl --help": ("-m", "ocdl", "--help"),
+    "one route and solve": ("-c", "from ocdl import ControlProblem, Ipopt, Radau, solve"),
+    "every public name": ("-c", "from ocdl import *"),
 }
+JUDGED = ("import ocdl", "ocdl --help", "one route and solve")
 
 
 def spent(arguments: tuple[str, ...], surroundings: dict[str, str]) -> float:
@@ -45,6 +48,6 @@ if __name__ == "__main__":
     reference = next(iter(seconds.values()))
     for side, least in seconds.items():
         print(f"{side:30} {least:6.3f} s   {least / reference:5.2f}")
-    most = max(seconds.values()) / reference
+    most = max(seconds[side] for side in JUDGED) / reference
     if most > MOST:
         sys.exit(f"{most:.2f} times the reference; at most {MOST}.")
