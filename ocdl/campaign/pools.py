@@ -6,7 +6,7 @@ import math
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,13 +61,16 @@ class Pool:
         self.executor = _made(self.make)
 
     def close(self) -> None:
-        """Take back what has not begun; end what is ours."""
+        """Take back what has not begun; end what is ours, and wait for threads, which cannot be ended and would go on
+        writing behind the caller's back.
+        """
         for future in self.running:
             future.cancel()
         if self.running and isinstance(self.executor, Worker):
             self.executor.stop()
         elif self.make is not None:
-            self.executor.shutdown(wait=not self.running, cancel_futures=True)
+            threads = isinstance(self.executor, ThreadPoolExecutor)
+            self.executor.shutdown(wait=threads or not self.running, cancel_futures=True)
 
 
 def make_pools(executor: Executor | Callable[[], Executor] | None, workers: int, tasks: int) -> list[Pool]:

@@ -349,8 +349,11 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_call_goes_on(tmp_path, error):
     campaign = solve_many(tasks, tmp_path, executor=AT_ONCE)
     assert campaign.interrupted and list(campaign.computed) == [tasks[0].key]
     assert campaign[tasks[1]].status == "not run" and "2 of 3 tasks were not run" in str(campaign)
-    assert times(tmp_path, "end") == {tasks[0].key: 1} and len(list(tmp_path.glob("*.nc"))) == 1
-    assert solve_many([tasks[0], tasks[2]], tmp_path, executor=AT_ONCE).computed == {tasks[2].key}
+    ended = times(tmp_path, "end")  # the thread may have begun the third before it could be taken back
+    assert {tasks[0].key: 1} in (ended, {key: n for key, n in ended.items() if key != tasks[2].key})
+    again = solve_many([tasks[0], tasks[2]], tmp_path, executor=AT_ONCE)
+    assert again.computed <= {tasks[2].key} and len(list(tmp_path.glob("*.nc"))) == 2
+    assert times(tmp_path, "end") == {tasks[0].key: 1, tasks[2].key: 1}
 
 
 # -- failures ---------------------------------------------------------------------------------------------

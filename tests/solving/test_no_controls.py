@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import ocdl
-from ocdl.doors.cli import known_methods
+from ocdl.doors.commands import known_methods
 
 ROUTES = [kind() for kind in known_methods().values()]
 DEPTHS = [ocdl.Radau(8, 3), ocdl.ExplicitEuler(6), ocdl.Radau(8, 3, controls=ocdl.PerStage())]
