@@ -15,7 +15,7 @@ import ocdl
 from ocdl.depth import fine_mesh
 from ocdl.doors.report import certificate_lines, solution_summary, solution_text
 from ocdl.referee import certificate
-from ocdl.referee.certify import judged
+from ocdl.referee.judgement import judged
 
 # f' = tanh(1 + |f|) is the fastest rise: sinh(1 + |f|) grows like e^t above f = 0 and falls like e^−t below
 RISEN = np.arcsinh(np.e * np.sinh(1.5)) - 1.0
