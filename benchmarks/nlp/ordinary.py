@@ -9,8 +9,8 @@ Every file of problems/ that states a ``ControlProblem`` with a REFERENCE and an
 
 The peers begin with the file's states where it gives them, else on the straight line between the ends that are
 prescribed, and with the file's controls, else at the middle of their box. Seconds are CPU seconds of the whole process,
-imports included; a failure is a run that ends without success, or violates a constraint by more than 1e-6, or whose cost
-is off the reference by more than ``--apart`` · (1 + |J|), which the layers do not explain.
+imports included; a failure is a run that ends without success, or whose cost is off the reference by more than
+``--apart`` · (1 + |J|), which the layers do not explain, or, of ocdl's, a feasibility above 1e-6.
 
 All sides run in one environment, with one CasADi:
 
@@ -65,7 +65,7 @@ def rows(subject_to, value, low, high):
         if low[i] == high[i]:
             subject_to(value[i] == low[i])
         elif np.isfinite(low[i]) and np.isfinite(high[i]):
-            subject_to((low[i] <= value[i]) <= high[i]) if rockit else subject_to(opti.bounded(low[i], value[i], high[i]))
+            subject_to(low[i] <= (value[i] <= high[i]) if rockit else opti.bounded(low[i], value[i], high[i]))
         elif np.isfinite(low[i]):
             subject_to(value[i] >= low[i])
         elif np.isfinite(high[i]):
