@@ -25,6 +25,7 @@ from ocdl.hjb import LowerBound, ValueFunction, ValueIteration, lower_bound
 from ocdl.nlp import InteriorPoint, Ipopt
 from ocdl.pmp import (
     LBFGSB,
+    Arc,
     ConditionalGradient,
     ControlSetNeedleSteps,
     DiscreteNeedleSteps,
@@ -32,6 +33,7 @@ from ocdl.pmp import (
     GradientDescent,
     IndirectShooting,
     NeedleSteps,
+    PolishedArcs,
     PolishedSolution,
     ProjectedGradient,
     ProjectedNewton,

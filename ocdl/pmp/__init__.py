@@ -18,11 +18,14 @@ from ocdl.pmp.methods.sqh import SequentialQuadraticHamiltonian
 from ocdl.pmp.methods.stochastic_gradient import StochasticGradient
 from ocdl.pmp.methods.successive_approximations import SuccessiveApproximations
 from ocdl.pmp.switching.gaps import principle_gaps
+from ocdl.pmp.extremals.arcs import Arc
+from ocdl.pmp.switching.polished_arcs import PolishedArcs
 from ocdl.pmp.switching.structure import switching_structure
 from ocdl.pmp.switching.switching_times import PolishedSolution, polish
 
 __all__ = [
     "LBFGSB",
+    "Arc",
     "ConditionalGradient",
     "ControlSetNeedleSteps",
     "DiscreteNeedleSteps",
@@ -30,6 +33,7 @@ __all__ = [
     "GradientDescent",
     "IndirectShooting",
     "NeedleSteps",
+    "PolishedArcs",
     "PolishedSolution",
     "ProjectedGradient",
     "ProjectedNewton",

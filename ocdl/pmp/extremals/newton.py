@@ -11,7 +11,7 @@ import scipy
 from ocdl.arrays import Array
 
 ACCURATE = 1e-11  # of the residual, relative to the size of the unknowns
-DENSE = 1500  # unknowns up to which a system that is not square or singular is solved by least squares
+DENSE = 800  # unknowns up to which a system that is not square or singular is solved by least squares
 HALVINGS = 14
 SHORTEST = 1e-4  # share of its first-order decrease that a step must keep
 
