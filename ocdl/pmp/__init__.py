@@ -3,6 +3,7 @@
 the layers behind: the switching times of a bang-bang answer move in continuous depth.
 """
 
+from ocdl.pmp.extremals.arcs import Arc
 from ocdl.pmp.methods.conditional_gradient import ConditionalGradient
 from ocdl.pmp.methods.control_sets import ControlSetNeedleSteps
 from ocdl.pmp.methods.discrete import DiscreteNeedleSteps
@@ -18,7 +19,6 @@ from ocdl.pmp.methods.sqh import SequentialQuadraticHamiltonian
 from ocdl.pmp.methods.stochastic_gradient import StochasticGradient
 from ocdl.pmp.methods.successive_approximations import SuccessiveApproximations
 from ocdl.pmp.switching.gaps import principle_gaps
-from ocdl.pmp.extremals.arcs import Arc
 from ocdl.pmp.switching.polished_arcs import PolishedArcs
 from ocdl.pmp.switching.structure import switching_structure
 from ocdl.pmp.switching.switching_times import PolishedSolution, polish

@@ -7,7 +7,8 @@ H_u = 0, a singular one d²/dt² H_u = 0, in which it appears where the arc is o
 
 The widths follow from what holds where a control changes its kind:
 
-    bang to bang: H is continuous (S = 0);  interior and bang: S = 0;  into a singular arc: S = Ṡ = 0;  out of it: nothing.
+    bang to bang: H is continuous (S = 0);    interior and bang, or bang and interior: S = 0;
+    into a singular arc: S = Ṡ = 0;           out of it: nothing.
 
 Source: Maurer, "Numerical solution of singular control problems using multiple shooting techniques", J. Optim. Theory
 Appl. 18 (1976); Bonnans, Martinon and Trélat, "Singular arcs in the generalized Goddard's problem", ibid. 139 (2008).
@@ -26,7 +27,7 @@ from ocdl.arrays import Array
 from ocdl.depth.control_shapes import PerStage
 from ocdl.depth.schemes import Gauss
 from ocdl.errors import NotSupported
-from ocdl.pmp.extremals.arcs import BANG, INTERIOR, LOWER, SINGULAR, Structure, UPPER
+from ocdl.pmp.extremals.arcs import BANG, INTERIOR, LOWER, SINGULAR, UPPER
 from ocdl.pmp.extremals.layered import near
 from ocdl.pmp.extremals.newton import Equations
 from ocdl.pmp.extremals.system import Unknowns, local_function, local_symbols, system
@@ -34,6 +35,7 @@ from ocdl.solving.method import Start
 from ocdl.statement.problem import ControlProblem
 
 DEGREE = 6
+ABSENT = 1e-9  # of d²/dt² H_u: a slope in u that small is none
 
 
 class ArcExtremal:
@@ -120,7 +122,8 @@ class ArcExtremal:
             at = self._columns(c, SINGULAR)
             if not at:
                 continue
-            moving = [k for kinds in self.kinds if kinds[c] == SINGULAR for k, kind in enumerate(kinds) if k != c and kind not in BANG]
+            along = [kinds for kinds in self.kinds if kinds[c] == SINGULAR]
+            moving = [k for kinds in along for k, kind in enumerate(kinds) if k != c and kind not in BANG]
             if moving:
                 raise NotSupported(
                     f"polish: {names[c]} is singular while {names[moving[0]]} is on no bound; arcs on which one control "
@@ -129,9 +132,10 @@ class ArcExtremal:
             symbols, *_ = local_symbols(problem)
             third = self._singular(c)(*symbols.values())[2]
             slope = local_function("slope", symbols, [ca.gradient(third, symbols["u"])[c], third])
-            given = np.zeros((1, len(at))), numbers.X[:, at], u[at].T, np.tile(numbers.p, (1, len(at))), numbers.L[:, at]
+            p = np.tile(numbers.p, (1, len(at)))
+            given = np.zeros((1, len(at))), numbers.X[:, at], u[at].T, p, numbers.L[:, at]
             steep, size = (part.full() for part in slope.map(len(at))(*given))
-            if np.max(np.abs(steep)) <= 1e-9 * (1.0 + np.max(np.abs(size))):
+            if np.max(np.abs(steep)) <= ABSENT * (1.0 + np.max(np.abs(size))):
                 raise NotSupported(
                     f"polish: {names[c]} does not appear in d²/dt² H_u of its singular arc, which is of a higher order "
                     "than one; that is not taken."
@@ -151,10 +155,10 @@ class ArcExtremal:
         low, high = self.problem.control_box
         bound = {LOWER: float(low[c]), UPPER: float(high[c])}
         w, k = self.unknowns, a * self.layers
-        others = self._end_controls(u, k, before=a > 0)
+        others, kept = self._end_controls(u, k, before=a > 0), ca.DM(np.arange(self.problem.m) != c)
 
         def at(function: ca.Function, value: float | None = None) -> Any:
-            own = others if value is None else ca.vertcat(others[:c], value, others[c + 1 :])
+            own = others if value is None else others * kept + value * (1 - kept)
             return function(t[k], w.x[:, k], own, w.p, w.costate[:, k])
 
         if right == SINGULAR:

@@ -96,7 +96,9 @@ def _gradient(problem: ControlProblem, t: Array, u: Array, x: Array, costate: Ar
     return np.asarray(slope.map(u.shape[0])(*given).full().T)
 
 
-def _runs(problem: ControlProblem, c: int, t: Array, u: Array, gradient: Array, affine: bool) -> list[tuple[float, str]]:
+def _runs(
+    problem: ControlProblem, c: int, t: Array, u: Array, gradient: Array, affine: bool
+) -> list[tuple[float, str]]:
     """(begin, kind) of the arcs of one control, in order."""
     low, high = (float(end[c]) for end in problem.control_box)
     width = high - low if np.isfinite(high - low) else 1.0 + float(np.max(np.abs(u)))
@@ -110,19 +112,17 @@ def _runs(problem: ControlProblem, c: int, t: Array, u: Array, gradient: Array, 
     pieces = list(zip(np.append(0, edges), np.append(edges, u.size), strict=True))
     words = {-1: LOWER, 0: between, 1: UPPER}
     found: list[tuple[float, str]] = []
-    for i, (begin, end) in enumerate(pieces):
-        kind = words[int(place[begin])]
-        rounding = kind == SINGULAR and end - begin < LEAST
-        at = float(t[begin])
-        if rounding and 0 < i < len(pieces) - 1:
-            pieces_left, right = found[-1][1] if found else LOWER, words[int(place[end])]
-            share = float(np.average((u[begin:end] - low) / width, weights=np.diff(t)[begin:end]))
-            ahead = share if pieces_left == UPPER else 1.0 - share
-            if right != pieces_left:
-                found.append((at + ahead * float(t[end] - t[begin]), right))
-            continue
-        if rounding:
-            continue
+    for begin, end in pieces:
+        kind, at = words[int(place[begin])], float(t[begin])
+        if kind == SINGULAR and end - begin < LEAST:
+            if found and end < u.size:
+                share = float(np.average((u[begin:end] - low) / width, weights=np.diff(t)[begin:end]))
+                ahead = share if found[-1][1] == UPPER else 1.0 - share
+                kind, at = words[int(place[end])], at + ahead * float(t[end] - t[begin])
+            elif end < u.size:
+                kind = words[int(place[end])]
+            else:
+                continue
         if not found or found[-1][1] != kind:
             found.append((at, kind))
     found = found or [(0.0, between)]

@@ -97,7 +97,7 @@ def _outside(extremal: LayeredExtremal, numbers: Unknowns) -> str:
         return ""
     assert problem.states is not None
     return (
-        f"It takes bounds on states as slack between the ends, and {problem.states[i]} leaves its own by "
+        f"It takes bounds on states as slack between the ends, and {problem.states[int(i)]} leaves its own by "
         f"{over[k, i]:.2g}: use Ipopt."
     )
 

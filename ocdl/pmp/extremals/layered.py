@@ -67,13 +67,12 @@ def near(problem: ControlProblem, depth: DepthScheme, start: Start) -> Unknowns:
     x = _states(problem, depth, start)
     costate = np.zeros(x.shape) if start.costate is None else start.costate[:, 0]
     c = depth.tableau.c[:, None]
-    X, L = (
-        (part[:-1, None] + c * np.diff(part, axis=0)[:, None]).reshape(-1, problem.n).T for part in (x, costate)
-    )
+    X, L = ((part[:-1, None] + c * np.diff(part, axis=0)[:, None]).reshape(-1, problem.n).T for part in (x, costate))
     loss = problem.terminal_function(x[-1], start.p, np.asarray(problem.data)[0])[1].full().ravel()
     held = np.any(np.isfinite(problem.final_box), axis=0)[0]
     nu = np.where(held & (start.costate is not None), costate[-1] - loss, 0.0)
-    return Unknowns(x.T, costate.T, X, L, start.p, nu, np.zeros(problem.rows("boundary")))
+    pulled = np.zeros((problem.P, depth.count + 1))
+    return Unknowns(x.T, costate.T, X, L, pulled, start.p, nu, np.zeros(problem.rows("boundary")))
 
 
 def _states(problem: ControlProblem, depth: DepthScheme, start: Start) -> Array:

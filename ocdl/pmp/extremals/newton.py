@@ -35,6 +35,7 @@ class Equations:
         return self._slope(w, given).sparse()
 
 
+@np.errstate(over="ignore", invalid="ignore")  # trial points may be anywhere; they are not accepted
 def newton(equations: Equations, w: Array, given: Any, iterations: int) -> tuple[Array, bool]:
     """The last point, and whether it solves the equations."""
     residual = equations(w, given)

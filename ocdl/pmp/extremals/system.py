@@ -51,13 +51,14 @@ def local_function(name: str, symbols: Mapping[str, ca.SX], outputs: list[Any]) 
 @dataclass(frozen=True, eq=False)
 class Unknowns:
     """What the system is solved for, as symbols or as numbers: states and costates at the N + 1 nodes, (n, N+1), and at
-    the stages, (n, N·s), parameters (P,), multipliers of the ends ν (n,) and boundary rows μ.
+    the stages, (n, N·s), ∫_0^{t_k} H_p dt (P, N+1), parameters (P,), multipliers of the ends ν and boundary rows μ.
     """
 
     x: Any
     costate: Any
     X: Any
     L: Any
+    pulled: Any
     p: Any
     nu: Any
     mu: Any
@@ -66,7 +67,7 @@ class Unknowns:
     def symbols(cls, problem: ControlProblem, N: int, s: int) -> Unknowns:
         n = problem.n
         shapes = {"x": (n, N + 1), "costate": (n, N + 1), "X": (n, N * s), "L": (n, N * s)}
-        shapes |= {"p": (problem.P, 1), "nu": (n, 1), "mu": (problem.rows("boundary"), 1)}
+        shapes |= {"pulled": (problem.P, N + 1), "p": (problem.P, 1), "nu": (n, 1), "mu": (problem.rows("boundary"), 1)}
         return cls(**{name: ca.MX.sym(name, *shape) for name, shape in shapes.items()})
 
     def flat(self) -> list[Any]:
@@ -97,9 +98,7 @@ class System:
     t: Any
 
 
-def system(
-    problem: ControlProblem, tableau: Tableau, unknowns: Unknowns, t: Any, h: Any, controls: Any
-) -> System:
+def system(problem: ControlProblem, tableau: Tableau, unknowns: Unknowns, t: Any, h: Any, controls: Any) -> System:
     """The equations on N layers that begin at depths t (1, N), of widths h (1, N), under controls (m, N·s) at stages."""
     w, (N, s) = unknowns, (h.shape[1], tableau.stages)
     symbols, rate, H = local_symbols(problem)
@@ -120,7 +119,9 @@ def system(
         w.L - w.costate[:, 1:] @ layers - H_x @ within[1],
         w.x[:, 1:] - w.x[:, :-1] - F @ within[2],
         w.costate[:, :-1] - w.costate[:, 1:] - H_x @ within[2],
-        *_ends(problem, w, ca.sum2(H_p * ca.repmat(weights, problem.P, 1)) if problem.P else ca.MX(0, 1)),
+        w.pulled[:, 1:] - w.pulled[:, :-1] - (H_p * ca.repmat(widths, problem.P, 1)) @ within[2],
+        w.pulled[:, 0],
+        *_ends(problem, w, w.pulled[:, -1]),
     ]
     return System(w, rows, H_u, weights, t)
 

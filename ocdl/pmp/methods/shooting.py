@@ -1,8 +1,9 @@
-"""Indirect shooting: the two-point boundary value problem of the maximum principle, smoothed, by Newton's method.
+"""Indirect shooting: the two-point boundary value problem of the maximum principle by Newton's method.
 
 Of any smooth problem of one sample, with conditions at its ends, free horizon and parameters, it is the system of
-``extremals``. For one bang-bang sample of a selection problem every layer k is a segment of its own (multiple shooting). The unknowns are the
-costates p_k, θ_k ∈ [−1, 1]^M and the states x_{k+1}, and all layers are solved together:
+``extremals``. For one bang-bang sample of a selection problem it is smoothed, and every layer k is a segment of its own
+(multiple shooting). The unknowns are the costates p_k, θ_k ∈ [−1, 1]^M and the states x_{k+1}, and all layers are solved
+together:
 
     x_{k+1} = x_k + h Σ_i b_i φ(X_i, u_k),   p_k = p_{k+1} + h Σ_i b_i φ_x(X_i, u_k)ᵀ Λ_i,   p_N = ∇ℓ(x_N),
     θ √(q² + ε²) + q = 0,   q_i = Σ_j b_j Λ_ji / w_i   (the smoothed synthesis θ = −q/√(q² + ε²)),
@@ -53,14 +54,14 @@ class IndirectShooting(Method):
     """The boundary value problem of the maximum principle for states and costates, by Newton's method.
 
     One sample of any smooth problem: conditions at its ends (``final``, ``boundary``), free initial states, horizon and
-    parameters; NotSupported where paths are constrained in between. Bounds on states are taken as slack between the ends,
-    and an answer that leaves them is a failure. Multiple shooting, layer by layer, with
-    the controls of the depth scheme's shape; at the end the multipliers of what is prescribed are unknowns. From a start
-    with costates (the answer of any route) at once, else from the problem smoothed by ε, which falls from 1 to
-    ``smallest`` by ``factor``, and by its square root after a failure of Newton's method.
+    parameters; NotSupported where paths are constrained in between. Bounds on states are taken as slack between the
+    ends, and an answer that leaves them is a failure. Multiple shooting, layer by layer, with the controls of the depth
+    scheme's shape; multipliers of the ends are unknowns. From a start with costates (the answer of any route) at once,
+    else from the problem smoothed by ε, which falls from 1 to ``smallest`` by ``factor``, and by its square root after
+    a failure of Newton's method.
 
     One sample of a selection problem with a finite box, without regulariser or readout, has the smoothed bang-bang
-    synthesis, then L-BFGS-B; where a failure of Newton's method ends its homotopy it hands over from the ε it has reached.
+    synthesis, then L-BFGS-B; where a failure of Newton's method ends its homotopy it hands over from the ε it reached.
 
     On one-stage layers the gap is about ε at first and ε² at last, so that the polish has little or nothing to do.
     What it finds is an extremal, on coarse layers not always the best one.

@@ -123,8 +123,8 @@ def polish(
 
     Of a network it is the bang-bang one: one sample, increasing smooth σ, a finite box, no regulariser and no trained
     readout. Of an ordinary ``ControlProblem`` of one sample, with conditions at its ends, free horizon and parameters,
-    it is that of the solution's own arcs: each control on a bound, interior or singular of order one (``PolishedArcs``).
-    Raises NotSupported otherwise, SolveFailed where no extremal with these arcs is found.
+    it is that of the solution's own arcs: each control on a bound, interior, or singular of order one
+    (``PolishedArcs``). Raises NotSupported otherwise, SolveFailed where no extremal with these arcs is found.
 
     Status CONVERGED: ∂J/∂τ and the gap vanish to rounding; REACHABLE: r ≡ 0, and of the many networks that reach the
     target this is one; STALLED: neither.
