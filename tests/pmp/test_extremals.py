@@ -97,12 +97,12 @@ def test_parameters_and_a_free_start_are_stationary():
 @pytest.mark.parametrize("controls", [ocdl.PiecewiseConstant(), ocdl.PiecewiseLinear(), ocdl.PerStage()])
 def test_it_finds_the_direct_answer_for_every_shape_of_controls(controls):
     problem = ocdl.ControlProblem(
-        dynamics=lambda t, x, u: [x[1], u - ca_sin(x[0]) + t / 5],
+        dynamics=lambda t, x, u: [x[1], u - np.sin(x[0]) + t / 5],
         initial=[1.0, 0.0],
         final=[0.0, None],
         horizon=2.0,
         running=lambda x, u: x[0] ** 2 + u**2 / 2,
-        bounds=ocdl.Box(u=(-1, 0.5)),
+        bounds=ocdl.Box(u=(-0.3, 0.2)),
     )
     grid = ocdl.Radau(layers=8, degree=2, controls=controls)
     direct = ocdl.solve(problem, grid, ocdl.Ipopt(tolerance=1e-11))
@@ -110,11 +110,8 @@ def test_it_finds_the_direct_answer_for_every_shape_of_controls(controls):
     assert shot.status is ocdl.Status.CONVERGED
     assert shot.cost == pytest.approx(direct.cost, abs=1e-8)
     assert float(abs(shot.costate - direct.costate).max()) <= 1e-6
-    assert np.any(shot.u.to_numpy() == -1.0) and np.any(np.abs(shot.u.to_numpy()) < 0.4)
-
-
-def ca_sin(x):
-    return np.sin(x)
+    u = shot.u.to_numpy()
+    assert np.any(u == -0.3) and np.any(u == 0.2) and np.any((u > -0.29) & (u < 0.19))
 
 
 def test_a_solution_of_the_equations_is_what_the_sweeps_give():
@@ -123,7 +120,7 @@ def test_a_solution_of_the_equations_is_what_the_sweeps_give():
     extremal = LayeredExtremal(problem, RADAU)
     w = extremal.guess(make_start(problem, RADAU, solution, None))
     numbers, u = extremal.answer(w)
-    assert numbers.x.T == pytest.approx(solution.state.to_numpy()[:, 0])
+    assert pytest.approx(solution.state.to_numpy()[:, 0]) == numbers.x.T
     assert u == pytest.approx(solution.u.to_numpy())
 
 
@@ -150,7 +147,7 @@ def test_a_bound_on_a_state_that_binds_is_a_failure_in_words():
     ("problem", "grid", "said"),
     [
         (bounded(path=lambda x: x[0] - 1), RADAU, "not path="),
-        (energy(initial=[[0.0], [1.0]], final=[2.0]), RADAU, "one sample, and this problem has 2"),
+        (energy(initial=[[0.0], [1.0]], final=[[2.0], [3.0]]), RADAU, "one sample, and this problem has 2"),
         (bounded(bounds=ocdl.Box(u=(lambda t: -t - 9, 9))), RADAU, "bounds of the controls that depend on depth"),
     ],
 )

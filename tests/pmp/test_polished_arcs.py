@@ -52,7 +52,7 @@ def test_the_polished_answer_on_another_mesh_is_an_ordinary_solution():
 
 
 def test_several_controls_switch_at_their_own_depths():
-    """Two unit masses to rest at 0 in the same fixed time with the least ∫|·| … each of its own bang-bang arcs."""
+    """The force brings one mass to rest in the least time; the push moves another far and slow at the end."""
     problem = ocdl.ControlProblem(
         states=["x", "v", "y", "w"],
         controls=["force", "push"],
@@ -74,7 +74,7 @@ def test_several_controls_switch_at_their_own_depths():
 
 
 def test_an_interior_control_meets_its_bound():
-    """x' = u, x(0) = 1, J = ½∫x² + u², u ≥ −½: −½ until x = −ẋ coth-like junction; the referee finds no gap."""
+    """x' = u, x(0) = 1, J = ½∫x² + u², u ≥ −½: u = −½ at first, then the feedback of the free problem."""
     problem = ocdl.ControlProblem(
         dynamics=lambda u: u,
         initial=[1.0],
@@ -114,7 +114,7 @@ def singular_of_order_two():
         (bounded(bounds=ocdl.Box(x=(-np.inf, [1 / 9, np.inf]))), "state x lies on its bound at t ="),
         (singular_of_order_two(), "of a higher order than one"),
         (bounded(path=lambda x: x[0] - 1), "not path="),
-        (energy(initial=[[0.0], [1.0]], final=[2.0]), "one sample, and this problem has 2"),
+        (energy(initial=[[0.0], [1.0]], final=[[2.0], [3.0]]), "one sample, and this problem has 2"),
     ],
 )
 def test_what_it_cannot_take_is_said(problem, said):

@@ -126,8 +126,8 @@ class ArcExtremal:
             moving = [k for kinds in along for k, kind in enumerate(kinds) if k != c and kind not in BANG]
             if moving:
                 raise NotSupported(
-                    f"polish: {names[c]} is singular while {names[moving[0]]} is on no bound; arcs on which one control "
-                    "is singular and the others are on their bounds are taken."
+                    f"polish: {names[c]} is singular while {names[moving[0]]} is on no bound; arcs on which one "
+                    "control is singular and the others are on their bounds are taken."
                 )
             symbols, *_ = local_symbols(problem)
             third = self._singular(c)(*symbols.values())[2]

@@ -99,7 +99,7 @@ class System:
 
 
 def system(problem: ControlProblem, tableau: Tableau, unknowns: Unknowns, t: Any, h: Any, controls: Any) -> System:
-    """The equations on N layers that begin at depths t (1, N), of widths h (1, N), under controls (m, N·s) at stages."""
+    """The equations on N layers from depths t (1, N), of widths h (1, N), under controls (m, N·s) at the stages."""
     w, (N, s) = unknowns, (h.shape[1], tableau.stages)
     symbols, rate, H = local_symbols(problem)
     slopes = [ca.gradient(H, symbols[name]) for name in ("x", "u", "p")]

@@ -2,8 +2,8 @@
 
 Of any smooth problem of one sample, with conditions at its ends, free horizon and parameters, it is the system of
 ``extremals``. For one bang-bang sample of a selection problem it is smoothed, and every layer k is a segment of its own
-(multiple shooting). The unknowns are the costates p_k, θ_k ∈ [−1, 1]^M and the states x_{k+1}, and all layers are solved
-together:
+(multiple shooting). The unknowns are the costates p_k, θ_k ∈ [−1, 1]^M and the states x_{k+1}, and all layers are
+solved together:
 
     x_{k+1} = x_k + h Σ_i b_i φ(X_i, u_k),   p_k = p_{k+1} + h Σ_i b_i φ_x(X_i, u_k)ᵀ Λ_i,   p_N = ∇ℓ(x_N),
     θ √(q² + ε²) + q = 0,   q_i = Σ_j b_j Λ_ji / w_i   (the smoothed synthesis θ = −q/√(q² + ε²)),
@@ -93,6 +93,7 @@ class IndirectShooting(Method):
         self, problem: ControlProblem, depth: DepthScheme, start: Start, *, progress: bool | None = None
     ) -> Outcome:
         if not (is_bang_bang(problem) and isinstance(depth.controls, PiecewiseConstant)):
+            self.check_constraints(problem)
             return Homotopy(self.smallest, self.factor, self.newton_iterations).solve(problem, depth, start)
         ground = Ground(problem, depth)
         moves: list[Move] = [Shot(self.smallest, self.factor, self.newton_iterations)]
