@@ -26,6 +26,7 @@ from ocdl.nlp import InteriorPoint, Ipopt
 from ocdl.pmp import (
     LBFGSB,
     Arc,
+    AugmentedLagrangian,
     ConditionalGradient,
     ControlSetNeedleSteps,
     DiscreteNeedleSteps,

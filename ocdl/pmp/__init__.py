@@ -4,6 +4,7 @@ the layers behind: the switching times of a bang-bang answer move in continuous 
 """
 
 from ocdl.pmp.extremals.arcs import Arc
+from ocdl.pmp.methods.augmented_lagrangian import AugmentedLagrangian
 from ocdl.pmp.methods.conditional_gradient import ConditionalGradient
 from ocdl.pmp.methods.control_sets import ControlSetNeedleSteps
 from ocdl.pmp.methods.discrete import DiscreteNeedleSteps
@@ -26,6 +27,7 @@ from ocdl.pmp.switching.switching_times import PolishedSolution, polish
 __all__ = [
     "LBFGSB",
     "Arc",
+    "AugmentedLagrangian",
     "ConditionalGradient",
     "ControlSetNeedleSteps",
     "DiscreteNeedleSteps",
