@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ocdl.comparison.compare import Comparison
 from ocdl.referee.solution import Solution
+from ocdl.statement.layout import UNITS_OF
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -133,6 +134,8 @@ def _lines(axes: Any, array: xr.DataArray, edges: Array | None, legend: bool) ->
         _line_scale(axes, array, colours)
     elif legend and len(labels) > 1:
         _legend(axes, columns=2 if len(labels) > 4 else 1)
+    elif len(labels) == 1 and array.attrs.get(f"{UNITS_OF}{array[array.dims[-1]].values[0]}"):
+        axes.set_ylabel(labels[0], fontsize=8.5)
 
 
 def _line_scale(axes: Any, array: xr.DataArray, colours: list[Any]) -> None:
@@ -171,10 +174,9 @@ def _image(axes: Any, array: xr.DataArray, edges: Array | None, limit: float | N
 def _node_labels(array: xr.DataArray) -> tuple[list[str], bool]:
     """What each line is called, and whether lines follow an ordered coordinate."""
     dim = str(array.dims[-1])
-    if dim in array.coords and array[dim].dtype.kind in "US":
-        return [str(name) for name in array[dim].values], False
-    if dim in array.coords and array[dim].dtype.kind == "O":
-        return [str(name) for name in array[dim].values], False
+    if dim in array.coords and array[dim].dtype.kind in "USO":
+        units = {str(name): array.attrs.get(f"{UNITS_OF}{name}") for name in array[dim].values}
+        return [f"{name} [{unit}]" if unit else name for name, unit in units.items()], False
     if dim in array.coords and array[dim].dtype.kind == "f":
         return [f"{dim} = {value:.3g}" for value in array[dim].values], True
     return [f"node {i + 1}" for i in range(array.sizes[dim])], True
@@ -213,7 +215,7 @@ def _along_depth(array: xr.DataArray, nodes: Array) -> tuple[xr.DataArray, Array
         flat = array.values.reshape(-1, *array.shape[2:])
         coords = {dim: array[dim] for dim in array.dims[2:] if dim in array.coords}
         return xr.DataArray(
-            flat, dims=("t", *array.dims[2:]), coords={"t": array["depth"].values.ravel(), **coords}
+            flat, dims=("t", *array.dims[2:]), coords={"t": array["depth"].values.ravel(), **coords}, attrs=array.attrs
         ), None
     return array, nodes if array.sizes["t"] == nodes.size - 1 else None
 

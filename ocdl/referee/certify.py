@@ -350,7 +350,9 @@ def _nodes(problem: ControlProblem, verdict: Verdict) -> xr.Dataset:
         "state_defect": verdict.state_defect,
         "costate_defect": verdict.costate_defect / problem.state_metric,
     }
-    return xr.Dataset({name: _at_nodes(problem, verdict, values, name) for name, values in found.items()})
+    dataset = xr.Dataset({name: _at_nodes(problem, verdict, values, name) for name, values in found.items()})
+    dataset["states"].attrs |= problem.layout.units_of(problem.layout.state)  # type: ignore[union-attr]
+    return dataset
 
 
 def _at_nodes(problem: ControlProblem, verdict: Verdict, values: Array, name: str) -> xr.DataArray:
@@ -406,7 +408,8 @@ def _controls(problem: ControlProblem, depth: DepthScheme, u: Array, verdict: Ve
     data = {}
     for part in layout.controls:
         name = part.name
-        data[name] = layout.label(part, controls[name], leading, role="control", symbol=name)
+        units = layout.units_of(part)
+        data[name] = layout.label(part, controls[name], leading, role="control", symbol=name, **units)
         data[f"gradient_{name}"] = layout.label(part, gradients[name], leading, role="gradient", symbol=name)
     return xr.Dataset(data)
 
@@ -461,7 +464,7 @@ def _parameters(problem: ControlProblem, p: Array, verdict: Verdict) -> xr.Datas
     data = {}
     for part in layout.parameters:
         name = part.name
-        data[name] = layout.label(part, values[name], {}, role="parameter", symbol=name)
+        data[name] = layout.label(part, values[name], {}, role="parameter", symbol=name, **layout.units_of(part))
         data[f"gradient_{name}"] = layout.label(part, gradients[name], {}, role="gradient", symbol=name)
     return xr.Dataset(data)
 

@@ -18,6 +18,7 @@ from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, NotWritten
 from ocdl.referee import hdf5, schema
 from ocdl.referee.certificate import Certificate
+from ocdl.referee.entries import entry
 from ocdl.referee.outcome import Status
 from ocdl.referee.schema import FORMAT, GROUPS
 from ocdl.statement.layout import Layout
@@ -246,6 +247,13 @@ class Solution:
                 return named[name]
             raise AttributeError(f"a solution by {self.method} has no {name!r}; its controls are {list(named)}")
         raise AttributeError(name)
+
+    def __getitem__(self, name: str) -> xr.DataArray:
+        """A state, control or parameter by its name, e.g. ``solution["h"]``; without dimension sample where that is 1.
+
+        Its unit, where the problem has one, is ``attrs["units"]``. Raises InvalidInput where there is no such name.
+        """
+        return entry(f"<solution by {self.method}>", name, self.state, {**self.controls, **self.parameters})
 
     def _named(self, role: str) -> dict[str, xr.DataArray]:
         groups = [self.group(name) for name in (*GROUPS, "parameters")]

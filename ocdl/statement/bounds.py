@@ -75,6 +75,10 @@ class Box:
         """Whether the interval of ``name`` depends on depth."""
         return name in self._functions
 
+    def given(self, name: str) -> tuple[Any, Any]:
+        """The ends of ``name`` as they stand: numbers, arrays, functions of the depth."""
+        return {**self._intervals, **self._functions}[name]
+
     def interval_at(self, name: str, shape: tuple[int, ...], t: Array) -> tuple[Array, Array]:
         """Lower and upper bound of ``name`` at depths t (K,), each (K, *shape)."""
         if not self.varies(name):

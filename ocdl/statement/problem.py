@@ -13,13 +13,12 @@ horizon the core lives on depths τ = t/T in [0, 1], where ẋ = T φ. ``evaluat
 
 from __future__ import annotations
 
-import inspect
 import math
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import NoneType
 from typing import Any
@@ -49,6 +48,7 @@ from ocdl.statement.control_set import ControlSet
 from ocdl.statement.formulas import check_columns, check_pure, protected
 from ocdl.statement.labelled import by_labels
 from ocdl.statement.layout import Layout, Part
+from ocdl.statement.names import Names, Signature, automatic, formula
 from ocdl.statement.velocity_box import VelocityBox
 
 ROLES = {  # the functions of a problem, and what each may depend on
@@ -76,7 +76,8 @@ class ControlProblem:
 
     dynamics: φ, running: L, terminal: ℓ, effort: E, penalty: P, lift: g, path: c. Each is a function of those it
         needs of ``t, x, u, p, d, z``, told apart by these argument names; x, u, p, d, z arrive as CasADi
-        columns; return a CasADi expression or a list of them. Write with CasADi or numpy functions.
+        columns; return a CasADi expression or a list of them. Write with CasADi or numpy functions. What depends on
+        nothing may be a number: ``running=1.0``.
     boundary: B, a function of those it needs of ``x0, xT, t, p, d``, where t is T.
     initial: x^0, shape (n,) for one sample or (S, n); entries may be ``Free(lower, upper)``.
     final: x(T), of the same shape; None, or ``Free(lower, upper)``, where it is not prescribed.
@@ -84,7 +85,10 @@ class ControlProblem:
     bounds: ``Box(u=..., p=..., x=..., path=..., boundary=...)``, pairs (lower, upper) of numbers or arrays; those of u,
         x and path may be functions of t. path is in (−∞, 0] and boundary in [0, 0] where no interval is given. An
         equality of path, lower = upper, needs controls in it (``equalities``): it takes one of them away.
-    states, controls, parameters: how many, or their names, used as labels.
+    states, controls, parameters: how many, or their names. Names are labels, and where functions, ``initial``,
+        ``final`` and the box may take whole vectors they may take names (``names``): ``dynamics=lambda h, v, thrust:
+        [v, thrust - 1]``, ``boundary=lambda h0, hT: hT - h0``, ``initial={"h": 0, "v": 1}``, ``Box(h=(0, None))``.
+    units: of states, controls and parameters by name, such as {"h": "km"}; words for tables and figures.
     data: d, shape (S, k). weights: ω (S,) > 0, normalised to sum 1; equal by default.
     layout, state_metric (n,), control_metric (m,), parameter_metric (P,): names and quadrature weights of a
         discretised function space; every reported gradient is divided by them.
@@ -112,6 +116,7 @@ class ControlProblem:
     states: Sequence[str] | None = None
     controls: int | Sequence[str] = 1
     parameters: int | Sequence[str] = 0
+    units: Mapping[str, str] | None = None
     data: Any = None
     weights: Any = None
     layout: Layout | None = None
@@ -133,7 +138,11 @@ class ControlProblem:
         if not isinstance(self.bounds, Box):
             raise InvalidInput(f"bounds={self.bounds!r}: give an instance such as ocdl.Box(u=(-1, 1)).")
         named = {} if isinstance(self.states, NoneType | str) else {"state": (("state",), list(self.states))}
-        for name, value in (("initial", self.initial), ("final", self.final)):
+        for role in ROLES:
+            set_(self, role, formula(getattr(self, role)))
+        stated = Names({"x": tuple(_names("states", () if self.states is None else self.states))})
+        for name, value, missing in (("initial", self.initial, ()), ("final", self.final, None)):
+            value = stated.row(name, value, "x", missing)
             set_(self, name, by_labels(name, value, ("sample", "state"), named))
         set_(self, "initial", _rows_of_states("initial", self.initial))
         if self.final is not None:
@@ -143,6 +152,8 @@ class ControlProblem:
         set_(self, "states", _names("states", self.n if self.states is None else self.states))
         if len(self.states or ()) != self.n:
             raise InvalidInput(f"states: {len(self.states or ())} given, but the initial value has {self.n}.")
+        set_(self, "bounds", self.names.box(self.bounds))
+        self.names.check_units(self.units)
         set_(self, "data", self._checked_data())
         set_(self, "weights", self._checked_weights())
         for name, size in (("state_metric", self.n), ("control_metric", self.m), ("parameter_metric", self.P)):
@@ -151,6 +162,8 @@ class ControlProblem:
         self._check_interval_names()
         if self.layout is None:
             set_(self, "layout", self._default_layout())
+        if dict(self.units or {}) != self.layout.units:  # type: ignore[union-attr]
+            set_(self, "layout", replace(self.layout, units=dict(self.units or {})))  # type: ignore[type-var]
         for role in ROLES:
             self._check_formula(role)
         if self.columnwise:
@@ -186,16 +199,16 @@ class ControlProblem:
                 raise InvalidInput(f"bounds={bounds!r}: give an instance such as ocdl.Box(u=(-1, 1)).")
             if self.sample_box is not None:
                 raise InvalidInput(f"{bounds!r}: bounds of a discretised SelectionProblem are those of a and b there.")
-            set_(other, "bounds", bounds)
+            set_(other, "bounds", self.names.box(bounds))
             other._check_interval_names()
         if parameters is not None:
-            values = finite_array("parameters", parameters)
+            values = finite_array("parameters", self.names.row("parameters", parameters, "p"))
             if values.shape != (self.own_parameters,):
                 raise InvalidInput(f"parameters: the shape ({self.own_parameters},) is needed; got {values.shape}.")
             set_(other, "bounds", other.bounds.holding("p", values))
         if initial is not None:
             named = {"state": (("state",), list(self.states or ()))}
-            labelled = by_labels("initial", initial, ("sample", "state"), named)
+            labelled = by_labels("initial", self.names.row("initial", initial, "x"), ("sample", "state"), named)
             set_(other, "initial", _rows_of_states("initial", labelled))
             if np.shape(other.initial) != np.shape(self.initial) or other.free_initial != self.free_initial:
                 raise InvalidInput(
@@ -369,7 +382,7 @@ class ControlProblem:
         function = getattr(self, role)
         if function is None:
             return kind(0)
-        wanted = self._taken(role)
+        wanted = self._signature(role).needed
         if self.has_free_horizon and "t" in given:
             given["t"] = given["t"] * given["p"][-1]
         value = self._written(role, function, wanted, kind, given)
@@ -381,19 +394,24 @@ class ControlProblem:
             raise InvalidInput(f"{role}: it takes z, but the problem has no lift that defines z.")
         if "z" in wanted and "z" not in given:
             lift: Any = self.lift
-            given["z"] = self._written("lift", lift, self._taken("lift"), kind, given)
+            given["z"] = self._written("lift", lift, self._signature("lift").needed, kind, given)
         arguments = {name: given[name] for name in wanted}
         if "p" in wanted and self.own_parameters < self.P:
             arguments["p"] = given["p"][: self.own_parameters]
         lengths = ", ".join(f"{name} of length {value.numel()}" for name, value in arguments.items()) or "nothing"
         with warnings.catch_warnings():  # CasADi announces a future change of np.tanh(DM)
             warnings.simplefilter("ignore", FutureWarning)
-            value = called(role, lengths, protected, role, function, arguments)
+            value = called(role, lengths, protected, role, self._signature(role).call(function), arguments)
         return _expression(role, value, kind)
 
-    def _taken(self, role: str) -> list[str]:
-        """The names of the arguments of ``role``."""
-        return self.built.of(("arguments", role), lambda: _arguments(role, getattr(self, role)))
+    @property
+    def names(self) -> Names:
+        """The user's own names of states, controls and parameters."""
+        return self.built.of("names", lambda: Names.of(self.states, self.controls, self.parameters))  # type: ignore[arg-type]
+
+    def _signature(self, role: str) -> Signature:
+        """What the function of ``role`` takes."""
+        return self.built.of(("signature", role), lambda: self.names.signature(role, getattr(self, role), ROLES[role]))
 
     def symbols(self, kind: Any = ca.SX) -> dict[str, Any]:
         """Fresh symbols t, x, u, p, d of one sample."""
@@ -471,7 +489,7 @@ class ControlProblem:
         """Dynamics, and the lift in it, of several columns together and apart."""
         for role in ("dynamics", "lift"):
             function = getattr(self, role)
-            beyond = set() if function is None else set(_arguments(role, function)) - {"x", "u", "p", "z"}
+            beyond = set() if function is None else set(self._signature(role).needed) - {"x", "u", "p", "z"}
             if beyond:
                 raise InvalidInput(
                     f"columnwise=True: {role} may take x, u, p and z only; it takes {', '.join(beyond)}."
@@ -484,7 +502,8 @@ class ControlProblem:
         unknown = set(self.bounds.names) - {"u", "p", "x", *INTERVALS}
         if unknown:
             raise InvalidInput(
-                f"{self.bounds!r}: a ControlProblem's box has intervals for u, p, x, path and boundary; got {unknown}."
+                f"{self.bounds!r}: a ControlProblem's box has intervals for u, p, x, path and boundary"
+                f"{', and for ' + ', '.join(self.names.all) if self.names.all else ''}; got {unknown}."
             )
         for role in INTERVALS:
             if role in self.bounds.names and getattr(self, role) is None:
@@ -605,26 +624,13 @@ def _names(what: str, given: Any) -> tuple[str, ...]:
             f"{what}={shown(given)}", f"the symbols and names of so many {what}", float(min(given, LARGEST)), SYMBOL
         )
         letter = {"states": "x", "controls": "u", "parameters": "p"}[what]
-        return tuple(f"{letter}{i}" for i in range(given))
+        return tuple(automatic(letter, i) for i in range(given))
     if isinstance(given, (list, tuple)) and all(isinstance(name, str) for name in given):
         twice = [name for name, count in Counter(given).items() if count > 1]
         if twice:
             raise InvalidInput(f"{what}={list(given)!r}: names tell {what} apart; {twice[0]!r} is there twice.")
         return tuple(given)
     raise InvalidInput(f"{what}={given!r}: give a number of {what} or a list of their names.")
-
-
-def _arguments(role: str, function: Callable[..., Any]) -> list[str]:
-    try:
-        names = list(inspect.signature(function).parameters)
-    except ValueError:
-        raise InvalidInput(f"{role}: {function!r} does not tell its argument names; wrap it in a lambda.") from None
-    unknown = [name for name in names if name not in ROLES[role]]
-    if unknown:
-        raise InvalidInput(
-            f"{role}: its arguments are taken by name from {', '.join(ROLES[role])}; got {', '.join(unknown)}."
-        )
-    return names
 
 
 def _expression(role: str, value: Any, kind: Any) -> Any:

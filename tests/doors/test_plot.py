@@ -1,6 +1,6 @@
 """Figures of every kind of solution: what is on them, and that nothing global is touched."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -171,3 +171,12 @@ def test_controls_that_vary_in_a_layer_are_drawn_where_they_live(shape):
     np.testing.assert_allclose(drawn[:, 0], shape.depths(depth.mesh(2.0), depth.tableau.c))
     np.testing.assert_allclose(drawn[:, 1], drawn[:, 0], atol=1e-7)
     plot_comparison(compare(problem, depth, [ocdl.Ipopt(), ocdl.Ipopt(tolerance=1e-6)]))
+
+
+def test_units_are_at_the_lines_and_at_the_axis_of_a_single_one():
+    problem, depth = pendulum()
+    united = replace(problem, units={"angle": "rad", "torque": "N m"})
+    figure = plot_solution(ocdl.solve(united, depth, ocdl.Ipopt()))
+    legends = [text.get_text() for axes in figure.axes if axes.get_legend() for text in axes.get_legend().get_texts()]
+    assert {"angle [rad]", "speed"} <= {*legends}
+    assert "torque [N m]" in [axes.get_ylabel() for axes in figure.axes]
