@@ -14,16 +14,16 @@ import numpy as np
 import scipy
 import xarray as xr
 
-from ocdl.arrays import Array, finite_array, is_whole, real_array
-from ocdl.callables import called
+from ocdl.arrays import Array, is_whole
 from ocdl.depth.control_shapes import PerStage, PiecewiseConstant
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput
 from ocdl.referee.lattice import drawn
 from ocdl.referee.solution import Answer, Solution
+from ocdl.solving.guesses import guessed, with_horizon
 from ocdl.solving.method import Start
-from ocdl.statement.labelled import by_labels, on_nodes, same
-from ocdl.statement.layout import Layout, Part
+from ocdl.statement.labelled import on_nodes
+from ocdl.statement.layout import Part
 from ocdl.statement.problem import ControlProblem
 
 
@@ -50,7 +50,8 @@ def make_start(
     if isinstance(start, Solution):
         return _transferred(problem, depth, start, centre)
     if isinstance(start, Mapping):
-        return _given(problem, depth, start, centre)
+        given = guessed(problem, depth, with_horizon(problem, start), centre)
+        return _clipped(problem, depth, given.u, given.p, x=given.x)
     raise InvalidInput(
         f"solve(start={type(start).__name__}): give a Solution, a mapping such as {{'a': array}}, or None."
     )
@@ -80,83 +81,6 @@ def _random(problem: ControlProblem, depth: DepthScheme, seed: int) -> Start:
     generator = np.random.default_rng(seed)
     u = drawn(generator, *_control_box(problem, depth), (depth.control_rows, problem.m))
     return Start(u, drawn(generator, *problem.parameter_box, (problem.P,)))
-
-
-def _given(problem: ControlProblem, depth: DepthScheme, start: Mapping[str, Any], centre: Start) -> Start:
-    layout = problem.layout
-    assert layout is not None
-    known = {part.name for part in (layout.state, *layout.controls, *layout.parameters)}
-    unknown = set(start) - known
-    if unknown:
-        names = {part.name: list(layout.coords[part.dims[0]][1]) for part in layout.controls if part.name == "u"}
-        inner = "".join(f" ({name} holds {', '.join(map(str, held))}, in this order)" for name, held in names.items())
-        raise InvalidInput(f"solve(start=...): unknown {sorted(unknown)}; this problem has {sorted(known)}{inner}.")
-    mesh, rows = depth.mesh(problem.span), depth.control_rows
-    T = problem.depth_scale(centre.p)
-    places = T * depth.controls.depths(mesh, depth.tableau.c)
-    values = {name: _values(name, value, layout, places, T * mesh) for name, value in start.items()}
-    u = layout.unpack(layout.controls, centre.u) | _constants(layout.controls, values, (rows,))
-    p = layout.unpack(layout.parameters, centre.p) | _constants(layout.parameters, values, ())
-    states = _constants((layout.state,), values, (mesh.size,))
-    packed = layout.pack(layout.controls, u, (rows,)), layout.pack(layout.parameters, p, ())
-    return _clipped(problem, depth, *packed, x=_given_states(problem, mesh.size, states.get(layout.state.name)))
-
-
-def _values(name: str, value: Any, layout: Layout, places: Array, mesh: Array) -> Array:
-    """An array from what was given: numbers, by their labels if labelled, or a function of the depth t."""
-    said = f"start[{name!r}]"
-    if not callable(value):
-        return finite_array(said, _in_order(said, name, value, layout, places, mesh))
-    if name in {part.name for part in layout.parameters}:
-        raise InvalidInput(f"solve(start={{{name!r}: {value!r}}}): {name} does not depend on depth; give numbers.")
-    at = mesh if name == layout.state.name else places
-    values = [called(said, f"t = {t:g}", value, float(t)) for t in at]
-    return finite_array(
-        said, [np.atleast_1d(real_array(f"{said} at t = {t:g}", v)) for t, v in zip(at, values, strict=True)]
-    )
-
-
-def _in_order(said: str, name: str, value: Any, layout: Layout, places: Array, mesh: Array) -> Any:
-    """A labelled array as the flat controls or states of this mesh have it; anything else as it is."""
-    if not isinstance(value, xr.DataArray):
-        return value
-    part = next(part for part in (layout.state, *layout.controls, *layout.parameters) if part.name == name)
-    if part in layout.parameters:
-        return by_labels(said, value, part.dims, layout.coords)
-    state = part is layout.state
-    leading = ("t", "sample") if state else ("t", "stage")
-    array = by_labels(said, value, (*leading, *part.dims), layout.coords)
-    if not state and {"t", "stage"} <= set(value.dims):
-        array = array.reshape(-1, *array.shape[2:])
-    t = value["t"].to_numpy() if "t" in value.coords and value["t"].dims == ("t",) else None
-    if t is not None and "stage" not in value.dims and not same(t, mesh if state else places):
-        raise InvalidInput(
-            f"{said}: it is given at {t.size} depths from t = {t[0]:g} to {t[-1]:g}, and this mesh has others; "
-            "give the whole solution as start, which is carried over."
-        )
-    return array
-
-
-def _given_states(problem: ControlProblem, nodes: int, x: Array | None) -> Array | None:
-    """States (N+1, S, n) from (N+1, n) for all samples, or (N+1, S, n)."""
-    if x is None:
-        return None
-    x = x[:, None] if x.ndim == 2 else x
-    if x.shape[0] != nodes or x.shape[2:] != (problem.n,) or x.shape[1] not in (1, problem.samples):
-        raise InvalidInput(
-            f"solve(start=...): states have the shape ({nodes}, {problem.n}) or "
-            f"({nodes}, {problem.samples}, {problem.n}) at the nodes of this mesh; got {x.shape}."
-        )
-    return np.broadcast_to(x, (nodes, problem.samples, problem.n)).copy()
-
-
-def _constants(parts: tuple[Part, ...], values: Mapping[str, Array], leading: tuple[int, ...]) -> dict[str, Array]:
-    """The given values of ``parts``; a number, or an array of the part's own shape, holds at every depth."""
-    given = {part.name: (part, values[part.name]) for part in parts if part.name in values}
-    return {
-        name: np.broadcast_to(value, leading + part.shape) if value.shape in ((), part.shape) else value
-        for name, (part, value) in given.items()
-    }
 
 
 def _transferred(problem: ControlProblem, depth: DepthScheme, solution: Solution, centre: Start) -> Start:

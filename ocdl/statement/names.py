@@ -87,7 +87,7 @@ class Names:
     # -- formulas --------------------------------------------------------------------------------------
 
     def signature(self, role: str, function: Any, values: tuple[str, ...]) -> Signature:
-        """What ``function`` takes of the ``values`` of its role. InvalidInput where its names do not make that clear."""
+        """What ``function`` takes of the ``values`` of its role. InvalidInput where that is not clear."""
         try:
             arguments = list(inspect.signature(function).parameters)
         except ValueError:
