@@ -18,7 +18,9 @@ from ocdl.referee.outcome import Status
 from ocdl.referee.solution import Solution
 from ocdl.solving.attempt import attempt
 from ocdl.solving.diagnosis import start_notes, target_notes
+from ocdl.solving.guesses import named
 from ocdl.solving.method import Method, Start
+from ocdl.solving.simulation import Simulation
 from ocdl.solving.start import make_start
 from ocdl.solving.tries import add_note, best_of_sizes, not_idle, sizes
 from ocdl.statement.bounds import Box
@@ -76,14 +78,14 @@ class Plan:
         parameters: Any = None,
         data: Any = None,
         bounds: Any = None,
-        start: Solution | Mapping[str, Any] | None = None,
+        start: Solution | Simulation | Mapping[str, Any] | None = None,
         seed: int | None = None,
         on_failure: OnFailure = "raise",
         progress: bool | None = None,
     ) -> Solution:
         """Solve with new numbers, each of the shape that the problem was stated with; what is left out stays.
 
-        initial: x^0. parameters: values (own_parameters,) at which the problem's parameters are held.
+        initial: x^0, or by names. parameters: values (own_parameters,), or by names, at which its own are held.
         data: d, of a SelectionProblem its target. bounds: another box. The others as of ``ocdl.solve``.
 
         Raises InvalidInput for other shapes, and what ``ocdl.solve`` raises.
@@ -103,7 +105,7 @@ class Plan:
 
     def _solved(self, stated: Problem, core: ControlProblem, start: Any, seed: Any, progress: bool | None) -> Solution:
         """The best answer from the beginnings that were given or that the problem needs."""
-        depth = self.depth
+        depth, start = self.depth, named(core, start)
         tried = sizes(core, start) if seed is None else [np.full(core.P, np.nan)]
         begins = [make_start(core, depth, start, seed, size) for size in tried]
         notes = target_notes(stated, core) + start_notes(core, depth, start, begins[0])

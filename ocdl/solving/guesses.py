@@ -18,6 +18,7 @@ from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput
 from ocdl.solving.courses import Course, last_time, read
 from ocdl.solving.method import Start
+from ocdl.solving.simulation import Simulation
 from ocdl.statement.labelled import by_labels
 from ocdl.statement.layout import Layout, Part
 from ocdl.statement.problem import ControlProblem
@@ -25,12 +26,17 @@ from ocdl.statement.problem import ControlProblem
 SAMPLE, STAGE = ("t", "sample"), ("t", "stage")  # what labelled states and controls may have before their own
 
 
-def with_horizon(problem: ControlProblem, start: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The same guesses, and of a free horizon the last time at which one is given."""
-    ends = [end for end in map(last_time, start.values()) if end is not None]
-    if not problem.has_free_horizon or "horizon" in start or not ends:
+def named(problem: ControlProblem, start: Any) -> Any:
+    """A start by names where it is a mapping or a simulation, with the horizon that its times end at where that is
+    free; any other start as it is.
+    """
+    if isinstance(start, Simulation):
+        state = "x" if problem.layout is None else problem.layout.state.name
+        start = {state: start.state, **start.controls, **start.parameters}
+    if not isinstance(start, Mapping) or not problem.has_free_horizon or "horizon" in start:
         return start
-    return {**start, "horizon": max(ends)}
+    ends = [end for end in map(last_time, start.values()) if end is not None]
+    return {**start, "horizon": max(ends)} if ends else start
 
 
 def guessed(problem: ControlProblem, depth: DepthScheme, start: Mapping[str, Any], centre: Start) -> Start:
@@ -40,7 +46,7 @@ def guessed(problem: ControlProblem, depth: DepthScheme, start: Mapping[str, Any
     """
     layout = problem.layout
     assert layout is not None
-    guesses = sorted((_Guess.of(problem, name, value) for name, value in start.items()), key=lambda one: one.entry >= 0)
+    guesses = sorted((Guess.of(problem, name, value) for name, value in start.items()), key=lambda one: one.entry >= 0)
     mesh, rows = depth.mesh(problem.span), depth.control_rows
     p = layout.unpack(layout.parameters, centre.p.copy())
     for one in _of(guesses, layout.parameters):
@@ -57,31 +63,33 @@ def guessed(problem: ControlProblem, depth: DepthScheme, start: Mapping[str, Any
 
 
 @dataclass(frozen=True, eq=False)
-class _Guess:
+class Guess:
     """What is given of a part, or of one entry of it; the whole where ``entry`` is -1."""
 
     name: str
     part: Part
     entry: int
     value: Any
+    door: tuple[str, str] = ("solve", "start")  # where it is given: the function and its argument
 
     @classmethod
-    def of(cls, problem: ControlProblem, name: str, value: Any) -> _Guess:
+    def of(cls, problem: ControlProblem, name: str, value: Any, door: tuple[str, str] = ("solve", "start")) -> Guess:
         """A name of a whole part stands for that, also where a state is called so."""
         layout = problem.layout
         assert layout is not None
         parts = {part.name: part for part in (layout.state, *layout.controls, *layout.parameters)}
         if name in parts:
-            return cls(name, parts[name], -1, value)
-        found = problem.names.find("solve(start=...)", name)
+            return cls(name, parts[name], -1, value, door)
+        said = f"{door[0]}({door[1]}=...)"
+        found = problem.names.find(said, name)
         if found is None or found[0] not in parts:
             known = [*sorted(parts), *problem.names.all]
-            raise InvalidInput(f"solve(start=...): unknown {[name]}; this problem has {known}.")
-        return cls(name, parts[found[0]], found[1], value)
+            raise InvalidInput(f"{said}: unknown {[name]}; this problem has {known}.")
+        return cls(name, parts[found[0]], found[1], value, door)
 
     @property
     def said(self) -> str:
-        return f"start[{self.name!r}]"
+        return f"{self.door[1]}[{self.name!r}]"
 
     @property
     def own(self) -> Part:
@@ -92,7 +100,8 @@ class _Guess:
         """The values of a parameter."""
         if callable(self.value):
             raise InvalidInput(
-                f"solve(start={{{self.name!r}: {self.value!r}}}): {self.name} does not depend on depth; give numbers."
+                f"{self.door[0]}({self.door[1]}={{{self.name!r}: {self.value!r}}}): "
+                f"{self.name} does not depend on depth; give numbers."
             )
         found = finite_array(self.said, by_labels(self.said, self.value, self.own.dims, layout.coords))
         return np.broadcast_to(found, self.own.shape) if found.ndim == 0 else found
@@ -120,7 +129,7 @@ class _Guess:
             whole[self.part.name] = values.reshape((*leading, *self.part.shape)) if row else values
 
 
-def _of(guesses: list[_Guess], parts: tuple[Part, ...]) -> list[_Guess]:
+def _of(guesses: list[Guess], parts: tuple[Part, ...]) -> list[Guess]:
     return [one for one in guesses if one.part in parts]
 
 
@@ -131,7 +140,7 @@ def _with_column(array: Array, i: int, values: Array) -> Array:
     return array
 
 
-def _states(problem: ControlProblem, t: Array, p: Array, guesses: list[_Guess]) -> Array:
+def _states(problem: ControlProblem, t: Array, p: Array, guesses: list[Guess]) -> Array:
     """States (N+1, S, n) at the depths t of the nodes."""
     assert problem.layout is not None
     x = _straight(problem, t, p)

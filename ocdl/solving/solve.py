@@ -9,6 +9,7 @@ from ocdl.depth.schemes import DepthScheme
 from ocdl.referee.solution import Solution
 from ocdl.solving.compile import OnFailure, Problem, compile
 from ocdl.solving.method import Method
+from ocdl.solving.simulation import Simulation
 from ocdl.statement.selection import Grid
 
 
@@ -17,7 +18,7 @@ def solve(
     grid: Grid | DepthScheme,
     method: Method,
     *,
-    start: Solution | Mapping[str, Any] | None = None,
+    start: Solution | Simulation | Mapping[str, Any] | None = None,
     seed: int | None = None,
     on_failure: OnFailure = "raise",
     progress: bool | None = None,
@@ -25,7 +26,9 @@ def solve(
     """Solve ``problem`` on ``grid`` by ``method`` and have the referee judge the answer.
 
     grid: a ``Grid`` for a SelectionProblem, a depth scheme for a ControlProblem.
-    start: another solution (any route, any grid) or named arrays; the centre of the box by default.
+    start: another solution (any route, any grid); a ``Simulation``; or by name, of states, controls, parameters and
+        ``horizon`` as many as are known: numbers, arrays on this mesh, functions of t (of a network's functions also of
+        y and z), pairs (times, values) and labelled arrays on any. The centre of the box by default.
     seed: start from random controls instead.
     on_failure: when the method ends without the answer asked for, ``"raise"`` SolveFailed (which carries the last
         iterate as ``.solution``), ``"warn"`` or ``"return"``. An interrupted solve always returns its best iterate.

@@ -1,4 +1,4 @@
-"""Where a solve begins: the centre of the box, random controls, given arrays, or another solution.
+"""Where a solve begins: the centre of the box, random controls, what is given by name, or another solution.
 
 A solution on another grid is carried over: controls constant in a layer by averaging over the overlap of the layers,
 other shapes by their value at a depth, states and costates by linear interpolation in depth, everything in width by
@@ -20,8 +20,9 @@ from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput
 from ocdl.referee.lattice import drawn
 from ocdl.referee.solution import Answer, Solution
-from ocdl.solving.guesses import guessed, with_horizon
+from ocdl.solving.guesses import guessed, named
 from ocdl.solving.method import Start
+from ocdl.solving.simulation import Simulation
 from ocdl.statement.labelled import on_nodes
 from ocdl.statement.layout import Part
 from ocdl.statement.problem import ControlProblem
@@ -30,7 +31,7 @@ from ocdl.statement.problem import ControlProblem
 def make_start(
     problem: ControlProblem,
     depth: DepthScheme,
-    start: Solution | Mapping[str, Any] | None,
+    start: Solution | Simulation | Mapping[str, Any] | None,
     seed: int | None,
     size: Array | None = None,
 ) -> Start:
@@ -44,16 +45,17 @@ def make_start(
         if not is_whole(seed) or seed < 0:
             raise InvalidInput(f"solve(seed={seed!r}): a seed is a whole number, at least 0.")
         return _random(problem, depth, seed)
+    start = named(problem, start)
     centre = Start(_centre(*_control_box(problem, depth)), _parameters(problem, size))
     if start is None:
         return centre
     if isinstance(start, Solution):
         return _transferred(problem, depth, start, centre)
     if isinstance(start, Mapping):
-        given = guessed(problem, depth, with_horizon(problem, start), centre)
+        given = guessed(problem, depth, start, centre)
         return _clipped(problem, depth, given.u, given.p, x=given.x)
     raise InvalidInput(
-        f"solve(start={type(start).__name__}): give a Solution, a mapping such as {{'a': array}}, or None."
+        f"solve(start={type(start).__name__}): give a Solution, a Simulation, or a mapping such as {{'a': array}}."
     )
 
 
@@ -99,7 +101,7 @@ def _transferred(problem: ControlProblem, depth: DepthScheme, solution: Solution
         for part in layout.controls
     }
     p = layout.unpack(layout.parameters, centre.p) | {
-        part.name: _on_width(solution.parameters[part.name], part, layout.coords)
+        part.name: on_width(solution.parameters[part.name], part, layout.coords)
         for part in layout.parameters
         if part.name in solution.parameters
     }
@@ -133,21 +135,21 @@ def carried(
     old_t, scale = old_t * (mesh[-1] / old_t[-1]), mesh[-1] / old_t[-1]
     constant = array.sizes["t"] == old_t.size - 1 and "stage" not in array.dims
     if constant and isinstance(depth.controls, PiecewiseConstant):
-        return np.tensordot(overlap_average(old_t, mesh), _on_width(array, part, coords), axes=1)
+        return np.tensordot(overlap_average(old_t, mesh), on_width(array, part, coords), axes=1)
     if isinstance(depth.controls, PiecewiseConstant):
         inner, weights = np.polynomial.legendre.leggauss(3)
         points = mesh[:-1, None] + 0.5 * (1.0 + inner) * np.diff(mesh)[:, None]
-        sampled = _at_depths(array, old_t, points.ravel(), scale).reshape(points.shape + array.shape[-len(part.dims) :])
+        sampled = at_depths(array, old_t, points.ravel(), scale).reshape(points.shape + array.shape[-len(part.dims) :])
         values = np.tensordot(0.5 * weights, sampled, axes=(0, 1))
     else:
-        values = _at_depths(array, old_t, depth.controls.depths(mesh, depth.tableau.c), scale)
+        values = at_depths(array, old_t, depth.controls.depths(mesh, depth.tableau.c), scale)
     labelled = xr.DataArray(
         values, dims=("t", *part.dims), coords={d: array[d] for d in part.dims if d in array.coords}
     )
-    return _on_width(labelled, part, coords)
+    return on_width(labelled, part, coords)
 
 
-def _at_depths(array: xr.DataArray, mesh: Array, t: Array, scale: float) -> Array:
+def at_depths(array: xr.DataArray, mesh: Array, t: Array, scale: float) -> Array:
     """The control at depths t, (len(t), *shape), whatever its shape in a layer."""
     layer = np.clip(np.searchsorted(mesh, t, side="right") - 1, 0, mesh.size - 2)
     if "stage" in array.dims:
@@ -170,7 +172,7 @@ def _nodal(problem: ControlProblem, array: xr.DataArray, mesh: Array) -> Array |
     labelled = xr.DataArray(
         at, dims=array.dims, coords={d: array[d] for d in layout.state.dims if d in array.coords}, name=array.name
     )
-    return _on_width(labelled, layout.state, layout.coords)
+    return on_width(labelled, layout.state, layout.coords)
 
 
 def overlap_average(old: Array, new: Array) -> Array:
@@ -181,7 +183,7 @@ def overlap_average(old: Array, new: Array) -> Array:
     return np.maximum(right - left, 0.0) / np.diff(new)[:, None]
 
 
-def _on_width(array: xr.DataArray, part: Part, coords: Mapping[str, Any]) -> Array:
+def on_width(array: xr.DataArray, part: Part, coords: Mapping[str, Any]) -> Array:
     """Values at this problem's width nodes, by linear interpolation, constant beyond the outermost node."""
     if array.dims[array.ndim - len(part.dims) :] != part.dims:
         raise InvalidInput(
