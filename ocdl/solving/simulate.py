@@ -33,7 +33,7 @@ from ocdl.statement.selection import Grid, SelectionProblem
 from ocdl.statement.width import Width
 from ocdl.sweeps.sweeper import Sweeper, SweepFailed, Trajectory
 
-MOST = 20_000  # evaluations of a piece, after which it is integrated as a stiff one
+MOST = 8_000  # evaluations of a piece, after which it is integrated as a stiff one
 PARTS = np.linspace(0.0, 1.0, 5)[1:]  # of every step: where states and constraints are looked at
 ENDS = Tableau(np.array([[0.0, 0.0], [1.0, 0.0]]), np.full(2, 0.5), np.array([0.0, 1.0]), 1)  # only its places are used
 
@@ -136,7 +136,7 @@ class _Plant:
     def _piece(self, a: float, b: float, y: Array, tolerance: float, asked: Array) -> _Flown:
         """One piece, in which the controls at b are those before a jump."""
         last = float(np.nextafter(b, a))
-        for method, most in (("DOP853", MOST), ("LSODA", 100 * MOST)):
+        for method, most in (("DOP853", MOST), ("LSODA", 200 * MOST)):
             rates = _Counted(self, last, most)
             try:
                 with np.errstate(all="ignore"), warnings.catch_warnings():
@@ -146,17 +146,16 @@ class _Plant:
                     )
             except _TooMany:
                 continue
-            if found.success and np.all(np.isfinite(found.y)):
+            if not found.success or not np.all(np.isfinite(found.y)):
                 break
-        else:
-            at = rates.reached * self.problem.depth_scale(self.p)
-            raise SweepFailed(f"simulate: from t = {at:g} on the states escape or change too fast to be followed.")
-        steps = found.t[:-1, None] + np.diff(found.t)[:, None] * PARTS
-        t = np.unique(np.concatenate([[a], steps[:, :-1].ravel(), found.t[1:], asked[(asked > a) & (asked < b)]]))
-        y = found.sol(t).T
-        y[0], y[-1] = found.y[:, 0], found.y[:, -1]
-        u = np.array([self.control(min(depth, last), row) for depth, row in zip(t, y, strict=True)])
-        return _Flown(t, y, u, u)
+            steps = found.t[:-1, None] + np.diff(found.t)[:, None] * PARTS
+            t = np.unique(np.concatenate([[a], steps[:, :-1].ravel(), found.t[1:], asked[(asked > a) & (asked < b)]]))
+            y = found.sol(t).T
+            y[0], y[-1] = found.y[:, 0], found.y[:, -1]
+            u = np.array([self.control(min(depth, last), row) for depth, row in zip(t, y, strict=True)])
+            return _Flown(t, y, u, u)
+        at = rates.reached * self.problem.depth_scale(self.p)
+        raise SweepFailed(f"simulate: from t = {at:g} on the states escape or change too fast to be followed.")
 
     def control(self, t: float, y: Array) -> Array:
         """u (m,) at a depth of the core."""
