@@ -72,4 +72,5 @@ from ocdl.statement.losses import CrossEntropy, HalfSquare, IdentityLink, Link, 
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.regularisers import Regulariser, Tikhonov
 from ocdl.statement.selection import Grid, SelectionProblem
+from ocdl.statement.table import Table
 from ocdl.statement.width import ClenshawCurtis, GaussLegendre, Midpoint, Nodes, TensorProduct, Trapezoid

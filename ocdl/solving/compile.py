@@ -22,6 +22,7 @@ from ocdl.solving.guesses import named
 from ocdl.solving.method import Method, Start
 from ocdl.solving.simulation import Simulation
 from ocdl.solving.start import make_start
+from ocdl.solving.table_notes import table_notes
 from ocdl.solving.tries import add_note, best_of_sizes, not_idle, sizes
 from ocdl.statement.bounds import Box
 from ocdl.statement.problem import ControlProblem
@@ -117,7 +118,7 @@ class Plan:
         solution = best_of_sizes(core, begins, tried, attempted) if several else attempted(begins[0])
         if start is None and seed is None:
             solution = not_idle(core, depth, begins[0], solution, attempted)
-        for note in notes:
+        for note in notes + table_notes(core, solution):
             add_note(solution, note)
         return solution
 

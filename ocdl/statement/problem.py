@@ -49,6 +49,7 @@ from ocdl.statement.formulas import check_columns, check_pure, protected
 from ocdl.statement.labelled import by_labels
 from ocdl.statement.layout import Layout, Part
 from ocdl.statement.names import Names, Signature, automatic, formula
+from ocdl.statement.table import Reading, readings, watched
 from ocdl.statement.velocity_box import VelocityBox
 
 ROLES = {  # the functions of a problem, and what each may depend on
@@ -66,7 +67,8 @@ PER_DEPTH = ("dynamics", "running", "effort")  # multiplied by T on the depths t
 ROUNDING = 1e-9  # by which an end may lie outside its bounds
 HULL_DEPTHS = 1025  # of bounds that depend on depth
 SYMBOL = 200.0  # bytes of a CasADi symbol and its name
-NUMBERS = ("free_initial", "x0", "control_box", "final_box", "parameter_box", "parameter_guess")  # cached
+ENDS = ("free_initial", "x0", "final_box", "parameter_box", "parameter_guess")
+NUMBERS = (*ENDS, "control_box", "state_hull")  # cached
 INTERVALS = {"path": (-np.inf, 0.0), "boundary": (0.0, 0.0)}  # of constraints whose interval is not given
 
 
@@ -127,6 +129,7 @@ class ControlProblem:
     sample_box: VelocityBox | None = None
     control_set: ControlSet | None = None
     columnwise: bool = False
+    readings: tuple[Reading, ...] = field(init=False, repr=False, default=())
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -164,11 +167,13 @@ class ControlProblem:
             set_(self, "layout", self._default_layout())
         if dict(self.units or {}) != self.layout.units:  # type: ignore[union-attr]
             set_(self, "layout", replace(self.layout, units=dict(self.units or {})))  # type: ignore[type-var]
+        set_(self, "readings", ())
         for role in ROLES:
             self._check_formula(role)
         if self.columnwise:
             self._check_columns()
         self._check_intervals()
+        self._check_tables()
 
     # -- the same formulas with other numbers ------------------------------------------------
 
@@ -221,6 +226,7 @@ class ControlProblem:
             if np.shape(other.data) != np.shape(self.data):
                 raise InvalidInput(f"data: the shape {np.shape(self.data)} is needed; got {np.shape(other.data)}.")
         other._check_intervals()
+        other._check_tables()
         return other
 
     # -- sizes -------------------------------------------------------------------------------
@@ -317,6 +323,24 @@ class ControlProblem:
         """The least box that holds the bounds of x at ``HULL_DEPTHS`` depths, each end (n,)."""
         low, high = self.state_box_at(np.linspace(0.0, self.span, HULL_DEPTHS if self.bounds.varies("x") else 1))
         return low.min(axis=0), high.max(axis=0)
+
+    def hull(self, vector: str, i: int) -> tuple[float, float]:
+        """The bounds of entry i of t, x, u, p, x0 or xT, or of one of the data, over all depths and samples."""
+        if vector == "t":
+            return 0.0, self.span
+        if vector == "d":
+            data = np.asarray(self.data)[:, i]
+            return float(data.min()), float(data.max())
+        if vector == "u":
+            low, high = self.control_box_at(np.linspace(0.0, self.span, HULL_DEPTHS if self.bounds.varies("u") else 1))
+            return float(low[:, i].min()), float(high[:, i].max())
+        low, high = self.parameter_box if vector == "p" else self.state_hull
+        return float(low[i]), float(high[i])
+
+    def entry_name(self, vector: str, i: int) -> str:
+        """What the user calls entry i of x, u, p, x0 or xT; t is t."""
+        names: Any = {"x": self.states, "u": self.controls, "p": self.parameters}.get(vector[0]) or ()
+        return f"{names[i]}{vector[1:]}" if i < len(names) else vector
 
     @cached_property
     def final_box(self) -> tuple[Array, Array]:
@@ -479,7 +503,9 @@ class ControlProblem:
         if not callable(function):
             raise InvalidInput(f"{role}={function!r}: give a function of {', '.join(ROLES[role])}.")
         s = self._all_symbols()
-        value = self.evaluate(role, **s)
+        with watched() as calls:
+            value = self.evaluate(role, **s)
+        object.__setattr__(self, "readings", (*self.readings, *readings(role, calls, s)))
         if role == "dynamics" and value.shape != (self.n, 1):
             raise InvalidInput(f"dynamics: {self.n} state(s) need {self.n} derivative(s); got {_shape(value)}.")
         wide = self.columnwise and role in ("dynamics", "lift")  # their second evaluation is that of columns
@@ -527,6 +553,16 @@ class ControlProblem:
             if getattr(self, name) is not None:
                 self._check_end(
                     name, np.asarray(getattr(self, name)), self.state_box_at(ends[:1] if begun else ends[1:])
+                )
+
+    def _check_tables(self) -> None:
+        """Raise InvalidInput where bounds keep an argument of a table outside its points."""
+        for reading in self.readings:
+            (low, high), (least, largest) = reading.range(self.hull(reading.vector, reading.i)), reading.known
+            if low > largest or high < least:
+                raise InvalidInput(
+                    f"{reading.said(self.entry_name(reading.vector, reading.i))} is in [{low:g}, {high:g}] by its "
+                    f"bounds, and the table knows [{least:g}, {largest:g}] only."
                 )
 
     def _check_end(self, name: str, given: Any, box: tuple[Array, Array]) -> None:
