@@ -18,6 +18,7 @@ from ocdl.arrays import Array, is_real, real_array, shown
 from ocdl.errors import InvalidInput
 from ocdl.statement.bounds import Box
 
+LISTED = 24  # names in a message
 WHOLE = {"x": "state", "u": "control", "p": "parameter"}  # of each letter, what one entry of the vector is called
 
 
@@ -116,7 +117,9 @@ class Names:
         ]
 
     def _named(self, values: tuple[str, ...]) -> list[str]:
-        return [name + value[1:] for value in values for name in self.entries.get(value[0], ()) if name.isidentifier()]
+        """What entries of the values are called, of many the first."""
+        names = [name + value[1:] for value in values for name in self.entries.get(value[0], ()) if name.isidentifier()]
+        return names if len(names) <= LISTED else [*names[:LISTED], "..."]
 
     def _check_clear(
         self, role: str, name: str, places: list[tuple[str, int]], values: tuple[str, ...], arguments: list[str]
