@@ -349,8 +349,7 @@ class _Watch(ca.Callback):
 
     def __init__(self, program: NonlinearProgram) -> None:
         ca.Callback.__init__(self)
-        self.sizes = {"x": program.variables, "f": 1, "g": program.constraints}
-        self.sizes |= {"lam_x": program.variables, "lam_g": program.constraints, "lam_p": program.parameters}
+        self.sizes = {"x": program.variables, "f": 1}  # what is not named is not handed over
         self.construct("watch", {})
 
     def begin(self, guess: Array, bar: Any, ctrl_c: uninterrupted) -> None:
@@ -372,14 +371,19 @@ class _Watch(ca.Callback):
     def get_sparsity_in(self, i: int) -> ca.Sparsity:
         return ca.Sparsity.dense(self.sizes.get(ca.nlpsol_out(i), 0), 1)
 
-    def eval(self, arguments: Any) -> list[Any]:
-        iterate = np.asarray(arguments[0]).ravel()
+    def has_eval_buffer(self) -> bool:
+        return True
+
+    def eval_buffer(self, arguments: Any, results: Any) -> int:
+        """CasADi's own memory of x and f, and of the stop."""
+        iterate = np.frombuffer(arguments[0]).copy()
         if np.all(np.isfinite(iterate)):
             self.iterate = iterate
         self.seen += 1
         self.bar.update()
-        self.bar.set_postfix_str(f"cost {float(arguments[1]):.6g}", refresh=False)
-        return [int(self.ctrl_c.pressed)]
+        self.bar.set_postfix_str(f"cost {np.frombuffer(arguments[1])[0]:.6g}", refresh=False)
+        np.frombuffer(results[0])[0] = self.ctrl_c.pressed
+        return 0
 
     def over(self, solver: Any, **given: Any) -> Any:
         """What the solver returns, None where a second Ctrl-C broke it off."""

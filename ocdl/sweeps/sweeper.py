@@ -35,6 +35,7 @@ from ocdl.sweeps.matrix_free import MatrixFreeLayers
 Array = NDArray[np.float64]
 
 BLOCK = 4_000_000  # entries of a batch of Jacobians held at once
+NESTED = 4  # marches inside a march: building them is quick for a few at a time, and slow for tens
 
 
 class SweepFailed(OcdlError, ArithmeticError):
@@ -154,7 +155,7 @@ class Sweeper:
 
         def march() -> Direct:
             step = self._step.map(f"step_{samples}", "serial", samples, [1, 2, 3, 4], [])
-            return Direct(step.mapaccum(f"march_{samples}", self.h.size))
+            return Direct(step.mapaccum(f"march_{samples}", self.h.size, {"base": NESTED}))
 
         return self.problem.built.recent("march", (self.variant, samples, self.h.size), march)
 
