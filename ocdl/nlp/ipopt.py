@@ -17,9 +17,9 @@ from ocdl.interrupts import uninterrupted
 from ocdl.nlp import rank_one
 from ocdl.nlp.assembly import NonlinearProgram
 from ocdl.nlp.reduced import Reduced, not_in_reduced_space
-from ocdl.nlp.scaling import check_scales, chosen_scales, shown_scales
+from ocdl.nlp.scaling import ShownScales, check_scales, chosen_scales
 from ocdl.nlp.settled import objects, settled
-from ocdl.nlp.transcription import PROGRAMS, Transcription, transcribed
+from ocdl.nlp.transcription import Transcription, transcribed
 from ocdl.nlp.worst_rows import explanation
 from ocdl.progress import progress_bar
 from ocdl.referee.outcome import FEASIBLE, Outcome, Status, wrapped_up
@@ -45,6 +45,7 @@ STATUS = {
 
 
 REDUCTIONS = ("auto", "rank-one", "none")
+SOLVERS = 4  # of one problem that are kept: for its own units and others, from afar and from a solution
 WIDE = 12  # neurons from which the rank-one form is the faster one
 
 SPACES = ("auto", "full", "reduced")
@@ -179,8 +180,8 @@ class Ipopt(Method):
         ):
             scale = self.objective_scale or 1.0 / (np.mean(transcription.h) * np.mean(problem.state_metric))
             options = self._options(pivot_order(problem, sparse), float(scale), barrier(problem, start, held))
-            key = depth, transcription.scales.key, repr(options)
-            solver, watch = problem.built.recent("ipopt", key, lambda: self._solver(program, options), PROGRAMS)
+            key = depth, transcription.scales.trivial, repr(options)
+            solver, watch = problem.built.recent("ipopt", key, lambda: self._solver(program, options), SOLVERS)
             watch.begin(begin / unit, bar, ctrl_c)
             while True:
                 ends = (np.where(held, begin, end) / unit for end in (low, high))
@@ -280,7 +281,7 @@ def _outcome(
     return replace(
         _reported(*transcription.controls(w), stats, claim, explained),
         multipliers=transcription.constraint_multipliers(w, multipliers),
-        extras=shown_scales(transcription),
+        extras=ShownScales(transcription),
         x=x,
         stages=stages,
         costate=costate,

@@ -179,6 +179,10 @@ def depends_on_depth(problem: ControlProblem) -> bool:
     """Whether dynamics, costs, path or bounds take t (or, of a function that names it, truly use it)."""
     if any(problem.bounds.varies(name) for name in problem.bounds.names):
         return True
+    return problem.built.of("depends on depth", lambda: _formulas_depend_on_depth(problem))
+
+
+def _formulas_depend_on_depth(problem: ControlProblem) -> bool:
     for role in ("dynamics", "lift", "running", "effort", "path"):
         function = getattr(problem, role)
         if function is not None and "t" in inspect.signature(function).parameters:

@@ -380,12 +380,17 @@ class Sweeper:
                 back.pulled[k] = G
 
     def _implicit_backward(self, layers: range, jacobian: Array, source: Array, back: _Backward, kicks: Array) -> None:
-        """(I − h Aᵀ ⊗ φ_xᵀ) K = h b ⊗ p⁺ + h Aᵀ g: all systems are solved for K's dependence on p⁺ and g at once."""
+        """(I − h Aᵀ ⊗ φ_xᵀ) K = h b ⊗ p⁺ + h Aᵀ g: all systems are solved for K's dependence on p⁺ and g at once, or,
+        where every p⁺ is given, for K.
+        """
         A, b = self.tableau.A, self.tableau.b
         h = self.h[layers.start : layers.stop]
         L, s, S, n, _ = jacobian.shape
-        system = np.einsum("l,ji,ljSba->lSiajb", -h, A, jacobian, optimize=True).reshape(L, S, s * n, s * n)
+        system = np.einsum("lji,ljSba->lSiajb", -h[:, None, None] * A, jacobian).reshape(L, S, s * n, s * n)
         system += np.eye(s * n)
+        if back.pulled is not None:
+            self._implicit_given(layers, jacobian, source, back, kicks, system)
+            return
         right = np.empty((L, S, s * n, n + 1))
         right[..., :n] = h[:, None, None, None] * np.kron(b[:, None], np.eye(n))
         right[..., n] = np.einsum("l,ji,ljSa->lSia", h, A, source).reshape(L, S, s * n)
@@ -397,8 +402,21 @@ class Sweeper:
             back.K[k] = K.reshape(S, s, n).swapaxes(0, 1)
             G = (back.K[k, :, :, None, :] @ J)[:, :, 0] + g
             back.costate[k] = at + G.sum(axis=0)
-            if back.pulled is not None:
-                back.pulled[k] = G
+
+    def _implicit_given(
+        self, layers: range, jacobian: Array, source: Array, back: _Backward, kicks: Array, system: Array
+    ) -> None:
+        """The same of layers that do not wait for each other."""
+        (L, s, S, n), part = source.shape, slice(layers.start, layers.stop)
+        at = back.after[layers.start + 1 : layers.stop + 1].copy()
+        inner = slice(0, self.h.size - 1 - layers.start)  # no jump behind the last layer
+        at[inner] += kicks[layers.start + 1 : layers.stop + 1][inner]
+        pulls = np.einsum("ji,ljSa->liSa", self.tableau.A, source) + self.tableau.b[:, None, None] * at[:, None]
+        right = (self.h[part, None, None, None] * pulls).swapaxes(1, 2).reshape(L, S, s * n, 1)
+        K = np.linalg.solve(system, right).reshape(L, S, s, n).swapaxes(1, 2)
+        G = (K[..., None, :] @ jacobian)[..., 0, :] + source
+        assert back.pulled is not None
+        back.K[part], back.pulled[part], back.costate[part] = K, G, at + G.sum(axis=1)
 
     def _linearised(self, trajectory: Trajectory, u: Array, p: Array, layers: range) -> tuple[Array, Array]:
         """φ_x (layers, s, S, n, n) and h b ω L_x (layers, s, S, n)."""
