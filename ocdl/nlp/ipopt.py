@@ -26,6 +26,7 @@ from ocdl.referee.outcome import FEASIBLE, Outcome, Status, wrapped_up
 from ocdl.solving.method import Method, Start
 from ocdl.statement.control_set import ControlSet, PairSet, path_rows
 from ocdl.statement.problem import ControlProblem
+from ocdl.statement.sharing import sharing
 
 Array = NDArray[np.float64]
 
@@ -143,6 +144,7 @@ class Ipopt(Method):
             return path_rows(set_, u, problem.n)
 
         constrained = replace(problem, path=path, velocity_box=None)
+        constrained = sharing(constrained, problem.built.of("in control set", lambda: constrained))
         outcome = self._solve_in_full_space(constrained, depth, start, progress)
         return replace(outcome, multipliers=None)
 
@@ -381,8 +383,9 @@ class _Watch(ca.Callback):
         if np.all(np.isfinite(iterate)):
             self.iterate = iterate
         self.seen += 1
-        self.bar.update()
-        self.bar.set_postfix_str(f"cost {np.frombuffer(arguments[1])[0]:.6g}", refresh=False)
+        if not self.bar.disable:
+            self.bar.update()
+            self.bar.set_postfix_str(f"cost {np.frombuffer(arguments[1])[0]:.6g}", refresh=False)
         np.frombuffer(results[0])[0] = self.ctrl_c.pressed
         return 0
 

@@ -170,10 +170,10 @@ def _integral(
     problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, fine: FineMesh, sweeper: Sweeper
 ) -> _Integral:
     values, violation, at = _applied(problem, depth, u, fine)
-    trajectory = sweeper.state(values, p)
+    trajectory, cost = sweeper.integral(values, p)
     nodes = np.searchsorted(fine.layer, np.arange(depth.count + 1))
     worst = _worst(problem, fine, sweeper, trajectory, values, p)
-    return _Integral(sweeper.cost(trajectory, values, p), trajectory.x[nodes], violation, at, worst)
+    return _Integral(cost, trajectory.x[nodes], violation, at, worst)
 
 
 def _worst(
