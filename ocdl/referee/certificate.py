@@ -156,7 +156,7 @@ def agreement(
     NaN where the costate vanishes, where nothing can be said, or without controls.
     """
     shape, (N, _) = depth.controls, trajectory.stage_t.shape
-    weights = shape.basis(N, depth.tableau.c).T @ (trajectory.h[:, None] * depth.tableau.b).ravel()
+    weights = shape.gathering(N, depth.tableau.c) @ (trajectory.h[:, None] * depth.tableau.b).ravel()
     measure = np.where(weights > 0.0, weights, 0.0)[:, None] * np.asarray(problem.control_metric)
     low, high = problem.coefficient_box(depth)
     with np.errstate(invalid="ignore"):

@@ -152,9 +152,10 @@ def compile(problem: Problem, grid: Grid | DepthScheme, method: Method, *, like:
     """
     if not isinstance(method, Method):
         raise InvalidInput(f"solve(..., method={method!r}): give an instance of a method, such as ocdl.Ipopt().")
-    core, depth = discretised(problem, grid)
-    core = sharing(core, None if like is None else like.core)
-    method.check(core, depth)
+    with uninterrupted():
+        core, depth = discretised(problem, grid)
+        core = sharing(core, None if like is None else like.core)
+        method.check(core, depth)
     return Plan(problem, grid, core, depth, method)
 
 

@@ -22,7 +22,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import NoneType
-from typing import Any
+from typing import Any, ClassVar
 
 import casadi as ca
 import numpy as np
@@ -123,6 +123,7 @@ class ControlProblem:
     sample_box: VelocityBox | None = None
     control_set: ControlSet | None = None
     columnwise: bool = False
+    _checked: ClassVar[bool] = False  # every formula has been seen to leave its arguments as they are
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -156,6 +157,7 @@ class ControlProblem:
             self._check_formula(role)
         if self.columnwise:
             self._check_columns()
+        set_(self, "_checked", True)
         self._check_intervals()
 
     # -- the same formulas with other numbers ------------------------------------------------
@@ -390,7 +392,10 @@ class ControlProblem:
         lengths = ", ".join(f"{name} of length {value.numel()}" for name, value in arguments.items()) or "nothing"
         with warnings.catch_warnings():  # CasADi announces a future change of np.tanh(DM)
             warnings.simplefilter("ignore", FutureWarning)
-            value = called(role, lengths, protected, role, function, arguments)
+            if self._checked:
+                value = called(role, lengths, function, **arguments)
+            else:
+                value = called(role, lengths, protected, role, function, arguments)
         return _expression(role, value, kind)
 
     def _taken(self, role: str) -> list[str]:

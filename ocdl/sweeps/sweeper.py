@@ -218,7 +218,7 @@ class Sweeper:
 
     def stage_controls(self, u: Array) -> Array:
         """The controls at the stages, (N·s, m), from the coefficients u (Q, m)."""
-        return np.asarray(self.basis @ u)
+        return u.repeat(self.tableau.stages, axis=0) if self.constant else np.asarray(self.basis @ u)
 
     def _wide_layers(self, samples: int) -> MatrixFreeLayers:
         def layers() -> MatrixFreeLayers:
