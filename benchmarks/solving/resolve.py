@@ -4,9 +4,9 @@
 
 50 receding starts, 20 layers of Radau 3, each warm-started from the last answer with equal tolerance and IPOPT options;
 ours with the referee's verdict and certificate, Opti's with its solution alone. Both sides take turns, five times; the
-least CPU seconds of each. Then what the smallest single solve takes: one neuron, 50 layers. ``--many``: 1,000 re-solves,
-the resident memory before and after, and how many IPOPT objects they made. ``--against``: the smallest solve by another
-checkout of ocdl, too, in processes that take turns.
+least CPU seconds of each. Then what the smallest single solve takes: one neuron, 50 layers. ``--many``: 1,000 more
+re-solves, the resident memory before and after, and how many IPOPT objects they made. ``--against``: the smallest solve
+by another checkout of ocdl, too, in processes that take turns.
 """
 
 from __future__ import annotations

@@ -202,6 +202,15 @@ def test_a_problem_with_other_numbers_is_checked_like_a_new_one():
     assert replace(problem, initial=[2.0, 0.0]).built is not problem.built is other.built
 
 
+def test_units_that_change_from_solve_to_solve_need_no_other_program(solvers):
+    plan = ocdl.compile(pendulum(bounds=ocdl.Box(u=(-9, 9))), DEPTH, COLD)
+    found = [plan.solve(initial=[size, 0.0]) for size in (1.0, 30.0, 400.0, 0.02, 1.0)]
+    assert len(solvers) == 2  # in the problem's own units, and in others
+    units = [solution.extras["scale_x"].values[0] for solution in found[1:4]]
+    assert units == [10.0, 1000.0, 0.01]
+    same(found[0], found[-1])
+
+
 # -- formulas that are stated anew --------------------------------------------------------------------
 
 
