@@ -27,7 +27,7 @@ def _plain(problem: ControlProblem) -> list[Any]:
     numbers = problem.weights, problem.state_metric, problem.control_metric, problem.parameter_metric
     sizes = problem.samples, problem.n, np.shape(problem.data), problem.free_initial, problem.final is None
     names = problem.states, problem.controls, problem.parameters, sorted(problem.bounds.names)
-    boxes = problem.velocity_box is None, problem.sample_box is None, problem.columnwise, repr(problem.control_set)
+    boxes = problem.velocity_box is None, problem.sample_box is None, problem.columnwise, id(problem.control_set)
     given = [getattr(problem, role) is None for role in ROLES]
     return [*given, problem.horizon, *sizes, *names, *boxes, *(np.asarray(values).tobytes() for values in numbers)]
 

@@ -281,3 +281,11 @@ def test_other_formulas_share_nothing(other):
     first = ocdl.compile(pendulum(), DEPTH, IPOPT)
     assert ocdl.compile(pendulum(initial=[0.3, 0.1]), DEPTH, IPOPT, like=first).core.built is first.core.built
     assert ocdl.compile(pendulum(**other), DEPTH, IPOPT, like=first).core.built is not first.core.built
+
+
+def test_another_control_set_shares_nothing():
+    def within(radius):
+        return selection(bounds=ocdl.Disc((0.0, 0.0), radius))
+
+    first = ocdl.compile(within(1.0), GRID, IPOPT)
+    assert ocdl.compile(within(0.5), GRID, IPOPT, like=first).core.built is not first.core.built
