@@ -57,6 +57,17 @@ class Verdict:
     defect_worth: float
 
 
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """An answer judged: controls u (Q, m) and parameters p (P,) of a problem on its mesh, and their verdict."""
+
+    problem: ControlProblem
+    depth: DepthScheme
+    u: Array
+    p: Array
+    verdict: Verdict
+
+
 def certify(
     problem: ControlProblem,
     depth: DepthScheme,

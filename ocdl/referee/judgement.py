@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ocdl.depth.schemes import DepthScheme
 from ocdl.referee.between import worst_between
 from ocdl.referee.certificate import certified
-from ocdl.referee.certify import Verdict, certify, on_true_depths
+from ocdl.referee.certify import Judged, Verdict, certify, on_true_depths
 from ocdl.referee.labels import labelled
 from ocdl.referee.outcome import FEASIBLE, Outcome, Status
 from ocdl.referee.solution import Solution
@@ -44,18 +44,7 @@ def judged(
         verdict = certify(problem, depth, outcome.u, outcome.p, outcome.multipliers, **own)
     verdict = on_true_depths(problem, verdict, outcome.p)
     outcome = between_points(problem, depth, _confirmed(problem, outcome, verdict, feasible), verdict.trajectory.x)
-    certificate = certified(
-        problem,
-        depth,
-        outcome.u,
-        outcome.p,
-        cost=verdict.cost,
-        gap=verdict.gap,
-        trajectory=verdict.trajectory,
-        adjoint=verdict.adjoint,
-        hamiltonian=verdict.hamiltonian,
-        seconds=seconds,
-    )
+    certificate = certified(Judged(problem, depth, outcome.u, outcome.p, verdict), seconds)
     return labelled(problem, depth, outcome, verdict, method=method, seconds=seconds, certificate=certificate)
 
 
