@@ -21,7 +21,7 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import NoneType
-from typing import Any
+from typing import Any, ClassVar
 
 import casadi as ca
 import numpy as np
@@ -69,6 +69,7 @@ HULL_DEPTHS = 1025  # of bounds that depend on depth
 SYMBOL = 200.0  # bytes of a CasADi symbol and its name
 ENDS = ("free_initial", "x0", "final_box", "parameter_box", "parameter_guess")
 NUMBERS = (*ENDS, "control_box", "state_hull")  # cached
+FORMULAS = ("rate", "terminal_function", "lifted", "_rows")  # cached, too
 INTERVALS = {"path": (-np.inf, 0.0), "boundary": (0.0, 0.0)}  # of constraints whose interval is not given
 
 
@@ -130,6 +131,7 @@ class ControlProblem:
     control_set: ControlSet | None = None
     columnwise: bool = False
     readings: tuple[Reading, ...] = field(init=False, repr=False, default=())
+    _checked: ClassVar[bool] = False  # every formula has been seen to leave its arguments as they are
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -172,6 +174,7 @@ class ControlProblem:
             self._check_formula(role)
         if self.columnwise:
             self._check_columns()
+        set_(self, "_checked", True)
         self._check_intervals()
         self._check_tables()
 
@@ -185,6 +188,7 @@ class ControlProblem:
     def with_formulas_of(self, other: ControlProblem) -> ControlProblem:
         """This problem, which takes over what was compiled for ``other``, whose formulas and sizes are the same."""
         vars(self)["built"] = other.built
+        vars(self).update({name: vars(other)[name] for name in FORMULAS if name in vars(other)})
         return self
 
     def with_numbers(
@@ -384,7 +388,7 @@ class ControlProblem:
     @cached_property
     def _rows(self) -> dict[str, int]:
         given = {role: getattr(self, role) is not None for role in INTERVALS}
-        return {role: int(self.evaluate(role, **self._all_symbols()).numel()) if given[role] else 0 for role in given}
+        return {role: int(self.evaluate(role, **self.all_symbols()).numel()) if given[role] else 0 for role in given}
 
     @property
     def has_running_cost(self) -> bool:
@@ -425,24 +429,35 @@ class ControlProblem:
         lengths = ", ".join(f"{name} of length {value.numel()}" for name, value in arguments.items()) or "nothing"
         with warnings.catch_warnings():  # CasADi announces a future change of np.tanh(DM)
             warnings.simplefilter("ignore", FutureWarning)
-            value = called(role, lengths, protected, role, self._signature(role).call(function), arguments)
+            function = self._signature(role).call(function)
+            if self._checked:
+                value = called(role, lengths, function, **arguments)
+            else:
+                value = called(role, lengths, protected, role, function, arguments)
         return _expression(role, value, kind)
 
-    @property
+    @cached_property
     def names(self) -> Names:
         """The user's own names of states, controls and parameters."""
-        return self.built.of("names", lambda: Names.of(self.states, self.controls, self.parameters))  # type: ignore[arg-type]
+        return Names.of(self.states, self.controls, self.parameters)  # type: ignore[arg-type]
+
+    @cached_property
+    def _signatures(self) -> dict[str, Signature]:
+        """By role, once asked for; of these very functions, whatever else equal formulas share."""
+        return {}
 
     def _signature(self, role: str) -> Signature:
         """What the function of ``role`` takes."""
-        return self.built.of(("signature", role), lambda: self.names.signature(role, getattr(self, role), ROLES[role]))
+        if role not in self._signatures:
+            self._signatures[role] = self.names.signature(role, getattr(self, role), ROLES[role])
+        return self._signatures[role]
 
     def symbols(self, kind: Any = ca.SX) -> dict[str, Any]:
         """Fresh symbols t, x, u, p, d of one sample."""
         sizes = {"t": 1, "x": self.n, "u": self.m, "p": self.P, "d": int(np.shape(self.data)[1])}
         return {name: kind.sym(name, size) for name, size in sizes.items()}
 
-    def _all_symbols(self) -> dict[str, Any]:
+    def all_symbols(self) -> dict[str, Any]:
         """Those, and x0 and xT of the boundary."""
         return self.symbols() | {name: ca.SX.sym(name, self.n) for name in ("x0", "xT")}
 
@@ -502,7 +517,7 @@ class ControlProblem:
             return
         if not callable(function):
             raise InvalidInput(f"{role}={function!r}: give a function of {', '.join(ROLES[role])}.")
-        s = self._all_symbols()
+        s = self.all_symbols()
         with watched() as calls:
             value = self.evaluate(role, **s)
         object.__setattr__(self, "readings", (*self.readings, *readings(role, calls, s)))

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import ocdl
+from ocdl.statement.sharing import sharing
 
 
 def rocket(**changes):
@@ -97,6 +98,14 @@ def test_a_name_that_stands_for_a_whole_vector_still_does():
 def test_names_that_nobody_gave_are_no_arguments():
     with pytest.raises(ocdl.InvalidInput, match="from x0, xT, t, p, d; got x1"):
         rocket(states=None, dynamics=lambda x: x, controls=1, parameters=0, boundary=lambda x1: x1)
+
+
+def test_equal_formulas_share_what_is_compiled_but_not_their_arguments():
+    named, placed = rocket(**{"running": BY_NAME["running"]}), rocket(**{"running": BY_POSITION["running"]})
+    symbols = named.symbols()
+    shared = sharing(placed, named)
+    assert shared.built is named.built
+    assert str(shared.evaluate("running", **symbols)) == str(named.evaluate("running", **symbols))
 
 
 # -- numbers as formulas ------------------------------------------------------------------------------------
