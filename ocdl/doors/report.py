@@ -41,6 +41,7 @@ def solution_text(solution: Solution) -> str:
     if "cost" in solution.claim:
         lines.append(f"  claimed J     {solution.claim['cost']:.12g}")
     lines += [] if solution.certificate is None else certificate_lines(solution.certificate)
+    lines += solution.summary().structure_lines()
     arrays = {"state": solution.state, "costate": solution.costate} | solution.controls | solution.parameters
     lines += [_array_line(name, array) for name, array in arrays.items()]
     return "\n".join(lines)

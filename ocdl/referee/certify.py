@@ -29,7 +29,9 @@ from ocdl.referee.between import worst_between
 from ocdl.referee.certificate import Certificate, certified
 from ocdl.referee.constraints import Constraints
 from ocdl.referee.defects import judged_adjoint, trajectory_of
+from ocdl.referee.dense import slopes
 from ocdl.referee.hamiltonian import Hamiltonian
+from ocdl.referee.limits import limits
 from ocdl.referee.outcome import FEASIBLE, Multipliers, Outcome, Status
 from ocdl.referee.schema import FORMAT
 from ocdl.referee.solution import Answer, Solution
@@ -294,6 +296,8 @@ def labelled(
         "layers": lambda: _layers(verdict, depth.tableau.b),
         "stages": lambda: _stages(problem, verdict),
         "parameters": lambda: _parameters(problem, outcome.p, verdict),
+        "dense": lambda: _dense(problem, depth, outcome, verdict),
+        "limits": lambda: limits(problem, depth, outcome.u, outcome.p, verdict.trajectory),
         "claim": lambda: _claim(problem, verdict, outcome.claim),
         "history": lambda: xr.Dataset(
             {name: ("iteration", np.asarray(v, float)) for name, v in outcome.history.items()}
@@ -320,6 +324,7 @@ def labelled(
         "feasibility": verdict.feasibility,
         "defect_worth": verdict.defect_worth,
         "scheme": repr(depth),
+        "collocates": int(depth.tableau.collocates),
     } | {f"violation of {name}": value for name, value in verdict.violations.items()}
     attrs |= {} if certificate is None else certificate.attributes()
     assert problem.layout is not None
@@ -378,6 +383,13 @@ def _stages(problem: ControlProblem, verdict: Verdict) -> xr.Dataset:
             "excess": (("t", "stage"), verdict.excess, {"long_name": "H(u) − min_u H"}),
         }
     )
+
+
+def _dense(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, verdict: Verdict) -> xr.Dataset:
+    costate, ahead = verdict.adjoint.costate, verdict.adjoint.costate[1:].copy()
+    if outcome.multipliers is not None:
+        ahead[:-1] += outcome.multipliers.nodes[1:-1]
+    return slopes(problem, depth, outcome.u, outcome.p, verdict.trajectory, costate, ahead)
 
 
 def _layers(verdict: Verdict, b: Array) -> xr.Dataset:

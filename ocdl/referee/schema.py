@@ -33,7 +33,7 @@ NEEDED = {
     "gap_is_exact": FLAG,
     "feasibility": FIGURE,
 }
-KNOWN = {"defect_worth": FIGURE, "notes": TEXT, "task": TEXT, "statement": TEXT} | {
+KNOWN = {"defect_worth": FIGURE, "collocates": FLAG, "notes": TEXT, "task": TEXT, "statement": TEXT} | {
     PREFIX + field.name: {str: TEXT, bool: FLAG, float: FIGURE}[type(field.default)] for field in fields(Certificate)
 }
 
@@ -55,6 +55,10 @@ ARRAYS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "excess": ("t", "stage"),
         "stage_multiplier": ("t", "stage", "sample", OWN),
         "path_multiplier": ("t", "stage", "sample", "path"),
+    },
+    "dense": {
+        "state_slope": ("layer", "end", "sample", "entry"),
+        "costate_slope": ("layer", "end", "sample", "entry"),
     },
     "claim": {"costate": ("t", "sample", OWN), "stage_costate": ("layer", "stage", "sample", OWN)},
 }
@@ -180,12 +184,13 @@ def _named(tree: xr.DataTree) -> Iterator[str]:
     shapes: dict[tuple[str, str], Any] = {}
     for group, array in _with_role(tree):
         role, symbol, leading = array.attrs["role"], array.attrs.get("symbol"), LEADING.get(group)
+        least = 0 if group == "parameters" else 1  # a free horizon is one number
         elsewhere = role == ("control" if group == "parameters" else "parameter")
         if role not in ROLES or elsewhere or leading is None or not isinstance(symbol, str) or not symbol:
             yield f"{group}/{array.name} is a {role!r} of the symbol {symbol!r}"
         elif (
             array.dims[: len(leading)] != leading
-            or not 0 < array.ndim - len(leading) <= 2
+            or not least <= array.ndim - len(leading) <= 2
             or 0 in array.shape[: len(leading)]
         ):
             yield f"{group}/{array.name} has the dimensions {dict(array.sizes)}"

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import secrets
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +12,16 @@ import xarray as xr
 
 from ocdl.arrays import Array
 from ocdl.depth.schemes import DepthScheme
-from ocdl.errors import InvalidInput, NotWritten
+from ocdl.errors import InvalidInput, NotSupported
+from ocdl.offers import offered
 from ocdl.referee import hdf5, schema
 from ocdl.referee.certificate import Certificate
+from ocdl.referee.dense import Dense, sampled, shape_named
+from ocdl.referee.files import write_whole
+from ocdl.referee.frames import as_frame
 from ocdl.referee.outcome import Status
 from ocdl.referee.schema import FORMAT, GROUPS
+from ocdl.referee.summary import Summary, summarised
 from ocdl.statement.layout import Layout
 
 
@@ -239,6 +241,46 @@ class Solution:
         """What else the route found worth keeping, e.g. ``value``, the value function on its grid."""
         return _Group(self.group("extras"))
 
+    # -- as users read it -----------------------------------------------------------------------------
+
+    def sample(self, t: Any) -> xr.Dataset:
+        """``states``, ``costate`` and the controls at any depths t (K,) in [0, T], by the scheme's own polynomials.
+
+        Exact at nodes and stages. Collocation of s stages: states to order s + 1 everywhere; other schemes: cubics of
+        Hermite, to the order of the scheme and 4 at most. At a node what jumps has its value just behind.
+        Raises InvalidInput for depths outside, NotSupported for files of before, which lack what this needs.
+        """
+        slope = self.group("dense")
+        if not (self.attrs.get("collocates") or "state_slope" in slope):
+            raise NotSupported("sample: this file was saved without what lies between its nodes; solve again.")
+        return sampled(self._dense, t, self.group("nodes"), self.group("stages"), slope, self.controls)
+
+    def to_pandas(self, t: Any = None) -> Any:
+        """A pandas ``DataFrame`` with one row a depth (and sample, where there are many): states, controls, costates.
+
+        t (K,): depths as in ``sample``; the nodes by default.
+        """
+        return as_frame(self.sample(self.state["t"].values if t is None else t), list(self.controls))
+
+    def to_csv(self, path: str | Path, t: Any = None) -> None:
+        """Write the table of ``to_pandas``: beside ``path``, and renamed. Raises as ``save`` does."""
+        table = self.to_pandas(t)
+        write_whole(f"to_csv({str(path)!r})", path, table.to_csv)
+
+    def summary(self) -> Summary:
+        """How it ended, active constraints by name, switching structure, durations; printed it is text."""
+        return summarised(self, self._dense)
+
+    @property
+    def _dense(self) -> Dense:
+        """The layers of the answer, with the shape of its controls."""
+        shape = shape_named(str(self.attrs["scheme"])) if self._answer is None else self._answer.depth.controls
+        return Dense.of(self.state["t"].values, self.group("stages")["depth"].values, shape)
+
+    def plot(self) -> Any:
+        """A matplotlib ``Figure`` of states, costates, Hamiltonian and controls: ``ocdl.plot_solution``."""
+        return offered("plot_solution")(self)
+
     def __getattr__(self, name: str) -> xr.DataArray:
         if not name.startswith("_") and "_attrs" in self.__dict__:
             named = self.controls | self.parameters
@@ -279,44 +321,7 @@ class Solution:
 
         Raises InvalidInput where this is no name of a file, NotWritten where the system refuses.
         """
-        said = f"save({str(path)!r})"
-        whole = _file_name(said, path)
-        begun = os.fsencode(whole.name)[:200].decode(errors="ignore")  # leaves room for what makes it unique
-        part = whole.with_name(f".{begun}.{os.getpid()}-{secrets.token_hex(4)}.part")
-        try:
-            part.touch()
-        except OSError as error:
-            raise NotWritten(f"{said}: this file cannot be written; {error.strerror}.") from None
-        try:
-            self.tree.to_netcdf(part, engine="netcdf4")
-            with open(part, "rb") as written:
-                os.fsync(written.fileno())
-            os.replace(part, whole)
-        except (OSError, RuntimeError) as error:  # the netCDF library says RuntimeError where the disk is full
-            why = getattr(error, "strerror", None) or f"{error}; is the disk full?"
-            raise NotWritten(f"{said}: this file cannot be written; {why}.") from error
-        finally:
-            part.unlink(missing_ok=True)
-
-
-def _file_name(said: str, path: Any) -> Path:
-    """The name of a regular file, there or not yet, in a directory that is there."""
-    if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
-        raise InvalidInput(f"{said}: the name of a file is needed; got {type(path).__name__}.")
-    if "\0" in os.fspath(path):
-        raise InvalidInput(f"{said}: the name of a file cannot hold the character NUL.")
-    try:
-        whole = Path(path).resolve()
-        kind = whole.stat().st_mode if whole.exists() else stat.S_IFREG
-        if stat.S_ISDIR(kind):
-            raise InvalidInput(f"{said}: this is a directory; the name of a file is needed.")
-        if not stat.S_ISREG(kind):
-            raise InvalidInput(f"{said}: this is a device, pipe or socket; the name of a file is needed.")
-        if not whole.parent.is_dir():
-            raise InvalidInput(f"{said}: there is no directory {str(Path(path).parent)!r}.")
-    except (OSError, RuntimeError) as error:  # too long a name, links in a circle
-        raise InvalidInput(f"{said}: this cannot be the name of a file ({error}).") from None
-    return whole
+        write_whole(f"save({str(path)!r})", path, lambda part: self.tree.to_netcdf(part, engine="netcdf4"))
 
 
 class _Group(Mapping[str, Any]):

@@ -318,6 +318,15 @@ class Sweeper:
         inner = trajectory.stages - x[:-1, None] - h[:, None] * np.einsum("ij,kjsn->kisn", self.tableau.A, rates)
         return Defects(np.concatenate([first, ends]), inner)
 
+    def costate_rates(self, trajectory: Trajectory, u: Array, p: Array, costates: Array) -> Array:
+        """−∂H/∂x = −φ_xᵀ Λ − ω L_x at the stages, for costates Λ there; both (N, s, S, n)."""
+        rates, weights = np.empty(costates.shape), self._stage_weights()[:, :, None, None]
+        for layers in self._blocks(len(costates), costates[0].size * costates.shape[-1]):
+            block = slice(layers.start, layers.stop)
+            jacobian, source = self._linearised(trajectory, u, p, layers)
+            rates[block] = -np.einsum("kisa,kisab->kisb", costates[block], jacobian) - source / weights[block]
+        return rates
+
     def transitions(self, trajectory: Trajectory, u: Array, p: Array) -> Array:
         """∂x_{k+1}/∂x_k of every layer and sample, (N, S, n, n)."""
         (N, s, S, n), (A, b) = trajectory.stages.shape, (self.tableau.A, self.tableau.b)

@@ -1,5 +1,8 @@
 """Figures of every kind of solution: what is on them, and that nothing global is touched."""
 
+import pickle
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -171,3 +174,15 @@ def test_controls_that_vary_in_a_layer_are_drawn_where_they_live(shape):
     np.testing.assert_allclose(drawn[:, 0], shape.depths(depth.mesh(2.0), depth.tableau.c))
     np.testing.assert_allclose(drawn[:, 1], drawn[:, 0], atol=1e-7)
     plot_comparison(compare(problem, depth, [ocdl.Ipopt(), ocdl.Ipopt(tolerance=1e-6)]))
+
+
+def test_a_solution_draws_itself_without_knowing_how():
+    code = """
+import pickle, sys
+solution = pickle.loads(sys.stdin.buffer.read())
+assert not any(name.startswith(("ocdl.doors", "matplotlib")) for name in sys.modules)
+print(len(solution.plot().axes))
+"""
+    solution = ocdl.solve(*pendulum(), Drawn())
+    shown = subprocess.run([sys.executable, "-c", code], input=pickle.dumps(solution), capture_output=True, check=True)
+    assert int(shown.stdout) == len(ocdl.plot_solution(solution).axes) > 3
