@@ -8,7 +8,7 @@ switch, at the depth that leaves its integral there as it is:  ∫ θ dt = the t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Protocol
@@ -23,10 +23,12 @@ from ocdl.referee.names import entry_names
 from ocdl.referee.outcome import Status
 
 ACTIVE = 1e-6
+CLOSE = 1e-5  # interior-point answers keep off a bound where no multiplier presses: such stretches go on
 BANG = 1e-4  # the same of controls: interior-point answers reach their bounds late near a switch
 SWITCH = 2  # layers
 MOST_LISTED = 12
-LOWER, UPPER, SINGULAR, INTERIOR, FIXED = "lower", "upper", "singular", "interior", "fixed"
+LOWER, UPPER, FIXED = "lower", "upper", "fixed"
+SINGULAR, INTERIOR, CONSTRAINED = "singular", "interior", "constrained"
 HORIZON = "horizon"  # the parameter that a free one is
 QUADRATURE = 10  # points in a layer
 
@@ -62,8 +64,8 @@ class Contact:
 
 @dataclass(frozen=True)
 class Arc:
-    """A stretch of a control: "lower" or "upper" bound, "singular" (between them, H affine in it), "interior" (between
-    them, H curved or not looked at) or "fixed".
+    """A stretch of a control: "lower" or "upper" bound, or "fixed"; between bounds "constrained" (a row of states or
+    path is active), "singular" (H affine in the control) or "interior" (H curved, or not looked at).
     """
 
     kind: str
@@ -189,6 +191,7 @@ class Answered(Protocol):
 def summarised(solution: Answered, dense: Dense) -> Summary:
     """The summary of a solution on the layers of ``dense``."""
     held = solution.group("limits")
+    active = tuple(sorted(_contacts(solution, held, dense.t), key=lambda contact: contact.start))
     return Summary(
         method=solution.method,
         status=solution.status,
@@ -201,8 +204,8 @@ def summarised(solution: Answered, dense: Dense) -> Summary:
         layers=dense.t.size - 1,
         scheme=str(solution.attrs["scheme"]),
         parameters=tuple(_parameters(solution.parameters, held)),
-        active=tuple(sorted(_contacts(solution, held, dense.t), key=lambda contact: contact.start)),
-        arcs=_arcs(solution.controls, held, dense),
+        active=active,
+        arcs=_arcs(solution.controls, held, dense, active),
         known="parameter_lower" in held,
     )
 
@@ -270,14 +273,16 @@ def _in_order(parts: list[tuple[Array, ...]]) -> tuple[Array, ...]:
 
 def _touched(names: list[str], t: Array, depths: Array, values: Array, low: Array, high: Array) -> Iterator[Contact]:
     for side, bound in ((LOWER, low), (UPPER, high)):
-        at = near(values, bound, low, high, ACTIVE)
+        at, close = (near(values, bound, low, high, part) for part in (ACTIVE, CLOSE))
         for i in np.flatnonzero(at.any(axis=0)):
-            for first, last in _runs(at[:, i]):
-                start, end = float(depths[first]), float(depths[last])
-                layer = int(np.clip(np.searchsorted(t, start, side="right") - 1, 0, t.size - 2))
-                if end - start < t[layer + 1] - t[layer]:
-                    start = end = float(depths[first + np.argmin(np.abs(values - bound)[first : last + 1, i])])
-                yield Contact(names[i], side, float(bound[first, i]), start, end)
+            for first, last in _runs(close[:, i]):
+                places = first + np.flatnonzero(at[first : last + 1, i])
+                if places.size:
+                    start, end = float(depths[places[0]]), float(depths[places[-1]])
+                    layer = int(np.clip(np.searchsorted(t, start, side="right") - 1, 0, t.size - 2))
+                    if end - start < t[layer + 1] - t[layer]:
+                        start = end = float(depths[places[np.argmin(np.abs(values - bound)[places, i])]])
+                    yield Contact(names[i], side, float(bound[places[0], i]), start, end)
 
 
 def _runs(at: NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -289,7 +294,9 @@ def _runs(at: NDArray[np.bool_]) -> list[tuple[int, int]]:
 # -- controls --------------------------------------------------------------------------------------------
 
 
-def _arcs(controls: Mapping[str, xr.DataArray], held: xr.Dataset, dense: Dense) -> dict[str, tuple[Arc, ...]]:
+def _arcs(
+    controls: Mapping[str, xr.DataArray], held: xr.Dataset, dense: Dense, active: Sequence[Contact]
+) -> dict[str, tuple[Arc, ...]]:
     if "control_lower" not in held:
         return {}
     names = [name for symbol, array in controls.items() for name in entry_names(array, symbol)]
@@ -305,17 +312,19 @@ def _arcs(controls: Mapping[str, xr.DataArray], held: xr.Dataset, dense: Dense) 
     between = np.where(held["affine"].values == 1, SINGULAR, INTERIOR)
     kinds = np.select([at_low & at_high, at_low, at_high], [FIXED, LOWER, UPPER], between)
     kinds[:, np.all(low == high, axis=0)] = FIXED
+    middle = 0.5 * (dense.t[1:] + dense.t[:-1])
+    pressed = np.any([(c.start <= middle) & (middle <= c.end) for c in active] or [middle < 0.0], axis=0)
+    kinds = np.where(pressed[:, None] & np.isin(kinds, (SINGULAR, INTERIOR)), CONSTRAINED, kinds)
     return {name: tuple(_of_layers(kinds[:, i], share[:, i], dense.t)) for i, name in enumerate(names)}
 
 
 def _of_layers(kinds: Any, share: Array, t: Array) -> Iterator[Arc]:
     """Arcs from the kind of every layer, (N,), and the share of it spent at the upper bound."""
-    ends = np.append(np.flatnonzero(kinds[1:] != kinds[:-1]) + 1, len(kinds))
-    runs = [(str(kinds[end - 1]), int(begin), int(end)) for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
+    runs = _settled(kinds)
     kept: list[tuple[str, float]] = []
     switch = None
     for i, (kind, a, b) in enumerate(runs):
-        around = [run[0] for run in (*runs[max(i - 1, 0) : i], *runs[i + 1 : i + 2])]
+        around = _around(runs, i)
         if sorted(around) == [LOWER, UPPER] and kind in (SINGULAR, INTERIOR) and b - a <= SWITCH:
             upper = np.diff(t)[a:b] @ share[a:b]
             switch = float(t[a] + upper if around[0] == UPPER else t[b] - upper)
@@ -324,3 +333,23 @@ def _of_layers(kinds: Any, share: Array, t: Array) -> Iterator[Arc]:
             switch = None
     stops = [start for _, start in kept[1:]] + [float(t[-1])]
     yield from (Arc(kind, start, stop) for (kind, start), stop in zip(kept, stops, strict=True))
+
+
+def _of_kind(kinds: Any) -> list[tuple[str, int, int]]:
+    """Kind, first layer and the one behind of every run."""
+    ends = np.append(np.flatnonzero(kinds[1:] != kinds[:-1]) + 1, len(kinds))
+    return [(str(kinds[end - 1]), int(begin), int(end)) for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def _settled(kinds: Any) -> list[tuple[str, int, int]]:
+    """The runs, where one or two layers at the ends of a constrained arc, which it shares, are part of it."""
+    runs, settled = _of_kind(kinds), kinds.copy()
+    for i, (kind, a, b) in enumerate(runs):
+        if kind in (SINGULAR, INTERIOR) and b - a <= SWITCH and CONSTRAINED in _around(runs, i):
+            settled[a:b] = CONSTRAINED
+    return _of_kind(settled)
+
+
+def _around(runs: list[tuple[str, int, int]], i: int) -> list[str]:
+    """The kinds before and behind."""
+    return [run[0] for run in (*runs[max(i - 1, 0) : i], *runs[i + 1 : i + 2])]

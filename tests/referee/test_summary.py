@@ -129,6 +129,25 @@ def test_goddard_ends_its_singular_arc_when_the_fuel_is_spent():
     assert summary.switching_times["thrust"] == pytest.approx(exact, abs=layer)
 
 
+def test_an_arc_on_the_bound_of_a_state_is_constrained():
+    """As fast as 0.8 allows over the unit distance: full thrust, the limit from 0.8 to 1.25, full brake."""
+    problem = ocdl.ControlProblem(
+        states=["x", "v"],
+        dynamics=lambda x, u: [x[1], u],
+        initial=[0, 0],
+        final=[1, 0],
+        horizon=ocdl.Free(0.1, 10),
+        running=lambda: 1.0,
+        bounds=ocdl.Box(u=(-1, 1), x=(-9, [9, 0.8])),
+    )
+    summary = ocdl.solve(problem, ocdl.Radau(20, degree=3), ocdl.Ipopt()).summary()
+    assert [arc.kind for arc in summary.arcs["u0"]] == ["upper", "constrained", "lower"]
+    assert summary.switching_times["u0"] == pytest.approx([0.8, 1.25], abs=2.06 / 20)
+    (contact,) = summary.active
+    assert (contact.name, contact.bound) == ("v", 0.8)
+    assert (contact.start, contact.end) == pytest.approx((0.8, 1.25), abs=2.06 / 20)
+
+
 def test_the_robot_arm_switches_four_times_in_all():
     summary = solved("robot_arm").summary()
     kinds = {name: [arc.kind for arc in arcs] for name, arcs in summary.arcs.items()}
