@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +14,12 @@ import xarray as xr
 
 from ocdl.arrays import Array
 from ocdl.depth.schemes import DepthScheme
-from ocdl.errors import InvalidInput, NotSupported
+from ocdl.errors import InvalidInput, NotSupported, NotWritten
+from ocdl.files import whole_file
 from ocdl.offers import offered
 from ocdl.referee import hdf5, schema
 from ocdl.referee.certificate import Certificate
 from ocdl.referee.dense import Dense, sampled, shape_named
-from ocdl.referee.files import write_whole
 from ocdl.referee.frames import as_frame
 from ocdl.referee.outcome import Status
 from ocdl.referee.schema import FORMAT, GROUPS
@@ -265,7 +267,7 @@ class Solution:
     def to_csv(self, path: str | Path, t: Any = None) -> None:
         """Write the table of ``to_pandas``: beside ``path``, and renamed. Raises as ``save`` does."""
         table = self.to_pandas(t)
-        write_whole(f"to_csv({str(path)!r})", path, table.to_csv)
+        _write(f"to_csv({str(path)!r})", path, table.to_csv)
 
     def summary(self) -> Summary:
         """How it ended, active constraints by name, switching structure, durations; printed it is text."""
@@ -316,12 +318,42 @@ class Solution:
     def save(self, path: str | Path) -> None:
         """Write everything to a netCDF file (groups nodes, layers, stages, ...).
 
-        It is written beside ``path`` and renamed: the name always stands for a whole file, the old one or the new,
-        whenever the program or the machine is stopped.
+        The name always stands for a whole file, the old one or the new (``whole_file``).
 
         Raises InvalidInput where this is no name of a file, NotWritten where the system refuses.
         """
-        write_whole(f"save({str(path)!r})", path, lambda part: self.tree.to_netcdf(part, engine="netcdf4"))
+        _write(f"save({str(path)!r})", path, lambda part: self.tree.to_netcdf(part, engine="netcdf4"))
+
+
+def _write(said: str, path: Any, write: Callable[[Path], Any]) -> None:
+    """``write`` a whole file, or none. Raises InvalidInput or NotWritten, which say ``said``."""
+    whole = _file_name(said, path)
+    try:
+        with whole_file(whole) as part:
+            write(part)
+    except (OSError, RuntimeError) as error:  # the netCDF library says RuntimeError where the disk is full
+        why = getattr(error, "strerror", None) or f"{error}; is the disk full?"
+        raise NotWritten(f"{said}: this file cannot be written; {why}.") from error
+
+
+def _file_name(said: str, path: Any) -> Path:
+    """The name of a regular file, there or not yet, in a directory that is there."""
+    if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
+        raise InvalidInput(f"{said}: the name of a file is needed; got {type(path).__name__}.")
+    if "\0" in os.fspath(path):
+        raise InvalidInput(f"{said}: the name of a file cannot hold the character NUL.")
+    try:
+        whole = Path(path).resolve()
+        kind = whole.stat().st_mode if whole.exists() else stat.S_IFREG
+        if stat.S_ISDIR(kind):
+            raise InvalidInput(f"{said}: this is a directory; the name of a file is needed.")
+        if not stat.S_ISREG(kind):
+            raise InvalidInput(f"{said}: this is a device, pipe or socket; the name of a file is needed.")
+        if not whole.parent.is_dir():
+            raise InvalidInput(f"{said}: there is no directory {str(Path(path).parent)!r}.")
+    except (OSError, RuntimeError) as error:  # too long a name, links in a circle
+        raise InvalidInput(f"{said}: this cannot be the name of a file ({error}).") from None
+    return whole
 
 
 class _Group(Mapping[str, Any]):

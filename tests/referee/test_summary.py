@@ -10,7 +10,7 @@ from test_problems import module
 import ocdl
 from ocdl import Outcome, Status
 from ocdl.doors.report import solution_text
-from ocdl.referee.certify import judged
+from ocdl.referee.judgement import judged
 
 
 @cache
