@@ -60,6 +60,17 @@ ARRAYS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "state_slope": ("layer", "end", "sample", "entry"),
         "costate_slope": ("layer", "end", "sample", "entry"),
     },
+    "limits": {
+        f"{name}{end}": dims
+        for name, dims in {
+            "state": ("node", "sample", "entry"),
+            "stage_state": ("layer", "stage", "sample", "entry"),
+            "path": ("layer", "stage", "sample", "path"),
+            "boundary": ("sample", "boundary"),
+            "parameter": ("parameter_entry",),
+        }.items()
+        for end in ("_lower", "_upper", "")
+    },
     "claim": {"costate": ("t", "sample", OWN), "stage_costate": ("layer", "stage", "sample", OWN)},
 }
 ALWAYS = {"nodes": ("states", "costate"), "layers": ("hamiltonian",), "stages": ("stage_state", "excess")}
@@ -168,7 +179,8 @@ def _dimensions(tree: xr.DataTree) -> Iterator[str]:
     if states.dims[:2] != ("t", "sample") or not own or 0 in states.shape:
         yield f"its states have the dimensions {states.dims}, {states.shape}"
     sizes = {str(dim): states.sizes[dim] for dim in states.dims}
-    sizes |= {"stage": tree.children["stages"].dataset.sizes.get("stage", 0)}
+    sizes |= {"stage": tree.children["stages"].dataset.sizes.get("stage", 0), "node": sizes["t"], "end": 2}
+    sizes |= {"entry": math.prod(states.sizes[dim] for dim in own)}
     for group, known in ARRAYS.items():
         arrays = tree.children[group].data_vars if group in tree.children else {}
         here = sizes | ({} if group in ("nodes", "claim") else {"t": sizes["t"] - 1}) | {"layer": sizes["t"] - 1}

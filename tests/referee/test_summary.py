@@ -215,3 +215,17 @@ def test_a_file_without_its_bounds_says_so():
     summary = ocdl.Solution(tree).summary()
     assert not summary.known and summary.active == () and summary.arcs == {}
     assert "not known" in str(summary) and summary.parameters[0].at == ""
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "dim"),
+    [("limits", "state_lower", "node"), ("limits", "stage_state_upper", "entry"), ("dense", "state_slope", "layer")],
+)
+def test_a_file_with_limits_of_another_shape_is_damaged(group, name, dim, tmp_path):
+    problem = integrator(bounds=ocdl.Box(u=(-1, 3), x=(-5, 5)))
+    tree = judged_at(problem, ocdl.Kutta4(4), np.zeros((4, 1))).tree.copy()
+    whole = tree[group].to_dataset()
+    tree[group] = whole.assign({name: whole[name].isel({dim: []}).rename({dim: "other"})})
+    ocdl.Solution(tree).save(tmp_path / "run.nc")
+    with pytest.raises(ocdl.InvalidInput, match=f"damaged: {group}/{name} has the dimensions"):
+        ocdl.load(tmp_path / "run.nc")
