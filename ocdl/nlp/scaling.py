@@ -8,7 +8,7 @@ steep (Wächter and Biegler, Math. Program. 106 (2006), section 3.8, by the row 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,6 +28,7 @@ Array = NDArray[np.float64]
 SCALES = ("units", "rows", "none")
 VARIABLES = ("x", "u", "p")
 UNITS = (*VARIABLES, "path", "boundary")
+OBJECTIVE = "scale_objective"
 
 
 def check_scales(scales: Any) -> None:
@@ -105,17 +106,28 @@ def _power(magnitude: Array) -> Array:
     return np.where(plain, 1.0, 10.0 ** np.round(np.log10(np.where(plain, 1.0, magnitude))))
 
 
-def shown_scales(transcription: Transcription, objective: float | None) -> dict[str, xr.DataArray]:
-    """Labelled, for a solution's extras; nothing where all are 1. ``objective``: its factor, where that was chosen."""
-    scales, problem = transcription.scales, transcription.problem
-    factor = {} if objective is None else {"scale_objective": xr.DataArray(objective)}
-    if scales.trivial:
-        return factor
-    labels = {"x": list(problem.states or ()), "u": list(problem.controls)}  # type: ignore[arg-type]
-    units = {name: unit for name, unit in vars(scales).items() if name in VARIABLES or np.any(unit != 1.0)}
-    return factor | {
-        f"scale_{name}": xr.DataArray(
-            unit, dims=(f"unit_{name}",), coords={f"unit_{name}": labels.get(name, list(range(unit.size)))}
-        )
-        for name, unit in units.items()
-    }
+class ShownScales(Mapping[str, xr.DataArray]):
+    """The units of a solve, unless all are 1, and the factor of the ``objective`` where that was chosen; each is
+    labelled when it is asked for.
+    """
+
+    def __init__(self, transcription: Transcription, objective: float | None) -> None:
+        problem, scales, self.objective = transcription.problem, transcription.scales, objective
+        self.labels = {"x": list(problem.states or ()), "u": list(problem.controls)}  # type: ignore[arg-type]
+        units = {} if scales.trivial else vars(scales)
+        self.units = {
+            f"scale_{name}": (name, unit) for name, unit in units.items() if name in VARIABLES or np.any(unit != 1.0)
+        }
+
+    def __getitem__(self, key: str) -> xr.DataArray:
+        if key == OBJECTIVE and self.objective is not None:
+            return xr.DataArray(self.objective)
+        name, unit = self.units[key]
+        labels = self.labels.get(name, list(range(unit.size)))
+        return xr.DataArray(unit, dims=(f"unit_{name}",), coords={f"unit_{name}": labels})
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self.units, *[OBJECTIVE] * (self.objective is not None)])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))

@@ -19,7 +19,7 @@ from ocdl.once import once
 from ocdl.referee.global_search import SLOPE
 from ocdl.referee.lattice import cover
 from ocdl.referee.restricted import Restriction
-from ocdl.referee.separated import SeparatedHamiltonian
+from ocdl.referee.separated import SETTLED, SeparatedHamiltonian
 from ocdl.referee.structure import affine_in
 from ocdl.statement.problem import ControlProblem
 
@@ -163,6 +163,10 @@ class Hamiltonian:
             return self._least_restricted(t, x, costate, omega, u, p, (low, high))
         if self.affine:
             return _least_affine(value, slope, u, low, high)
+        if self._parabolas:
+            found = self._least_of_parabolas(t, x, costate, omega, u, p, value, slope, (low, high))
+            if found is not None:
+                return found
         if self.separated.small:
             times = np.broadcast_to(np.reshape(t, (len(u), -1)), x.shape[:2])
             gains, at, proven = self.separated.least(times, x, costate, omega, u, p, (low, high))
@@ -171,6 +175,39 @@ class Hamiltonian:
         covered = cover(low[0], high[0], RESTARTS, random=RESTARTS)
         begins = [u, np.where(np.isfinite(corner), corner, u)] + [np.clip(point, low, high) for point in covered]
         return Least(*self._best_descent(t, x, costate, omega, begins, p, (low, high)), False)
+
+    @cached_property
+    def _parabolas(self) -> bool:
+        """No control meets another, and H is quadratic in each."""
+        return self.separated.groups.shape[1] == 1 and self.separated.quadratic
+
+    def _least_of_parabolas(
+        self,
+        t: Array,
+        x: Array,
+        costate: Array,
+        omega: Array,
+        u: Array,
+        p: Array,
+        value: Array,
+        slope: Array,
+        box: tuple[Array, Array],
+    ) -> Least | None:
+        """At the vertex of every parabola or the end of its interval next to it; None where one is not strictly convex.
+
+        Proven where the slope left there, |∇H|²/2λ over what is free, is worth no more than rounding.
+        """
+        times, curvature = np.broadcast_to(np.reshape(t, (len(u), -1)), x.shape[:2]), np.empty(u.shape)
+        law = self.separated
+        curvature[:, law.groups[:, 0]] = law.derivatives(times, x, costate, omega, u, p)[2][..., 0, 0]
+        if not np.all(curvature > 0.0):
+            return None
+        low, high = box
+        at = np.clip(u - slope / curvature, low, high)
+        best, left = self.values(t, x, costate, omega, at, p)
+        free = np.where(left > 0.0, at > low, at < high)
+        worth = np.sum(np.where(free, left**2 / (2.0 * curvature), 0.0), axis=1)
+        return Least(np.fmin(best, value), at, bool(np.all(worth <= SETTLED * (1.0 + np.abs(value)))))
 
     def _least_restricted(
         self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array, box: tuple[Array, Array]
