@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from ocdl.depth.schemes import DepthScheme
 from ocdl.referee.certificate import Certificate
 from ocdl.referee.certify import Verdict
-from ocdl.referee.dense import slopes
 from ocdl.referee.limits import limits
 from ocdl.referee.outcome import Outcome
+from ocdl.referee.sampling import slopes
 from ocdl.referee.schema import FORMAT
 from ocdl.referee.solution import Answer, Solution
 from ocdl.statement.problem import ControlProblem

@@ -19,9 +19,9 @@ from ocdl.files import whole_file
 from ocdl.offers import offered
 from ocdl.referee import hdf5, schema
 from ocdl.referee.certificate import Certificate
-from ocdl.referee.dense import Dense, sampled, shape_named
 from ocdl.referee.frames import as_frame
 from ocdl.referee.outcome import Status
+from ocdl.referee.sampling import Dense, sampled, shape_named
 from ocdl.referee.schema import FORMAT, GROUPS
 from ocdl.referee.summary import Summary, summarised
 from ocdl.statement.layout import Layout

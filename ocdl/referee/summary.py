@@ -18,9 +18,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ocdl.arrays import Array
-from ocdl.referee.dense import Dense
 from ocdl.referee.names import entry_names
 from ocdl.referee.outcome import Status
+from ocdl.referee.sampling import Dense
 
 ACTIVE = 1e-6
 CLOSE = 1e-5  # interior-point answers keep off a bound where no multiplier presses: such stretches go on
