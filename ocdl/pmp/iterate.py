@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import NotSupported
-from ocdl.pmp.dense import dense
+from ocdl.referee.dense import dense
 from ocdl.referee.hamiltonian import Hamiltonian
 from ocdl.referee.separated import SeparatedHamiltonian
 from ocdl.solving.diagnosis import LOST, lost_along

@@ -22,7 +22,7 @@ from ocdl.pmp import (
     SequentialQuadraticHamiltonian,
     StochasticGradient,
 )
-from ocdl.pmp.dense import dense
+from ocdl.referee.dense import dense
 from ocdl.pmp.iterate import Ground
 from ocdl.pmp.methods.proximal import Alternate
 from ocdl.pmp.methods.sqh import HeldControls

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import NotSupported
-from ocdl.pmp.dense import DenseHamiltonian
+from ocdl.referee.dense import DenseHamiltonian
 from ocdl.pmp.iterate import Ground, Iterate
 from ocdl.pmp.loop import Trial, descend
 from ocdl.pmp.moves.steps import AdaptivePenalty
