@@ -22,7 +22,7 @@ from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, SolveFailed
 from ocdl.interrupts import uninterrupted
 from ocdl.progress import progress_bar
-from ocdl.referee.certify import coefficients
+from ocdl.referee.labels import coefficients
 from ocdl.referee.outcome import FEASIBLE, Status
 from ocdl.referee.solution import Solution
 from ocdl.solving.compile import Problem, discretised

@@ -14,8 +14,8 @@ from scipy.integrate import solve_ivp
 import ocdl
 from ocdl.depth import fine_mesh
 from ocdl.doors.report import certificate_lines, solution_summary, solution_text
-from ocdl.referee import certificate
-from ocdl.referee.certify import judged
+from ocdl.referee import certificate, reintegration
+from ocdl.referee.judgement import judged
 
 # f' = tanh(1 + |f|) is the fastest rise: sinh(1 + |f|) grows like e^t above f = 0 and falls like e^−t below
 RISEN = np.arcsinh(np.e * np.sinh(1.5)) - 1.0
@@ -233,7 +233,7 @@ def test_wide_problems_are_re_integrated_without_jacobians():
 
 
 def matrix_free_is_used(problem):
-    return sys.modules["ocdl.sweeps.matrix_free"].suits(problem, certificate.dormand_prince())
+    return sys.modules["ocdl.sweeps.matrix_free"].suits(problem, reintegration.dormand_prince())
 
 
 @pytest.mark.parametrize("shape", [ocdl.PiecewiseConstant(), ocdl.PiecewiseLinear(), ocdl.PerStage()])

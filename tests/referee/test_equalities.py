@@ -10,7 +10,7 @@ import pytest
 from families import name_of, schemes
 
 import ocdl
-from ocdl.referee.certificate import control_at
+from ocdl.depth.fine_mesh import control_at
 from ocdl.referee.equalities import imposed
 
 SHAPES = [ocdl.PiecewiseConstant(), ocdl.PiecewiseLinear(), ocdl.PerStage()]
