@@ -17,6 +17,7 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from ocdl.batch import Batch, Direct
@@ -56,9 +57,26 @@ class DenseHamiltonian(SeparatedHamiltonian):
         slope = (costate * first).swapaxes(1, 2) @ features
         blocks = weighted_products(features, costate * second)
         if self.problem.effort is not None:
-            effort = self._effort_by_group(t, omega, u, p)
+            effort = self.effort.derivatives(t, omega, u, p)
             value, slope, blocks = value + effort[0], slope + effort[1], blocks + effort[2]
         return value, slope, blocks
+
+    def slopes(
+        self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array
+    ) -> tuple[Array, Array]:
+        features = self.features(x)
+        rate, first = self.responses(x, p, self.lifted(x, u, features), 1)
+        value = np.einsum("kci,kci->ki", costate, rate)
+        slope = (costate * first).swapaxes(1, 2) @ features
+        if self.problem.effort is not None:
+            effort = self.effort.slopes(t, omega, u, p)
+            value, slope = value + effort[0], slope + effort[1]
+        return value, slope
+
+    def values(self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> Array:
+        (rate,) = self.responses(x, p, self.lifted(x, u, self.features(x)), 0)
+        value = np.einsum("kci,kci->ki", costate, rate)
+        return value if self.problem.effort is None else value + self.effort.values(t, omega, u, p)
 
     def copy(self) -> DenseHamiltonian:
         """The same with compiled functions of its own."""
@@ -91,12 +109,14 @@ class DenseHamiltonian(SeparatedHamiltonian):
         x, z = x.reshape(-1, n), z.reshape(-1, n)
         if shape[0] == 1:
             return [part.T.reshape(shape) for part in self._responses(shape[1], order)(x.T, p, z.T)]
-        width, found = max(COLUMNS, shape[1]), []
-        for begin in range(0, len(z), width):  # the last block is filled up with its last column
-            rows = np.minimum(np.arange(begin, begin + width), len(z) - 1)
-            found.append(self._responses(width, order)(x[rows].T, p, z[rows].T))
-        parts = zip(*found, strict=True)
-        return [np.concatenate([block.T for block in blocks])[: len(z)].reshape(shape) for blocks in parts]
+        width, found = max(COLUMNS, shape[1]), [np.empty(z.shape) for _ in range(order + 1)]
+        for begin in range(0, len(z), width):
+            here, there = x[begin : begin + width], z[begin : begin + width]
+            if (lacking := width - len(there)) > 0:  # the last block is filled up with its last column
+                here, there = (np.concatenate([a, np.repeat(a[-1:], lacking, axis=0)]) for a in (here, there))
+            for part, block in zip(found, self._responses(width, order)(here.T, p, there.T), strict=True):
+                part[begin : begin + width] = block.T[: width - lacking]
+        return [part.reshape(shape) for part in found]
 
     @cached_property
     def _stage_efforts(self) -> Batch:
@@ -169,18 +189,27 @@ def _groups(problem: ControlProblem, s: dict[str, Any]) -> Indices | None:
 
 
 def _features(problem: ControlProblem, s: dict[str, Any], groups: Indices) -> Features | None:
-    """The lift's constants, or None where it is not affine in u and in x, or the neurons' features differ."""
-    lifted, (n, size) = problem.evaluate("lift", **s), groups.shape
-    rows = [ca.gradient(lifted[i], s["u"][[int(j) for j in members]]) for i, members in enumerate(groups)]
-    by_u = ca.densify(ca.vertcat(*rows))  # the features of every neuron, one after the other
-    parts = [lifted, ca.jacobian(lifted, s["x"]), by_u, ca.jacobian(by_u, s["x"])]
-    no_u = [ca.substitute(ca.densify(part), s["u"], ca.DM.zeros(problem.m)) for part in parts]
-    at_zero = [ca.substitute(part, s["x"], ca.DM.zeros(n)) for part in no_u]
-    constant = [*at_zero, no_u[1], no_u[3]]
-    if ca.depends_on(by_u, s["u"]) or any(ca.depends_on(part, symbol) for part in constant for symbol in s.values()):
+    """The lift's constants, or None where it is not affine in u and in x, or the neurons' features differ.
+
+    No control is in two neurons, so that the gradient of Σ_i z_i holds the features of all of them.
+    """
+    (n, size), no_x = groups.shape, ca.DM.zeros(problem.n)
+    by_u = ca.densify(ca.gradient(ca.sum1(problem.evaluate("lift", **s)), s["u"])[groups.ravel().tolist()])
+    if ca.depends_on(by_u, s["u"]):
         return None
-    e, E, F0, F1 = (np.array(ca.evalf(part).full()) for part in at_zero)
-    F0, F1 = F0.reshape(n, size), F1.reshape(n, size, n)
-    if np.any(np.ptp(F0, axis=0)) or np.any(np.ptp(F1, axis=0)):
+    lifted = ca.SX(problem.evaluate("lift", **{**s, "u": ca.SX.zeros(problem.m)}))
+    slopes = [ca.jacobian(part, s["x"]) for part in (lifted, by_u)]
+    at_zero = [ca.substitute(part, s["x"], no_x) for part in (lifted, by_u)]
+    if any(ca.symvar(part) for part in (*slopes, *at_zero)):
         return None
-    return Features(e[:, 0], E, F0[0], F1[0])
+    e, F0 = (ca.evalf(ca.densify(part)).full() for part in at_zero)
+    E, F1 = (_sparse(part) for part in slopes)
+    first = F1[:size]
+    if np.any(np.ptp(F0.reshape(n, size), axis=0)) or abs(F1 - scipy.sparse.vstack([first] * n)).max() > 0.0:
+        return None
+    return Features(e[:, 0], E.toarray(), F0[:size, 0], first.toarray())
+
+
+def _sparse(constant: ca.SX) -> Any:
+    """A matrix of numbers as scipy holds it."""
+    return scipy.sparse.csr_array(ca.evalf(constant).sparse())

@@ -17,12 +17,13 @@ def affine_in(expression: ca.SX, symbols: ca.SX) -> bool:
 
 def quadratic_in(expression: ca.SX, symbols: ca.SX) -> bool:
     """A scalar whose Hessian in the symbols does not depend on them."""
-    return not kinked_in(expression, symbols) and affine_in(ca.gradient(expression, symbols), symbols)
+    return not kinked_in(expression, symbols) and not ca.depends_on(ca.hessian(expression, symbols)[0], symbols)
 
 
 def kinked_in(expression: ca.SX, symbols: ca.SX) -> bool:
     """Whether an operation that is not smooth acts on something that depends on the symbols."""
-    others = ca.vertcat(*[other for other in ca.symvar(expression) if not ca.depends_on(symbols, other)])
+    own = {symbol.element_hash() for symbol in ca.symvar(symbols)}
+    others = ca.vertcat(*[other for other in ca.symvar(expression) if other.element_hash() not in own])
     function = ca.Function("kinked", [symbols, others], [expression])
     depends: dict[int, bool] = {}
     for k in range(function.n_instructions()):
