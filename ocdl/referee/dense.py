@@ -43,10 +43,12 @@ class Features:
 class DenseHamiltonian(SeparatedHamiltonian):
     """H by neurons; ``dense`` says whether a problem has this form. Not for several threads at once."""
 
-    def __init__(self, problem: ControlProblem, groups: Indices, affine: Features) -> None:
+    def __init__(
+        self, problem: ControlProblem, groups: Indices, affine: Features, compiled: dict[tuple[int, int], Direct]
+    ) -> None:
         super().__init__(problem)
         self.groups, self.owner, self.affine = groups, np.arange(problem.n), affine
-        self._compiled: dict[tuple[int, int], Direct] = {}
+        self._compiled = compiled
 
     def derivatives(
         self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array
@@ -80,7 +82,7 @@ class DenseHamiltonian(SeparatedHamiltonian):
 
     def copy(self) -> DenseHamiltonian:
         """The same with compiled functions of its own."""
-        return DenseHamiltonian(self.problem, self.groups, self.affine)
+        return DenseHamiltonian(self.problem, self.groups, self.affine, {})
 
     def layer_effort(self, t: Array, b: Array, u: Array, p: Array) -> tuple[float, Array]:
         """Σ_i b_i E(t_i, u) over the stages of one layer and its gradient (m,)."""
@@ -159,6 +161,12 @@ def weighted_products(features: Array, weights: Array) -> Array:
 
 def dense(problem: ControlProblem) -> DenseHamiltonian | None:
     """H of the dense layers of ``problem``, or None where its layers are not."""
+    form = problem.built.of("dense layers", lambda: _form(problem))
+    return None if form is None else DenseHamiltonian(problem, *form)
+
+
+def _form(problem: ControlProblem) -> tuple[Indices, Features, dict[tuple[int, int], Direct]] | None:
+    """What the formulas say: the controls and features of the neurons, and a place for compiled functions."""
     if problem.lift is None or not problem.columnwise or problem.lifted != problem.n or problem.m == 0:
         return None
     s, z = problem.symbols(), ca.SX.sym("z", problem.n)
@@ -168,7 +176,7 @@ def dense(problem: ControlProblem) -> DenseHamiltonian | None:
         return None
     groups = _groups(problem, s)
     affine = None if groups is None else _features(problem, s, groups)
-    return None if groups is None or affine is None else DenseHamiltonian(problem, groups, affine)
+    return None if groups is None or affine is None else (groups, affine, {})
 
 
 def _groups(problem: ControlProblem, s: dict[str, Any]) -> Indices | None:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from ocdl.batch import Batch
 from ocdl.once import once
+from ocdl.referee.dense import DenseHamiltonian, dense
 from ocdl.referee.global_search import SLOPE
-from ocdl.referee.lattice import cover
+from ocdl.referee.local_search import local_search
 from ocdl.referee.restricted import Restriction
 from ocdl.referee.separated import SeparatedHamiltonian
 from ocdl.referee.structure import affine_in
@@ -27,18 +28,21 @@ Array = NDArray[np.float64]
 
 ITERATIONS = 200
 ARMIJO = 1e-4
-RESTARTS = 4  # where H is not small enough for Newton's method, beside the controls in force and a corner
+AFFORDABLE = 4e6  # operations of a search in the whole box that nobody asked for
+PATIENCE = 10  # times the evaluations of a local search, of many controls that meet where it is to be thorough
 
 
 @dataclass(frozen=True, eq=False)
 class Least:
     """min_u H at K points, (K,), −∞ where H falls without end; where it is attained, (K, m), None where that is not
-    known; and whether no control can have less: ``proven``.
+    known; and whether no control can have less: ``proven``. ``thorough``: sought in the whole box, not only by the
+    counted descents of ``local_search``.
     """
 
     value: Array
     at: Array | None
     proven: bool
+    thorough: bool = True
 
 
 class Hamiltonian:
@@ -49,8 +53,8 @@ class Hamiltonian:
 
     @cached_property
     def separated(self) -> SeparatedHamiltonian:
-        """H as a sum over the groups of controls that do not meet."""
-        return SeparatedHamiltonian(self.problem)
+        """H as a sum over the groups of controls that do not meet; as matrix products where the layers are dense."""
+        return dense(self.problem) or SeparatedHamiltonian(self.problem)
 
     @property
     def closed_form(self) -> bool:
@@ -86,6 +90,11 @@ class Hamiltonian:
         K, C, n = x.shape
         times = np.broadcast_to(np.reshape(t, (K, -1)), (K, C))
         data = np.tile(np.asarray(self.problem.data).T, (1, K * C // self.problem.samples))
+        if isinstance(self.separated, DenseHamiltonian):
+            groups, slopes = self.separated.slopes(times, x, costate, omega, u, p)
+            gradient = np.empty(u.shape)
+            gradient[:, self.separated.groups] = slopes
+            return groups.sum(axis=1) + self._weighted_running(times, x, omega, u, p, data), gradient
         value, gradient = self._columns(
             times.reshape(1, -1),
             x.reshape(-1, n).T,
@@ -114,6 +123,14 @@ class Hamiltonian:
             times, share = times[:, :1], np.array([share.sum()])
         effort, slope = self._effort(times.reshape(1, -1), np.repeat(u, share.size, axis=0).T, p)
         return effort.reshape(K, -1) @ share, np.einsum("kcm,c->km", slope.T.reshape(K, share.size, -1), share)
+
+    def _weighted_running(self, times: Array, x: Array, omega: Array, u: Array, p: Array, data: Array) -> Array:
+        """Σ_c ω_c L(t_c, x_c), (K,), where it does not depend on u."""
+        K, C, n = x.shape
+        if self.problem.running is None:
+            return np.zeros(K)
+        (running,) = self._running(times.reshape(1, -1), x.reshape(-1, n).T, p, data)
+        return running.reshape(K, C) @ omega
 
     def value(self, t: float, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> tuple[float, Array]:
         """H and its gradient in u (m,) at one point; x and Λ (C, n)."""
@@ -147,30 +164,32 @@ class Hamiltonian:
         begins = [u, np.where(np.isfinite(corner), corner, u)]
         return self._best_descent(t, x, costate, omega, begins, p, (low, high))
 
-    def least(self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> Least:
+    def least(
+        self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array, *, thorough: bool = False
+    ) -> Least:
         """min H at stages t (K,) over all controls that the box at each depth and the path constraints admit.
 
-        Sought in the whole of that set (``SeparatedHamiltonian.least``, ``Restriction``), where ``minimum`` is quick.
-        The controls in force compete: what they violate, for rounding, is allowed to all.
+        Sought in the whole of that set (``SeparatedHamiltonian.least``, ``Restriction``) where that takes at most
+        ``AFFORDABLE`` operations, or is wanted ``thorough``; else by ``local_search``, whose price is some forty
+        evaluations of H. The controls in force compete: what they violate, for rounding, is allowed to all.
         """
         box = self.problem.velocity_box
         if box is not None and self.closed_form:
             return Least(box.minimum(x, costate).sum(axis=-1), None, True)
         low, high = self._box(t, len(u))
         low, high = np.minimum(low, u), np.maximum(high, u)
-        value, slope = self.values(t, x, costate, omega, u, p)
         if self.restriction.rows:
             return self._least_restricted(t, x, costate, omega, u, p, (low, high))
+        value, slope = self.values(t, x, costate, omega, u, p)
         if self.affine:
             return _least_affine(value, slope, u, low, high)
-        if self.separated.small:
-            times = np.broadcast_to(np.reshape(t, (len(u), -1)), x.shape[:2])
-            gains, at, proven = self.separated.least(times, x, costate, omega, u, p, (low, high))
+        law, times = self.separated, np.broadcast_to(np.reshape(t, (len(u), -1)), x.shape[:2])
+        given = (times, x, costate, omega, u, p)
+        if law.small and (thorough or law.operations(*x.shape[:2]) <= AFFORDABLE):
+            gains, at, proven = law.least(*given, (low, high))
             return Least(value - gains.sum(axis=1), at, proven)
-        corner = np.where(slope > 0, low, high)
-        covered = cover(low[0], high[0], RESTARTS, random=RESTARTS)
-        begins = [u, np.where(np.isfinite(corner), corner, u)] + [np.clip(point, low, high) for point in covered]
-        return Least(*self._best_descent(t, x, costate, omega, begins, p, (low, high)), False)
+        gains, at = local_search(law, given, (low, high), patience=PATIENCE if thorough else 1)
+        return Least(value - gains.sum(axis=1), at, False, thorough)
 
     def _least_restricted(
         self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array, box: tuple[Array, Array]
@@ -243,6 +262,12 @@ class Hamiltonian:
         value = ca.dot(costate, self.problem.rate(*s.values())) + omega * self.problem.evaluate("running", **s)
         parts = [value, ca.densify(ca.gradient(value, s["u"]))]
         return Batch(ca.Function("hamiltonian", [*s.values(), costate, omega], parts), shared=(3,))
+
+    @once
+    def _running(self) -> Batch:
+        s = self.problem.symbols() | {"u": ca.SX.zeros(self.problem.m)}
+        value = ca.densify(self.problem.evaluate("running", **s))
+        return Batch(ca.Function("running", [s[name] for name in "txpd"], [value]), shared=(2,))
 
     @once
     def _effort(self) -> Batch:

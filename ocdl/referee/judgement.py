@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ocdl.depth.schemes import DepthScheme
 from ocdl.referee.between import worst_between
 from ocdl.referee.certificate import certified
-from ocdl.referee.certify import Verdict, certify, on_true_depths
+from ocdl.referee.certify import LOCAL, Verdict, certify, on_true_depths
 from ocdl.referee.labels import labelled
 from ocdl.referee.outcome import FEASIBLE, Outcome, Status
 from ocdl.referee.solution import Solution
@@ -76,6 +76,7 @@ def unjudged(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, stat
         excess=np.full((N, s), np.nan),
         gap=np.nan,
         gap_is_exact=False,
+        search=LOCAL,
         feasibility=np.nan,
         violations={},
         state_defect=np.full_like(x, np.nan),

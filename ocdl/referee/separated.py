@@ -34,6 +34,7 @@ from ocdl.referee.global_search import (
     rays,
     zoomed,
 )
+from ocdl.referee.lattice import POINTS
 from ocdl.referee.lockstep import projected_newton
 from ocdl.referee.structure import kinked_in, quadratic_in
 from ocdl.statement.problem import ControlProblem
@@ -46,6 +47,7 @@ ITERATIONS = 25
 FLAT = 1e-12  # a curvature this small beside the largest is none
 SETTLED = 1e-10  # relative to H: what is left to gain where a minimum is proven
 AT_ONCE = 4_000_000  # entries of states and controls held at once
+HALVINGS = 8  # of a Newton step where H has kinks, measured
 RANDOM = 96  # points that cover a box of many controls
 
 
@@ -171,19 +173,28 @@ class SeparatedHamiltonian:
         lows, highs = self._boxes(K, self.problem.control_box if box is None else box)
         holds = np.zeros((K * G, size)) if hold is None else np.tile(hold[self.groups], (K, 1))
 
-        def derivatives(which: Indices, z: Array) -> tuple[Array, Array, Array]:
+        def given(which: Indices, z: Array) -> tuple[Array, tuple[Any, ...]]:
             starts, at = np.unique(which // G, return_inverse=True)  # from one point, or from several of every layer
             layers = starts % K
             controls = u[layers]
             controls[at[:, None], self.groups[which % G]] = z
-            parts = self.derivatives(t[layers], x[layers], costate[layers], omega, controls, p)
-            value, slope, blocks = (part[at, which % G] for part in parts)
+            return at, (t[layers], x[layers], costate[layers], omega, controls, p)
+
+        def values(which: Indices, z: Array) -> Array:
+            at, arguments = given(which, z)
+            away = z - flat[which % (K * G)]
+            found = self.values(*arguments)[at, which % G]
+            return np.asarray(found + np.sum(holds[which % (K * G)] * away**2, axis=1))
+
+        def derivatives(which: Indices, z: Array) -> tuple[Array, Array, Array]:
+            at, arguments = given(which, z)
+            value, slope, blocks = (part[at, which % G] for part in self.derivatives(*arguments))
             hold, away = holds[which % (K * G)], z - flat[which % (K * G)]
             value, slope = value + np.sum(hold * away**2, axis=1), slope + 2.0 * hold * away
             return value, slope, blocks + 2.0 * hold[:, :, None] * np.eye(size)
 
         begin, gradient, _ = derivatives(np.arange(K * G), flat)
-        best, at = projected_newton(derivatives, flat, lows, highs, iterations)
+        best, at = projected_newton(derivatives, flat, lows, highs, iterations, values=values)
         found: list[tuple[Array, Array]] = []
         generator = np.random.default_rng(seed)
         others = [np.where(gradient > 0.0, lows, highs)] if corner else []
@@ -193,11 +204,11 @@ class SeparatedHamiltonian:
             others.append(np.where(finite, inside, flat + generator.standard_normal(flat.shape)))
         for other in others:
             start = np.clip(np.where(np.isfinite(other), other, flat), lows, highs)
-            found.append(projected_newton(derivatives, start, lows, highs, iterations))
+            found.append(projected_newton(derivatives, start, lows, highs, iterations, values=values))
         if begins:
             many = np.concatenate([other[:, self.groups].reshape(K * G, size) for other in begins])
             low, high = (np.tile(end, (len(begins), 1)) for end in (lows, highs))
-            values, points = projected_newton(derivatives, many, low, high, iterations)
+            values, points = projected_newton(derivatives, many, low, high, iterations, values=values)
             found += zip(values.reshape(-1, K * G), points.reshape(-1, K * G, size), strict=True)
         for value, point in found:
             better = (value < best) | np.isnan(best)
@@ -211,6 +222,15 @@ class SeparatedHamiltonian:
         low, high = (np.broadcast_to(end, (K, self.problem.m))[:, self.groups] for end in box)
         G, size = self.groups.shape
         return low.reshape(K * G, size), high.reshape(K * G, size)
+
+    def operations(self, K: int, C: int) -> float:
+        """About how many ``least`` takes: a cover's values, and Newton's derivatives from the best of its points."""
+        (_, size), columns = self.groups.shape, K * C * self.problem.m
+        if self.quadratic:
+            return float(columns * size)
+        points = max(LEAST, min(POINTS.get(size, 0) ** size or RANDOM, WORK / columns))
+        points += PICKS * ZOOMS * float(np.clip(WORK / columns / ZOOMS, COARSE, ZOOM)) if self.kinked else 0.0
+        return float(columns * (points + (2 + PICKS) * ITERATIONS * size * (HALVINGS if self.kinked else 1)))
 
     # -- over the whole box ----------------------------------------------------------------------------
 

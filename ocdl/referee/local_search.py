@@ -1,0 +1,96 @@
+"""The least Hamiltonian by a counted number of evaluations: downhill from the controls in force and two other places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ocdl.arrays import Array
+from ocdl.referee.downhill import descended
+from ocdl.referee.global_search import falls_for_ever
+from ocdl.referee.lattice import cover
+from ocdl.referee.separated import SeparatedHamiltonian
+
+OWN, OTHER = 16, 10  # evaluations of a descent from the controls in force, and from the corner or from a cover
+COVER = 10  # random points of a cover
+AT_ONCE = 4_000_000  # entries of states and controls held at once
+
+Given = tuple[Array, Array, Array, Array, Array, Array]
+Indices = NDArray[np.intp]
+
+
+def local_search(
+    law: SeparatedHamiltonian, given: Given, box: tuple[Array, Array], *, patience: int = 1
+) -> tuple[Array, Array]:
+    """H_g(u) − H_g(u*) ≥ 0 (K, G), and the best controls u* (K, m); +∞ where H_g falls without end along a descent.
+
+    ``given``: t (K, C), x and Λ (K, C, n), ω (C,), u (K, m), p (P,); ``box``: the bounds of every point, each (K, m).
+    Every group descends from u, from the corner of the box along −∇H and from the best of some points that cover the
+    box, in ``patience`` times ``OWN`` and ``OTHER`` evaluations: the same figures whenever it is asked, and positive
+    wherever ∇H leads into the box. Points are taken in blocks that bound the memory.
+    """
+    t, x, costate, omega, u, p = given
+    held = max(u.shape[1], x.shape[1] * (2 * x.shape[2] + len(law.groups[0])))
+    blocks = np.array_split(np.arange(len(u)), min(len(u), -(-len(u) * held // AT_ONCE)))
+    gains, best = np.empty((len(u), len(law.groups))), np.empty_like(u)
+    for rows in blocks:
+        block = (t[rows], x[rows], costate[rows], omega, u[rows], p)
+        gains[rows], best[rows] = _searched(law, block, (box[0][rows], box[1][rows]), patience)
+    return gains, best
+
+
+def _searched(law: SeparatedHamiltonian, given: Given, box: tuple[Array, Array], patience: int) -> tuple[Array, Array]:
+    t, x, costate, omega, u, p = given
+    low, high, at = (array[:, law.groups] for array in (*box, u))
+    metric = np.asarray(law.problem.control_metric)[law.groups]
+
+    def controls(z: Array) -> Array:
+        found = np.empty((len(z), u.shape[1]))
+        found[:, law.groups] = z
+        return found
+
+    def slopes(rows: Indices, z: Array) -> tuple[Array, Array]:
+        return law.slopes(t[rows], x[rows], costate[rows], omega, controls(z), p)
+
+    def values(z: Array) -> Array:
+        return law.values(t, x, costate, omega, controls(z), p)
+
+    begin, slope = slopes(np.arange(len(u)), at)
+    corner = np.where(slope > 0.0, low, high)
+    starts = [np.where(np.isfinite(corner), corner, at), _best_of_cover(values, controls(at), box, law.groups)]
+    best, z = descended(slopes, at, low, high, metric, OWN * patience)
+    for start in starts:
+        found, reached = descended(slopes, start, low, high, metric, OTHER * patience)
+        better = (found < best) | np.isnan(best)
+        best, z = np.where(better, found, best), np.where(better[:, :, None], reached, z)
+    gains = begin - best
+    if not (np.all(np.isfinite(low)) and np.all(np.isfinite(high))):
+        ways = [np.where(np.where(way > 0.0, high, low) == np.sign(way) * np.inf, way, 0.0) for way in (-slope, z - at)]
+        gains = np.where(_endless(values, z, best, ways), np.inf, gains)
+    return gains, controls(z)
+
+
+def _best_of_cover(
+    values: Callable[[Array], Array], u: Array, box: tuple[Array, Array], groups: Indices
+) -> Array:
+    """Of every group the best of the points (K, G, size) that cover the box."""
+    best, at = np.full((len(u), len(groups)), np.inf), u[:, groups]
+    for point in cover(box[0][0], box[1][0], COVER, random=COVER):
+        z = np.clip(point, *box)[:, groups]
+        found = values(z)
+        better = found < best
+        best, at = np.where(better, found, best), np.where(better[:, :, None], z, at)
+    return at
+
+
+def _endless(values: Callable[[Array], Array], z: Array, value: Array, ways: list[Array]) -> NDArray[np.bool_]:
+    """Whether H_g falls without end from z (K, G, size) along one of the ways."""
+    size = z.shape[2]
+
+    def of_rows(points: Array) -> Array:
+        return values(points.reshape(z.shape)).ravel()
+
+    flat = [way.reshape(-1, size) for way in ways]
+    return np.asarray(falls_for_ever(of_rows, z.reshape(-1, size), value.ravel(), flat).reshape(value.shape))
