@@ -12,10 +12,10 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.depth.schemes import DepthScheme
+from ocdl.referee.certify import Judged
 from ocdl.referee.reintegration import operations, reintegrated
 from ocdl.statement.problem import ControlProblem
-from ocdl.sweeps.sweeper import Adjoint, SweepFailed, Trajectory
+from ocdl.sweeps.sweeper import SweepFailed
 
 Array = NDArray[np.float64]
 
@@ -105,47 +105,28 @@ class Certificate:
         return f"open-loop unstable: {grown}applied alone the controls {drift}; use feedback"
 
 
-def certified(
-    problem: ControlProblem,
-    depth: DepthScheme,
-    u: Array,
-    p: Array,
-    *,
-    cost: float,
-    gap: float,
-    trajectory: Trajectory,
-    adjoint: Adjoint,
-    hamiltonian: Array,
-    seconds: float,
-) -> Certificate:
-    """The certificate of controls u (Q, m) and parameters p (P,), from the referee's sweeps on true depths.
+def certified(answer: Judged, seconds: float) -> Certificate:
+    """The certificate of an answer whose verdict is on true depths.
 
     Not re-integrated where that would take longer than the solve did (``seconds``) and than ``PATIENCE``.
     """
-    found: dict[str, Any] = {"relative_gap": gap / abs(cost) if cost else NAN}
-    found |= _hamiltonian(problem, depth, p, trajectory, hamiltonian)
+    problem, verdict = answer.problem, answer.verdict
+    found: dict[str, Any] = {"relative_gap": verdict.gap / abs(verdict.cost) if verdict.cost else NAN}
+    found |= _hamiltonian(answer)
     if problem.velocity_box is None or problem.velocity_box.of_a_box:
-        found["agreement"] = agreement(problem, depth, u, cost, trajectory, adjoint, hamiltonian)
-    needed = operations(problem, depth) * SECONDS
+        found["agreement"] = agreement(answer)
+    needed = operations(problem, answer.depth) * SECONDS
     if needed > max(seconds, PATIENCE):
         said = f"re-integration would take about {needed:.0f} s, longer than the solve took"
         return Certificate(**found, skipped=said)
     try:
-        found |= reintegrated(problem, depth, u, p, cost, gap, trajectory, adjoint)
+        found |= reintegrated(answer)
     except SweepFailed as error:
         found["skipped"] = f"re-integration failed: {error}"
     return Certificate(**found)
 
 
-def agreement(
-    problem: ControlProblem,
-    depth: DepthScheme,
-    u: Array,
-    cost: float,
-    trajectory: Trajectory,
-    adjoint: Adjoint,
-    hamiltonian: Array,
-) -> float:
+def agreement(answer: Judged) -> float:
     """The share of depth × controls on which g, the gradient in function space, has nothing to gain.
 
     With d the distance of a control to the bound that −g points to, moving it there gains about g d in H. The control
@@ -155,6 +136,8 @@ def agreement(
     the distance, is what tells. Where there is no bound d is max(1, |u|).
     NaN where the costate vanishes, where nothing can be said, or without controls.
     """
+    problem, depth, u, verdict = answer.problem, answer.depth, answer.u, answer.verdict
+    trajectory, adjoint = verdict.trajectory, verdict.adjoint
     shape, (N, _) = depth.controls, trajectory.stage_t.shape
     weights = shape.basis(N, depth.tableau.c).T @ (trajectory.h[:, None] * depth.tableau.b).ravel()
     measure = np.where(weights > 0.0, weights, 0.0)[:, None] * np.asarray(problem.control_metric)
@@ -164,10 +147,10 @@ def agreement(
         reach = np.where(gradient > 0.0, u - low, high - u)
     reach = np.where(np.isfinite(reach), np.maximum(reach, 0.0), max(1.0, float(np.max(np.abs(u), initial=0.0))))
     span = float(np.sum(trajectory.h))
-    mean = float(np.sum(trajectory.h[:, None] * np.abs(depth.tableau.b) * np.abs(hamiltonian))) / span
+    mean = float(np.sum(trajectory.h[:, None] * np.abs(depth.tableau.b) * np.abs(verdict.hamiltonian))) / span
     if problem.m == 0:
         return NAN
-    typical = (mean + abs(cost) / span) / float(np.sum(problem.control_metric))
+    typical = (mean + abs(verdict.cost) / span) / float(np.sum(problem.control_metric))
     vanishes = not problem.has_running_cost and np.max(np.abs(adjoint.costate / problem.state_metric)) < VANISHING
     if vanishes or not measure.sum() > 0.0 or not typical > 0.0:
         return NAN
@@ -188,12 +171,11 @@ def depends_on_depth(problem: ControlProblem) -> bool:
     return False
 
 
-def _hamiltonian(
-    problem: ControlProblem, depth: DepthScheme, p: Array, trajectory: Trajectory, hamiltonian: Array
-) -> dict[str, Any]:
+def _hamiltonian(answer: Judged) -> dict[str, Any]:
+    problem, p, trajectory = answer.problem, answer.p, answer.verdict.trajectory
     if depends_on_depth(problem):
         return {"hamiltonian_note": "not constant: the problem depends on depth"}
-    layers = hamiltonian @ depth.tableau.b
+    layers = answer.verdict.hamiltonian @ answer.depth.tableau.b
     found: dict[str, Any] = {"hamiltonian_spread": float(np.ptp(layers))}
     if problem.has_free_horizon:
         low, high = (end[-1] for end in problem.parameter_box)

@@ -61,6 +61,17 @@ class Verdict:
     search: str
 
 
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """An answer judged: controls u (Q, m) and parameters p (P,) of a problem on its mesh, and their verdict."""
+
+    problem: ControlProblem
+    depth: DepthScheme
+    u: Array
+    p: Array
+    verdict: Verdict
+
+
 def certify(
     problem: ControlProblem,
     depth: DepthScheme,
@@ -78,7 +89,7 @@ def certify(
     x (N+1, S, n), stages (N, s, S, n): the answer's own states at nodes and stages; costate (N+1, S, n): its own
     Euclidean costates at the nodes. Swept where they are missing; stages from the answer's own nodes.
     thorough: seek min H in the whole box, however long that takes; else only where it takes little
-    (``Hamiltonian.least``), and of many samples or wide layers by some forty evaluations of H, so that the gap is the
+    (``Hamiltonian.least``), and of many samples or wide layers by some seventy evaluations of H, so that the gap is the
     same at every call and at least as good a lower bound as one descent gives.
     Raises InvalidInput for wrong shapes, SweepFailed where the state equation has no solution.
     """

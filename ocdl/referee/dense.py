@@ -21,7 +21,9 @@ import scipy
 from numpy.typing import NDArray
 
 from ocdl.batch import Batch, Direct
+from ocdl.once import once
 from ocdl.referee.separated import SeparatedHamiltonian
+from ocdl.referee.structure import affine_in, kinked_in, quadratic_in
 from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]
@@ -63,9 +65,7 @@ class DenseHamiltonian(SeparatedHamiltonian):
             value, slope, blocks = value + effort[0], slope + effort[1], blocks + effort[2]
         return value, slope, blocks
 
-    def slopes(
-        self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array
-    ) -> tuple[Array, Array]:
+    def slopes(self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> tuple[Array, Array]:
         features = self.features(x)
         rate, first = self.responses(x, p, self.lifted(x, u, features), 1)
         value = np.einsum("kci,kci->ki", costate, rate)
@@ -79,6 +79,27 @@ class DenseHamiltonian(SeparatedHamiltonian):
         (rate,) = self.responses(x, p, self.lifted(x, u, self.features(x)), 0)
         value = np.einsum("kci,kci->ki", costate, rate)
         return value if self.problem.effort is None else value + self.effort.values(t, omega, u, p)
+
+    @once
+    def affine_in_u(self) -> bool:
+        rate, z = self._rate
+        return affine_in(rate, z) and self.effort.affine
+
+    @once
+    def quadratic(self) -> bool:
+        rate, z = self._rate
+        return quadratic_in(ca.sum1(rate), z) and self.effort.quadratic
+
+    @once
+    def kinked(self) -> bool:
+        rate, z = self._rate
+        return kinked_in(rate, z) or self.effort.kinked
+
+    @once
+    def _rate(self) -> tuple[Any, Any]:
+        """φ as a function of z."""
+        s, z = self.problem.symbols(), ca.SX.sym("z", self.problem.n)
+        return self.problem.evaluate("dynamics", **{**s, "z": z}), z
 
     def copy(self) -> DenseHamiltonian:
         """The same with compiled functions of its own."""

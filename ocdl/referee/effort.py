@@ -6,7 +6,7 @@ over the group.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import casadi as ca
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ocdl.arrays import Array
 from ocdl.batch import Batch
 from ocdl.once import once
-from ocdl.referee.structure import quadratic_in
+from ocdl.referee.structure import affine_in, kinked_in, quadratic_in
 from ocdl.statement.problem import ControlProblem
 
 Indices = NDArray[np.intp]
@@ -28,7 +28,7 @@ class GroupedEffort:
     ``variant`` tells one division into groups from another.
     """
 
-    def __init__(self, problem: ControlProblem, groups: Indices, variant: Hashable) -> None:
+    def __init__(self, problem: ControlProblem, groups: Indices, variant: str) -> None:
         self.problem, self.groups, self.variant = problem, groups, variant
 
     def values(self, t: Array, omega: Array, u: Array, p: Array) -> Array:
@@ -74,6 +74,18 @@ class GroupedEffort:
         """The Hessian of E does not depend on u."""
         s, value = self._formula
         return quadratic_in(value, s["u"])
+
+    @once
+    def kinked(self) -> bool:
+        """E is not smooth in u."""
+        s, value = self._formula
+        return kinked_in(value, s["u"])
+
+    @once
+    def affine(self) -> bool:
+        """E is affine in u."""
+        s, value = self._formula
+        return affine_in(value, s["u"])
 
     @once
     def _formula(self) -> tuple[dict[str, Any], Any]:

@@ -18,17 +18,17 @@ from ocdl.batch import Batch
 from ocdl.once import once
 from ocdl.referee.dense import DenseHamiltonian, dense
 from ocdl.referee.global_search import SLOPE
+from ocdl.referee.groups import Columns
 from ocdl.referee.local_search import local_search
 from ocdl.referee.restricted import Restriction
 from ocdl.referee.separated import SeparatedHamiltonian
-from ocdl.referee.structure import affine_in
 from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]
 
 ITERATIONS = 200
 ARMIJO = 1e-4
-AFFORDABLE = 4e6  # operations of a search in the whole box that nobody asked for
+AFFORDABLE = 1.5e6  # operations of a search in the whole box that nobody asked for
 PATIENCE = 10  # times the evaluations of a local search, of many controls that meet where it is to be thorough
 
 
@@ -71,12 +71,10 @@ class Hamiltonian:
         """The path constraints that depend on u."""
         return Restriction(self.problem)
 
-    @once
+    @property
     def affine(self) -> bool:
         """H is affine in u: where the box of u is finite, one of its vertices is a global minimum."""
-        s = self.problem.symbols()
-        terms = [self.problem.evaluate(role, **s) for role in ("dynamics", "running", "effort")]
-        return affine_in(ca.vertcat(*terms), s["u"])
+        return bool(self.separated.affine_in_u)
 
     def _box(self, t: Array, K: int) -> tuple[Array, Array]:
         """The bounds of u at every point, each (K, m)."""
@@ -170,7 +168,7 @@ class Hamiltonian:
         """min H at stages t (K,) over all controls that the box at each depth and the path constraints admit.
 
         Sought in the whole of that set (``SeparatedHamiltonian.least``, ``Restriction``) where that takes at most
-        ``AFFORDABLE`` operations, or is wanted ``thorough``; else by ``local_search``, whose price is some forty
+        ``AFFORDABLE`` operations, or is wanted ``thorough``; else by ``local_search``, whose price is some seventy
         evaluations of H. The controls in force compete: what they violate, for rounding, is allowed to all.
         """
         box = self.problem.velocity_box
@@ -184,11 +182,11 @@ class Hamiltonian:
         if self.affine:
             return _least_affine(value, slope, u, low, high)
         law, times = self.separated, np.broadcast_to(np.reshape(t, (len(u), -1)), x.shape[:2])
-        given = (times, x, costate, omega, u, p)
+        columns = Columns(times, x, costate, omega, p)
         if law.small and (thorough or law.operations(*x.shape[:2]) <= AFFORDABLE):
-            gains, at, proven = law.least(*given, (low, high))
+            gains, at, proven = law.least(*columns.at(u), (low, high))
             return Least(value - gains.sum(axis=1), at, proven)
-        gains, at = local_search(law, given, (low, high), patience=PATIENCE if thorough else 1)
+        gains, at = local_search(law, columns, u, (low, high), patience=PATIENCE if thorough else 1)
         return Least(value - gains.sum(axis=1), at, False, thorough)
 
     def _least_restricted(

@@ -1,4 +1,4 @@
-"""The least Hamiltonian by a counted number of evaluations: downhill from the controls in force and two other places."""
+"""The least Hamiltonian by a counted number of evaluations: downhill from the controls in force and from elsewhere."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from numpy.typing import NDArray
 from ocdl.arrays import Array
 from ocdl.referee.downhill import descended
 from ocdl.referee.global_search import falls_for_ever
+from ocdl.referee.groups import Columns
 from ocdl.referee.lattice import cover
 from ocdl.referee.separated import SeparatedHamiltonian
 
-OWN, OTHER = 16, 10  # evaluations of a descent from the controls in force, and from the corner or from a cover
-COVER = 10  # random points of a cover
+OWN, OTHER = 24, 16  # evaluations of a descent from the controls in force, and from the corner or from a cover
+COVER = 16  # random points of a cover
 AT_ONCE = 4_000_000  # entries of states and controls held at once
 
-Given = tuple[Array, Array, Array, Array, Array, Array]
 Indices = NDArray[np.intp]
 
 
 def local_search(
-    law: SeparatedHamiltonian, given: Given, box: tuple[Array, Array], *, patience: int = 1
+    law: SeparatedHamiltonian, columns: Columns, u: Array, box: tuple[Array, Array], *, patience: int = 1
 ) -> tuple[Array, Array]:
     """H_g(u) − H_g(u*) ≥ 0 (K, G), and the best controls u* (K, m); +∞ where H_g falls without end along a descent.
 
-    ``given``: t (K, C), x and Λ (K, C, n), ω (C,), u (K, m), p (P,); ``box``: the bounds of every point, each (K, m).
-    Every group descends from u, from the corner of the box along −∇H and from the best of some points that cover the
+    ``box``: the bounds of every point, each (K, m). Every group descends from u, from the corner of the box along −∇H and from the best of some points that cover the
     box, in ``patience`` times ``OWN`` and ``OTHER`` evaluations: the same figures whenever it is asked, and positive
     wherever ∇H leads into the box. Points are taken in blocks that bound the memory.
     """
-    t, x, costate, omega, u, p = given
-    held = max(u.shape[1], x.shape[1] * (2 * x.shape[2] + len(law.groups[0])))
+    _, C, n = columns.x.shape
+    held = max(u.shape[1], C * (2 * n + law.groups.shape[1]))
     blocks = np.array_split(np.arange(len(u)), min(len(u), -(-len(u) * held // AT_ONCE)))
     gains, best = np.empty((len(u), len(law.groups))), np.empty_like(u)
     for rows in blocks:
-        block = (t[rows], x[rows], costate[rows], omega, u[rows], p)
-        gains[rows], best[rows] = _searched(law, block, (box[0][rows], box[1][rows]), patience)
+        block = columns.of(rows), u[rows], (box[0][rows], box[1][rows])
+        gains[rows], best[rows] = _searched(law, *block, patience)
     return gains, best
 
 
-def _searched(law: SeparatedHamiltonian, given: Given, box: tuple[Array, Array], patience: int) -> tuple[Array, Array]:
-    t, x, costate, omega, u, p = given
+def _searched(
+    law: SeparatedHamiltonian, columns: Columns, u: Array, box: tuple[Array, Array], patience: int
+) -> tuple[Array, Array]:
     low, high, at = (array[:, law.groups] for array in (*box, u))
     metric = np.asarray(law.problem.control_metric)[law.groups]
 
@@ -52,10 +52,10 @@ def _searched(law: SeparatedHamiltonian, given: Given, box: tuple[Array, Array],
         return found
 
     def slopes(rows: Indices, z: Array) -> tuple[Array, Array]:
-        return law.slopes(t[rows], x[rows], costate[rows], omega, controls(z), p)
+        return law.slopes(*columns.of(rows).at(controls(z)))
 
     def values(z: Array) -> Array:
-        return law.values(t, x, costate, omega, controls(z), p)
+        return law.values(*columns.at(controls(z)))
 
     begin, slope = slopes(np.arange(len(u)), at)
     corner = np.where(slope > 0.0, low, high)
@@ -72,9 +72,7 @@ def _searched(law: SeparatedHamiltonian, given: Given, box: tuple[Array, Array],
     return gains, controls(z)
 
 
-def _best_of_cover(
-    values: Callable[[Array], Array], u: Array, box: tuple[Array, Array], groups: Indices
-) -> Array:
+def _best_of_cover(values: Callable[[Array], Array], u: Array, box: tuple[Array, Array], groups: Indices) -> Array:
     """Of every group the best of the points (K, G, size) that cover the box."""
     best, at = np.full((len(u), len(groups)), np.inf), u[:, groups]
     for point in cover(box[0][0], box[1][0], COVER, random=COVER):

@@ -47,9 +47,7 @@ def projected_newton(
         direction /= np.maximum(
             1.0, np.max(np.abs(direction) / _span(at, lower, upper), axis=1, keepdims=True, initial=0.0)
         )
-        moved, found = _searched(
-            derivatives, values, live, at, value, gradient, direction, lower, upper
-        )
+        moved, found = _searched(derivatives, values, live, at, value, gradient, direction, lower, upper)
         if not np.any(moved):
             break
         live = live[moved]

@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 from ocdl.depth.control_shapes import PerStage, PiecewiseConstant
 from ocdl.depth.fine_mesh import FineMesh, control_at
 from ocdl.depth.schemes import DepthScheme, Tableau, gauss_tableau
+from ocdl.referee.certify import Judged
 from ocdl.referee.constraints import Constraints
 from ocdl.referee.local_errors import LocalErrors, local_errors
 from ocdl.statement.problem import ControlProblem
-from ocdl.sweeps.sweeper import Adjoint, Sweeper, SweepFailed, Trajectory, matrix_free
+from ocdl.sweeps.sweeper import Sweeper, SweepFailed, Trajectory, matrix_free
 
 Array = NDArray[np.float64]
 
@@ -40,28 +41,22 @@ CUTS = 8  # of one layer where its controls meet their bounds
 NAN = float("nan")
 
 
-def reintegrated(
-    problem: ControlProblem,
-    depth: DepthScheme,
-    u: Array,
-    p: Array,
-    cost: float,
-    gap: float,
-    trajectory: Trajectory,
-    adjoint: Adjoint,
-) -> dict[str, Any]:
+def reintegrated(answer: Judged) -> dict[str, Any]:
+    """What a ``Certificate`` says of continuous depth; raises SweepFailed where there is no trajectory."""
+    problem, depth, u, p, verdict = answer.problem, answer.depth, answer.u, answer.p, answer.verdict
+    trajectory, cost, costate = verdict.trajectory, verdict.cost, verdict.adjoint.costate
     scale, growth = 1.0 + float(np.max(np.abs(trajectory.x))), NAN
     try:
-        found = _in_open_loop(problem, depth, u, p, cost, scale)
+        found = _in_open_loop(answer, scale)
     except SweepFailed:
         found = None
     drift = NAN if found is None else float(np.max(np.abs(found[0].x - trajectory.x)))
     if not drift <= DRIFT * scale and not _wide(problem, depth):
-        local = local_errors(problem, depth, Sweeper(problem, depth), trajectory, adjoint.costate, u, p)
+        local = local_errors(problem, depth, Sweeper(problem, depth), trajectory, costate, u, p)
         steady = float(np.abs(local.ends).max(axis=(1, 2)).sum()) + 1e-15 * scale * depth.count
         if not drift <= STEADY * steady:
-            found = _restarted(problem, depth, u, p, cost, local), 0.0
-            growth = _growth(local, p)
+            found = _restarted(answer, local), 0.0
+            growth = _growth(local)
     if found is None:
         raise SweepFailed("the controls have no trajectory in continuous depth")
     best, error = found
@@ -75,7 +70,7 @@ def reintegrated(
         "restarted": best.restarted,
         "drift": drift,
         "growth": growth,
-        "super_optimal": bool(excess < -error - NEGLIGIBLE * abs(best.cost) - 1e-12 - max(gap, 0.0)),
+        "super_optimal": bool(excess < -error - NEGLIGIBLE * abs(best.cost) - 1e-12 - max(verdict.gap, 0.0)),
         "control_violation": best.control_violation,
         "control_depth": problem.depth_scale(p) * best.control_depth,
         "constraint_violation": value,
@@ -106,51 +101,49 @@ def dormand_prince() -> Tableau:
     return Tableau(np.array(method.A), np.array(method.B), np.array(method.C), 8)
 
 
-def _in_open_loop(
-    problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, cost: float, scale: float
-) -> tuple[_Integral, float]:
+def _in_open_loop(answer: Judged, scale: float) -> tuple[_Integral, float]:
     """The finer of two integrations from the initial state, and what the cost of the coarser one differs by.
 
     Where both explode alike the plant is unstable, not the step too long for a stiff one.
     """
-    parts = WIDE_PARTS if _wide(problem, depth) else PARTS
-    implicit = gauss_tableau(int(np.clip(depth.tableau.stages + 1, 4, 7)))
+    wide, cost = _wide(answer.problem, answer.depth), answer.verdict.cost
+    parts = WIDE_PARTS if wide else PARTS
+    implicit = gauss_tableau(int(np.clip(answer.depth.tableau.stages + 1, 4, 7)))
     try:
-        coarse, fine = _refined(problem, depth, u, p, dormand_prince(), parts)
+        coarse, fine = _refined(answer, dormand_prince(), parts)
         largest = float(np.max(np.abs(fine.x)))
         alike = largest > EXPLODED * scale and bool(np.max(np.abs(coarse.x - fine.x)) <= 0.1 * largest)
         stiff = not (alike or abs(coarse.cost - fine.cost) <= NEGLIGIBLE * max(abs(fine.cost), abs(cost)))
     except SweepFailed:
         stiff = True
-    if stiff and not _wide(problem, depth):
-        coarse, fine = _refined(problem, depth, u, p, implicit, parts)
+    if stiff and not wide:
+        coarse, fine = _refined(answer, implicit, parts)
     return fine, abs(fine.cost - coarse.cost)
 
 
-def _restarted(
-    problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, cost: float, local: LocalErrors
-) -> _Integral:
+def _restarted(answer: Judged, local: LocalErrors) -> _Integral:
     """J and its local errors; their absolute values sum to the error bar."""
-    _, violation, at = _applied(problem, depth, u, local.anew.fine)
+    anew = local.anew
+    _, violation, at = _applied(answer, anew.fine)
     return _Integral(
-        cost=cost + float(local.cost.sum()),
-        x=local.anew.trajectory.x,
+        cost=answer.verdict.cost + float(local.cost.sum()),
+        x=anew.trajectory.x,
         control_violation=violation,
         control_depth=at,
-        worst=_worst(problem, local.anew.fine, local.anew.sweeper, local.anew.trajectory, local.anew.u, p),
+        worst=_worst(anew.sweeper, anew.fine, anew.trajectory, anew.u, anew.p),
         error=float(np.abs(local.cost).sum()),
         restarted=True,
     )
 
 
-def _growth(local: LocalErrors, p: Array) -> float:
+def _growth(local: LocalErrors) -> float:
     """The largest ‖∂x_N/∂x_k‖₂ over nodes and samples; NaN where its matrices are too many."""
     N, s, S, n = local.anew.trajectory.stages.shape
     if N * S * (s * n) ** 2 > MOST_ENTRIES:
         return NAN
     onwards, largest = np.broadcast_to(np.eye(n), (S, n, n)), 1.0
     with np.errstate(over="ignore", invalid="ignore"):
-        for layer in local.anew.sweeper.transitions(local.anew.trajectory, local.anew.u, p)[::-1]:
+        for layer in local.anew.sweeper.transitions(local.anew.trajectory, local.anew.u, local.anew.p)[::-1]:
             onwards = onwards @ layer
             if not np.all(np.isfinite(onwards)):
                 return float("inf")
@@ -158,28 +151,26 @@ def _growth(local: LocalErrors, p: Array) -> float:
     return largest
 
 
-def _refined(
-    problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, tableau: Tableau, parts: tuple[int, ...]
-) -> list[_Integral]:
+def _refined(answer: Judged, tableau: Tableau, parts: tuple[int, ...]) -> list[_Integral]:
     """The same controls with every layer cut in so many parts."""
-    meshes = [_fine_mesh(problem, depth, u, tableau, part) for part in parts]
-    return [_integral(problem, depth, u, p, fine, Sweeper(problem, fine)) for fine in meshes]
+    meshes = [_fine_mesh(answer.problem, answer.depth, answer.u, tableau, part) for part in parts]
+    return [_integral(answer, fine) for fine in meshes]
 
 
-def _integral(
-    problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, fine: FineMesh, sweeper: Sweeper
-) -> _Integral:
-    values, violation, at = _applied(problem, depth, u, fine)
+def _integral(answer: Judged, fine: FineMesh) -> _Integral:
+    sweeper, p = Sweeper(answer.problem, fine), answer.p
+    values, violation, at = _applied(answer, fine)
     trajectory = sweeper.state(values, p)
-    nodes = np.searchsorted(fine.layer, np.arange(depth.count + 1))
-    worst = _worst(problem, fine, sweeper, trajectory, values, p)
+    nodes = np.searchsorted(fine.layer, np.arange(answer.depth.count + 1))
+    worst = _worst(sweeper, fine, trajectory, values, p)
     return _Integral(sweeper.cost(trajectory, values, p), trajectory.x[nodes], violation, at, worst)
 
 
 def _worst(
-    problem: ControlProblem, fine: FineMesh, sweeper: Sweeper, trajectory: Trajectory, values: Array, p: Array
+    sweeper: Sweeper, fine: FineMesh, trajectory: Trajectory, values: Array, p: Array
 ) -> tuple[str, float, float]:
     """The constraint that the trajectory violates most, by how much, and at what depth."""
+    problem = sweeper.problem
     constraints = Constraints(problem, fine, sweeper)
     worst = ("", NAN, NAN)
     for family in constraints.families(trajectory, values, p, constraints.no_multipliers(), everywhere=True):
@@ -194,11 +185,12 @@ def _worst(
     return worst
 
 
-def _applied(problem: ControlProblem, depth: DepthScheme, u: Array, fine: FineMesh) -> tuple[Array, float, float]:
+def _applied(answer: Judged, fine: FineMesh) -> tuple[Array, float, float]:
     """The controls on the fine mesh, and how far and where u(t) leaves its box.
 
     A layer's polynomial is clipped to the box; controls that are bounded where they are given are taken as they are.
     """
+    problem, depth, u = answer.problem, answer.depth, answer.u
     mesh, steady = depth.mesh(problem.span), not problem.bounds.varies("u")
     if isinstance(depth.controls, PiecewiseConstant) and steady:
         low, high = problem.control_box
@@ -254,10 +246,10 @@ def _wide(problem: ControlProblem, depth: DepthScheme) -> bool:
 
 
 def operations(problem: ControlProblem, depth: DepthScheme) -> float:
-    """About how many a re-integration takes: every stage of every sample of every part of a layer, and for wide
-    problems as often as Picard's iteration goes round.
+    """About how many a re-integration takes: every stage of every sample of every part of a layer. Many columns at once
+    take their matrix products about eight times as fast, measured.
     """
     wide = _wide(problem, depth)
     parts = sum(WIDE_PARTS if wide else PARTS) * depth.count * dormand_prince().stages
     rate = 2 * problem.m + 20 * problem.n if problem.columnwise else problem.rate.n_instructions()
-    return float(parts * problem.samples * rate * (8 if wide else 1))
+    return float(parts * problem.samples * (0.25 * problem.m + 10 * problem.n if wide else rate))
