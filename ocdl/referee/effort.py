@@ -1,7 +1,7 @@
 """The effort by groups of controls that do not meet: Ω E_g is Ω E with the other groups at 0, up to a constant.
 
-Of a quadratic E only the gradient is compiled, whose size is that of the controls: E_g(u) − E_g(0) = ½ (∇E(u) + ∇E(0))·u
-over the group.
+Of a quadratic E only the gradient is needed, whose size is that of the controls: E_g(u) − E_g(0) = ½ (∇E(u) + ∇E(0))·u
+over the group; where it depends on nothing else it is Q u + q, with a sparse Q.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from ocdl.arrays import Array
@@ -40,16 +41,23 @@ class GroupedEffort:
 
     def slopes(self, t: Array, omega: Array, u: Array, p: Array) -> tuple[Array, Array]:
         """The same with its gradient (K, G, size)."""
+        if self._steady is not None:
+            (Q, q), total = self._steady, float(np.sum(omega) / np.sum(self.problem.weights))
+            slope = ((Q @ u.T).T + q)[:, self.groups]
+            return 0.5 * total * self._along(slope + q[self.groups], u), total * slope
         value, gradient = np.zeros((len(t), len(self.groups))), np.zeros((len(t), *self.groups.shape))
         for depths, share in self._shares(t, omega):
             slope = self._gradient(depths[None], u.T, p)[0].T[:, self.groups]
             if self.quadratic:
                 at_zero = self._gradient(depths[None], np.zeros(u.T.shape), p)[0].T[:, self.groups]
-                value += 0.5 * share * np.einsum("kgi,kgi->kg", slope + at_zero, u[:, self.groups])
+                value += 0.5 * share * self._along(slope + at_zero, u)
             else:
                 value += share * self._terms(depths[None], u.T, p)[0].T
             gradient += share * slope
         return value, gradient
+
+    def _along(self, slope: Array, u: Array) -> Array:
+        return np.einsum("kgi,kgi->kg", slope, u[:, self.groups])
 
     def derivatives(self, t: Array, omega: Array, u: Array, p: Array) -> tuple[Array, Array, Array]:
         """The same with its Hessian (K, G, size, size)."""
@@ -74,6 +82,17 @@ class GroupedEffort:
         """The Hessian of E does not depend on u."""
         s, value = self._formula
         return quadratic_in(value, s["u"])
+
+    @once
+    def _steady(self) -> tuple[Any, Array] | None:
+        """Q and q of ∇E = Q u + q where both are numbers, None where they are not."""
+        s, value = self._formula
+        gradient = ca.gradient(value, s["u"])
+        parts = ca.jacobian(gradient, s["u"]), ca.substitute(gradient, s["u"], ca.DM.zeros(self.problem.m))
+        if not self.quadratic or any(ca.symvar(part) for part in parts):
+            return None
+        Q, q = (ca.evalf(part) for part in parts)
+        return scipy.sparse.csr_array(Q.sparse()), q.full()[:, 0]
 
     @once
     def kinked(self) -> bool:

@@ -16,6 +16,8 @@ from ocdl.referee.lockstep import projected_newton
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
+AT_ONCE = 2_000_000  # entries of states and controls held at once
+
 
 @dataclass(frozen=True, eq=False)
 class Columns:
@@ -34,6 +36,13 @@ class Columns:
     def of(self, rows: Indices) -> Columns:
         """Those of some of the points, or of points more than once."""
         return Columns(self.t[rows], self.x[rows], self.costate[rows], self.omega, self.p)
+
+
+def blocks(shape: tuple[int, ...], groups: Indices) -> list[Indices]:
+    """Points of which each block bounds the memory, of columns x of ``shape`` (K, C, n)."""
+    K, C, n = shape
+    entries = K * max(groups.size, C * (2 * n + groups.shape[1]))
+    return np.array_split(np.arange(K), max(1, min(K, -(-entries // AT_ONCE))))
 
 
 def grouped(u: Array, groups: Indices) -> Array:

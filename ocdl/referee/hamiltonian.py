@@ -18,7 +18,7 @@ from ocdl.batch import Batch
 from ocdl.once import once
 from ocdl.referee.dense import DenseHamiltonian, dense
 from ocdl.referee.global_search import SLOPE
-from ocdl.referee.groups import Columns
+from ocdl.referee.groups import Columns, blocks
 from ocdl.referee.local_search import local_search
 from ocdl.referee.restricted import Restriction
 from ocdl.referee.separated import SeparatedHamiltonian
@@ -89,10 +89,8 @@ class Hamiltonian:
         times = np.broadcast_to(np.reshape(t, (K, -1)), (K, C))
         data = np.tile(np.asarray(self.problem.data).T, (1, K * C // self.problem.samples))
         if isinstance(self.separated, DenseHamiltonian):
-            groups, slopes = self.separated.slopes(times, x, costate, omega, u, p)
-            gradient = np.empty(u.shape)
-            gradient[:, self.separated.groups] = slopes
-            return groups.sum(axis=1) + self._weighted_running(times, x, omega, u, p, data), gradient
+            value, gradient = self._by_groups(Columns(times, x, costate, omega, p), u)
+            return value + self._weighted_running(times, x, omega, u, p, data), gradient
         value, gradient = self._columns(
             times.reshape(1, -1),
             x.reshape(-1, n).T,
@@ -104,6 +102,14 @@ class Hamiltonian:
         )
         effort, slope = self._weighted_effort(times, omega, u, p)
         return value.reshape(K, C).sum(axis=1) + effort, gradient.T.reshape(K, C, -1).sum(axis=1) + slope
+
+    def _by_groups(self, columns: Columns, u: Array) -> tuple[Array, Array]:
+        """H without what does not depend on u, and its gradient."""
+        law, value, gradient = self.separated, np.empty(len(u)), np.empty(u.shape)
+        for rows in blocks(columns.x.shape, law.groups):
+            groups, slopes = law.slopes(*columns.of(rows).at(u[rows]))
+            value[rows], gradient[rows[:, None, None], law.groups] = groups.sum(axis=1), slopes
+        return value, gradient
 
     def column_gradients(self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> Array:
         """The gradient in u of every column's own ⟨Λ_c, φ_c⟩ + ω_c L_c, (K, C, m)."""
@@ -174,20 +180,20 @@ class Hamiltonian:
         box = self.problem.velocity_box
         if box is not None and self.closed_form:
             return Least(box.minimum(x, costate).sum(axis=-1), None, True)
-        low, high = self._box(t, len(u))
-        low, high = np.minimum(low, u), np.maximum(high, u)
+        bounds, law = self._box(t, len(u)), self.separated
+        columns = Columns(np.broadcast_to(np.reshape(t, (len(u), -1)), x.shape[:2]), x, costate, omega, p)
+        plain = not self.restriction.rows and not self.affine
+        if plain and not (law.small and (thorough or law.operations(*x.shape[:2]) <= AFFORDABLE)):
+            gains, at = local_search(law, columns, u, bounds, patience=PATIENCE if thorough else 1)
+            return Least(self.values(t, x, costate, omega, u, p)[0] - gains.sum(axis=1), at, False, thorough)
+        low, high = np.minimum(bounds[0], u), np.maximum(bounds[1], u)
         if self.restriction.rows:
             return self._least_restricted(t, x, costate, omega, u, p, (low, high))
         value, slope = self.values(t, x, costate, omega, u, p)
         if self.affine:
             return _least_affine(value, slope, u, low, high)
-        law, times = self.separated, np.broadcast_to(np.reshape(t, (len(u), -1)), x.shape[:2])
-        columns = Columns(times, x, costate, omega, p)
-        if law.small and (thorough or law.operations(*x.shape[:2]) <= AFFORDABLE):
-            gains, at, proven = law.least(*columns.at(u), (low, high))
-            return Least(value - gains.sum(axis=1), at, proven)
-        gains, at = local_search(law, columns, u, (low, high), patience=PATIENCE if thorough else 1)
-        return Least(value - gains.sum(axis=1), at, False, thorough)
+        gains, at, proven = law.least(*columns.at(u), (low, high))
+        return Least(value - gains.sum(axis=1), at, proven)
 
     def _least_restricted(
         self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array, box: tuple[Array, Array]

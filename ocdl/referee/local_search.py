@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 from ocdl.arrays import Array
 from ocdl.referee.downhill import descended
 from ocdl.referee.global_search import falls_for_ever
-from ocdl.referee.groups import Columns
+from ocdl.referee.groups import Columns, blocks
 from ocdl.referee.lattice import cover
 from ocdl.referee.separated import SeparatedHamiltonian
 
 OWN, OTHER = 24, 16  # evaluations of a descent from the controls in force, and from the corner or from a cover
 COVER = 16  # random points of a cover
-AT_ONCE = 4_000_000  # entries of states and controls held at once
 
 Indices = NDArray[np.intp]
 
@@ -26,17 +25,14 @@ def local_search(
 ) -> tuple[Array, Array]:
     """H_g(u) − H_g(u*) ≥ 0 (K, G), and the best controls u* (K, m); +∞ where H_g falls without end along a descent.
 
-    ``box``: the bounds of every point, each (K, m). Every group descends from u, from the corner of the box along −∇H and from the best of some points that cover the
+    ``box``: the bounds of every point, each (K, m), which u may violate by rounding. Every group descends from u, from the corner of the box along −∇H and from the best of some points that cover the
     box, in ``patience`` times ``OWN`` and ``OTHER`` evaluations: the same figures whenever it is asked, and positive
     wherever ∇H leads into the box. Points are taken in blocks that bound the memory.
     """
-    _, C, n = columns.x.shape
-    held = max(u.shape[1], C * (2 * n + law.groups.shape[1]))
-    blocks = np.array_split(np.arange(len(u)), min(len(u), -(-len(u) * held // AT_ONCE)))
     gains, best = np.empty((len(u), len(law.groups))), np.empty_like(u)
-    for rows in blocks:
-        block = columns.of(rows), u[rows], (box[0][rows], box[1][rows])
-        gains[rows], best[rows] = _searched(law, *block, patience)
+    for rows in blocks(columns.x.shape, law.groups):
+        widened = np.minimum(box[0][rows], u[rows]), np.maximum(box[1][rows], u[rows])
+        gains[rows], best[rows] = _searched(law, columns.of(rows), u[rows], widened, patience)
     return gains, best
 
 

@@ -211,15 +211,16 @@ class Sweeper:
 
     def _matrix_free_state(self, u: Array, p: Array, x0: Array) -> Trajectory | None:
         layers = self._wide_layers(len(x0))
-        x, stages = [x0], []
-        for h, controls in zip(self.h, u, strict=True):
-            passed = layers.forward(x[-1], h, controls, p)
+        N = self.h.size
+        x, stages = np.empty((N + 1, *x0.shape)), np.empty((N, self.tableau.stages, *x0.shape))
+        x[0] = x0
+        for k, (h, controls) in enumerate(zip(self.h, u, strict=True)):
+            passed = layers.forward(x[k], h, controls, p)
             if passed is None:
                 return None
-            x.append(passed[0])
-            stages.append(passed[1])
-        self._check(np.array(x), np.zeros((self.h.size, len(x0))))
-        return Trajectory(self.t, self.h, self.stage_t, np.array(x), np.array(stages))
+            x[k + 1], stages[k] = passed
+        self._check(x, np.zeros((N, len(x0))))
+        return Trajectory(self.t, self.h, self.stage_t, x, stages)
 
     def _matrix_free_costate(self, trajectory: Trajectory, u: Array, p: Array, back: _Backward) -> bool:
         """Fill K and p without Jacobians; False where Picard's iteration does not contract."""
