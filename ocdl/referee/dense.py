@@ -65,15 +65,20 @@ class DenseHamiltonian(SeparatedHamiltonian):
             value, slope, blocks = value + effort[0], slope + effort[1], blocks + effort[2]
         return value, slope, blocks
 
-    def slopes(self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> tuple[Array, Array]:
-        features = self.features(x)
-        rate, first = self.responses(x, p, self.lifted(x, u, features), 1)
-        value = np.einsum("kci,kci->ki", costate, rate)
-        slope = (costate * first).swapaxes(1, 2) @ features
+    def slopes(
+        self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array
+    ) -> tuple[Array, Array]:
+        value, slope = self.of_rates(x, costate, u, p)
         if self.problem.effort is not None:
             effort = self.effort.slopes(t, omega, u, p)
             value, slope = value + effort[0], slope + effort[1]
         return value, slope
+
+    def of_rates(self, x: Array, costate: Array, u: Array, p: Array) -> tuple[Array, Array]:
+        """Σ_c Λ_ci φ_ci of every neuron (K, G) and its gradient (K, G, size): H without effort and running cost."""
+        features = self.features(x)
+        rate, first = self.responses(x, p, self.lifted(x, u, features), 1)
+        return np.einsum("kci,kci->ki", costate, rate), (costate * first).swapaxes(1, 2) @ features
 
     def values(self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> Array:
         (rate,) = self.responses(x, p, self.lifted(x, u, self.features(x)), 0)

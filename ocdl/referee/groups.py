@@ -57,6 +57,13 @@ def ungrouped(z: Array, u: Array, groups: Indices) -> Array:
     return controls
 
 
+def with_groups(u: Array, other: Array, which: NDArray[np.bool_], groups: Indices) -> Array:
+    """Controls u (K, m) with the groups ``which`` (K, G) from ``other`` (K, m)."""
+    members = np.empty(u.shape, dtype=bool)
+    members[:, groups] = which[:, :, None]
+    return np.where(members, other, u)
+
+
 @dataclass(frozen=True, eq=False)
 class GroupSearch:
     """min H_g(z) + Σ hold (z − u)² over each group of each point, by projected Newton from u and elsewhere.

@@ -18,7 +18,7 @@ from ocdl.batch import Batch
 from ocdl.once import once
 from ocdl.referee.dense import DenseHamiltonian, dense
 from ocdl.referee.global_search import SLOPE
-from ocdl.referee.groups import Columns, blocks
+from ocdl.referee.groups import Columns, blocks, with_groups
 from ocdl.referee.local_search import local_search
 from ocdl.referee.restricted import Restriction
 from ocdl.referee.separated import SeparatedHamiltonian
@@ -89,8 +89,8 @@ class Hamiltonian:
         times = np.broadcast_to(np.reshape(t, (K, -1)), (K, C))
         data = np.tile(np.asarray(self.problem.data).T, (1, K * C // self.problem.samples))
         if isinstance(self.separated, DenseHamiltonian):
-            value, gradient = self._by_groups(Columns(times, x, costate, omega, p), u)
-            return value + self._weighted_running(times, x, omega, u, p, data), gradient
+            value, gradient = self._of_dense(self.separated, Columns(times, x, costate, omega, p), u)
+            return value + self._weighted_running(times, x, omega, p, data), gradient
         value, gradient = self._columns(
             times.reshape(1, -1),
             x.reshape(-1, n).T,
@@ -103,12 +103,15 @@ class Hamiltonian:
         effort, slope = self._weighted_effort(times, omega, u, p)
         return value.reshape(K, C).sum(axis=1) + effort, gradient.T.reshape(K, C, -1).sum(axis=1) + slope
 
-    def _by_groups(self, columns: Columns, u: Array) -> tuple[Array, Array]:
-        """H without what does not depend on u, and its gradient."""
-        law, value, gradient = self.separated, np.empty(len(u)), np.empty(u.shape)
+    def _of_dense(self, law: DenseHamiltonian, columns: Columns, u: Array) -> tuple[Array, Array]:
+        """H without the running cost (K,), and its gradient (K, m), in blocks of points that bound the memory."""
+        value, gradient = np.empty(len(u)), np.empty(u.shape)
         for rows in blocks(columns.x.shape, law.groups):
-            groups, slopes = law.slopes(*columns.of(rows).at(u[rows]))
-            value[rows], gradient[rows[:, None, None], law.groups] = groups.sum(axis=1), slopes
+            here, at = columns.of(rows), u[rows]
+            neurons, slopes = law.of_rates(here.x, here.costate, at, here.p)
+            effort, slope = self._weighted_effort(here.t, here.omega, at, here.p)
+            slope[:, law.groups] += slopes
+            value[rows], gradient[rows] = neurons.sum(axis=1) + effort, slope
         return value, gradient
 
     def column_gradients(self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> Array:
@@ -128,7 +131,7 @@ class Hamiltonian:
         effort, slope = self._effort(times.reshape(1, -1), np.repeat(u, share.size, axis=0).T, p)
         return effort.reshape(K, -1) @ share, np.einsum("kcm,c->km", slope.T.reshape(K, share.size, -1), share)
 
-    def _weighted_running(self, times: Array, x: Array, omega: Array, u: Array, p: Array, data: Array) -> Array:
+    def _weighted_running(self, times: Array, x: Array, omega: Array, p: Array, data: Array) -> Array:
         """Σ_c ω_c L(t_c, x_c), (K,), where it does not depend on u."""
         K, C, n = x.shape
         if self.problem.running is None:
@@ -182,18 +185,39 @@ class Hamiltonian:
             return Least(box.minimum(x, costate).sum(axis=-1), None, True)
         bounds, law = self._box(t, len(u)), self.separated
         columns = Columns(np.broadcast_to(np.reshape(t, (len(u), -1)), x.shape[:2]), x, costate, omega, p)
-        plain = not self.restriction.rows and not self.affine
-        if plain and not (law.small and (thorough or law.operations(*x.shape[:2]) <= AFFORDABLE)):
-            gains, at = local_search(law, columns, u, bounds, patience=PATIENCE if thorough else 1)
-            return Least(self.values(t, x, costate, omega, u, p)[0] - gains.sum(axis=1), at, False, thorough)
+        if not self.restriction.rows and not self.affine:
+            value = self.values(t, x, costate, omega, u, p)[0]
+            whole = law.small and (thorough or law.operations(*x.shape[:2]) <= AFFORDABLE)
+            descents = 0 if whole and not thorough else PATIENCE if thorough and not whole else 1
+            gains, at, proven = self._least_of_groups(columns, u, bounds, whole, descents)
+            return Least(value - gains, at, proven, whole or thorough)
         low, high = np.minimum(bounds[0], u), np.maximum(bounds[1], u)
         if self.restriction.rows:
             return self._least_restricted(t, x, costate, omega, u, p, (low, high))
-        value, slope = self.values(t, x, costate, omega, u, p)
-        if self.affine:
-            return _least_affine(value, slope, u, low, high)
-        gains, at, proven = law.least(*columns.at(u), (low, high))
-        return Least(value - gains.sum(axis=1), at, proven)
+        return _least_affine(*self.values(t, x, costate, omega, u, p), u, low, high)
+
+    def _least_of_groups(
+        self, columns: Columns, u: Array, bounds: tuple[Array, Array], whole: bool, descents: int
+    ) -> tuple[Array, Array, bool]:
+        """What H can lose (K,), and where (K, m); and whether that is proven: by a search in the ``whole`` box and by
+        ``local_search``, in blocks of points that bound the memory.
+        """
+        law, proven = self.separated, whole
+        gains, best = np.zeros(len(u)), u.copy()
+        for rows in blocks(columns.x.shape, law.groups):
+            here, at = columns.of(rows), u[rows]
+            box = np.minimum(bounds[0][rows], at), np.maximum(bounds[1][rows], at)
+            gained = np.zeros((len(at), len(law.groups)))
+            if whole:
+                gained, best[rows], known = law.least(*here.at(at), box)
+                proven = proven and known
+            if descents:
+                more, point = local_search(law, here, at, box, patience=descents)
+                better = more > gained
+                gained = np.where(better, more, gained)
+                best[rows] = with_groups(best[rows], point, better, law.groups)
+            gains[rows] = gained.sum(axis=1)
+        return gains, best, proven
 
     def _least_restricted(
         self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array, box: tuple[Array, Array]

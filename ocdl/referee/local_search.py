@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ocdl.arrays import Array
 from ocdl.referee.downhill import descended
 from ocdl.referee.global_search import falls_for_ever
-from ocdl.referee.groups import Columns, blocks
+from ocdl.referee.groups import Columns
 from ocdl.referee.lattice import cover
 from ocdl.referee.separated import SeparatedHamiltonian
 
@@ -25,20 +25,10 @@ def local_search(
 ) -> tuple[Array, Array]:
     """H_g(u) − H_g(u*) ≥ 0 (K, G), and the best controls u* (K, m); +∞ where H_g falls without end along a descent.
 
-    ``box``: the bounds of every point, each (K, m), which u may violate by rounding. Every group descends from u, from the corner of the box along −∇H and from the best of some points that cover the
-    box, in ``patience`` times ``OWN`` and ``OTHER`` evaluations: the same figures whenever it is asked, and positive
-    wherever ∇H leads into the box. Points are taken in blocks that bound the memory.
+    ``box``: the bounds of every point, each (K, m). Every group descends from u, from the corner of the box along −∇H
+    and from the best of some points that cover the box, in ``patience`` times ``OWN`` and ``OTHER`` evaluations: the
+    same figures whenever it is asked, and positive wherever ∇H leads into the box.
     """
-    gains, best = np.empty((len(u), len(law.groups))), np.empty_like(u)
-    for rows in blocks(columns.x.shape, law.groups):
-        widened = np.minimum(box[0][rows], u[rows]), np.maximum(box[1][rows], u[rows])
-        gains[rows], best[rows] = _searched(law, columns.of(rows), u[rows], widened, patience)
-    return gains, best
-
-
-def _searched(
-    law: SeparatedHamiltonian, columns: Columns, u: Array, box: tuple[Array, Array], patience: int
-) -> tuple[Array, Array]:
     low, high, at = (array[:, law.groups] for array in (*box, u))
     metric = np.asarray(law.problem.control_metric)[law.groups]
 
@@ -64,7 +54,7 @@ def _searched(
     gains = begin - best
     if not (np.all(np.isfinite(low)) and np.all(np.isfinite(high))):
         ways = [np.where(np.where(way > 0.0, high, low) == np.sign(way) * np.inf, way, 0.0) for way in (-slope, z - at)]
-        gains = np.where(_endless(values, z, best, ways), np.inf, gains)
+        gains = np.where(_endless(values, at, begin, ways), np.inf, gains)
     return gains, controls(z)
 
 

@@ -98,12 +98,10 @@ class SeparatedHamiltonian:
         self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array
     ) -> tuple[Array, Array, Array]:
         """H_g (K, G), its gradient (K, G, size) and Hessian (K, G, size, size)."""
-        K = len(x)
-        L = 1 << max(K - 1, 0).bit_length()  # of all numbers of points only powers of two are compiled
-        if L > K:
-            rows = np.minimum(np.arange(L), K - 1)
-            parts = self.derivatives(*Columns(t, x, costate, omega, p).of(rows).at(u[rows]))
-            return parts[0][:K], parts[1][:K], parts[2][:K]
+        K, columns = len(x), Columns(t, x, costate, omega, p)
+        if (rows := _rounded(K)).size > K:
+            value, slope, blocks = self.derivatives(*columns.of(rows).at(u[rows]))
+            return value[:K], slope[:K], blocks[:K]
         rates, running, gradient, hessian = self._columns(*self._flat(t, x, costate, omega, u, p))
         G, size = self.groups.shape
         value = self._of_groups(rates, running)
@@ -116,6 +114,10 @@ class SeparatedHamiltonian:
 
     def slopes(self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> tuple[Array, Array]:
         """H_g (K, G) and its gradient (K, G, size)."""
+        K, columns = len(x), Columns(t, x, costate, omega, p)
+        if (rows := _rounded(K)).size > K:
+            value, slope = self.slopes(*columns.of(rows).at(u[rows]))
+            return value[:K], slope[:K]
         rates, running, gradient = self._sloped(*self._flat(t, x, costate, omega, u, p))
         value, slope = self._of_groups(rates, running), gradient.T[:, self.groups]
         if self.problem.effort is not None:
@@ -368,6 +370,11 @@ def _random(u: Array, box: tuple[Array, Array], starts: int) -> list[Array]:
     return [
         np.where(finite, generator.uniform(low, high), u + generator.standard_normal(u.shape)) for _ in range(starts)
     ]
+
+
+def _rounded(K: int) -> Indices:
+    """K points, the last of them so often that they are a power of two: of all numbers only those are compiled."""
+    return np.minimum(np.arange(1 << max(K - 1, 0).bit_length()), K - 1)
 
 
 def _entries(expression: ca.SX, u: ca.SX) -> tuple[Indices, Indices]:
