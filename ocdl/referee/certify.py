@@ -89,7 +89,7 @@ def certify(
     x (N+1, S, n), stages (N, s, S, n): the answer's own states at nodes and stages; costate (N+1, S, n): its own
     Euclidean costates at the nodes. Swept where they are missing; stages from the answer's own nodes.
     thorough: seek min H in the whole box, however long that takes; else only where it takes little
-    (``Hamiltonian.least``), and of many samples or wide layers by some seventy evaluations of H, so that the gap is the
+    (``Hamiltonian.least``), and of many samples or wide layers by some sixty evaluations of H, so that the gap is the
     same at every call and at least as good a lower bound as one descent gives.
     Raises InvalidInput for wrong shapes, SweepFailed where the state equation has no solution.
     """

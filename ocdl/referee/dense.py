@@ -65,9 +65,7 @@ class DenseHamiltonian(SeparatedHamiltonian):
             value, slope, blocks = value + effort[0], slope + effort[1], blocks + effort[2]
         return value, slope, blocks
 
-    def slopes(
-        self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array
-    ) -> tuple[Array, Array]:
+    def slopes(self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> tuple[Array, Array]:
         value, slope = self.of_rates(x, costate, u, p)
         if self.problem.effort is not None:
             effort = self.effort.slopes(t, omega, u, p)
@@ -125,11 +123,14 @@ class DenseHamiltonian(SeparatedHamiltonian):
 
     def features(self, x: Array) -> Array:
         """F (K, C, size) at states x (K, C, n)."""
-        return self.affine.F0 + x @ self.affine.F1.T
+        return (x.reshape(-1, x.shape[-1]) @ self._by_state + self.affine.F0).reshape(*x.shape[:-1], -1)
 
     def lifted(self, x: Array, u: Array, features: Array) -> Array:
         """z (K, C, n)."""
-        return self.affine.e + x @ self.affine.E.T + features @ u[:, self.groups].swapaxes(1, 2)
+        z = features @ u[:, self.groups].swapaxes(1, 2)
+        if np.any(self.affine.E):
+            z += x @ self.affine.E.T
+        return z + self.affine.e if np.any(self.affine.e) else z
 
     def responses(self, x: Array, p: Array, z: Array, order: int = 2) -> list[Array]:
         """φ and its derivatives in z up to ``order``, each (K, C, n)."""
@@ -145,6 +146,11 @@ class DenseHamiltonian(SeparatedHamiltonian):
             for part, block in zip(found, self._responses(width, order)(here.T, p, there.T), strict=True):
                 part[begin : begin + width] = block.T[: width - lacking]
         return [part.reshape(shape) for part in found]
+
+    @cached_property
+    def _by_state(self) -> Array:
+        """F¹ᵀ as BLAS takes it fastest."""
+        return np.ascontiguousarray(self.affine.F1.T)
 
     @cached_property
     def _stage_efforts(self) -> Batch:

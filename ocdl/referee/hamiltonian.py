@@ -177,7 +177,7 @@ class Hamiltonian:
         """min H at stages t (K,) over all controls that the box at each depth and the path constraints admit.
 
         Sought in the whole of that set (``SeparatedHamiltonian.least``, ``Restriction``) where that takes at most
-        ``AFFORDABLE`` operations, or is wanted ``thorough``; else by ``local_search``, whose price is some seventy
+        ``AFFORDABLE`` operations, or is wanted ``thorough``; else by ``local_search``, whose price is some sixty
         evaluations of H. The controls in force compete: what they violate, for rounding, is allowed to all.
         """
         box = self.problem.velocity_box

@@ -14,8 +14,8 @@ from ocdl.referee.groups import Columns
 from ocdl.referee.lattice import cover
 from ocdl.referee.separated import SeparatedHamiltonian
 
-OWN, OTHER = 24, 16  # evaluations of a descent from the controls in force, and from the corner or from a cover
-COVER = 16  # random points of a cover
+OWN, OTHER = 20, 12  # evaluations of a descent from the controls in force, and from the corner or from a cover
+COVER = 12  # random points of a cover
 
 Indices = NDArray[np.intp]
 
@@ -38,7 +38,8 @@ def local_search(
         return found
 
     def slopes(rows: Indices, z: Array) -> tuple[Array, Array]:
-        return law.slopes(*columns.of(rows).at(controls(z)))
+        here = columns if rows.size == len(u) else columns.of(rows)
+        return law.slopes(*here.at(controls(z)))
 
     def values(z: Array) -> Array:
         return law.values(*columns.at(controls(z)))

@@ -149,8 +149,8 @@ def test_what_is_found_is_reached_and_blocks_change_nothing_but_the_memory(sigma
 
 
 def test_the_memory_is_that_of_a_few_layers():
-    """Of twenty layers of 32 channels, in blocks of two."""
-    problem = network(3, 32, effort=None)
+    """Of twenty layers of 20 channels, in blocks of two."""
+    problem = network(3, 20, effort=None)
     at = drawn(problem, K=20)
     law = Hamiltonian(problem)
     law.least(*at)  # compiled
@@ -163,7 +163,7 @@ def test_the_memory_is_that_of_a_few_layers():
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
     everything = at[4].nbytes
-    assert peaks[1] < 6 * everything < peaks[0]
+    assert peaks[1] < 8 * everything and 3 * peaks[1] < peaks[0]
 
 
 def test_columns_that_are_not_dense_are_searched_alike(dear):
