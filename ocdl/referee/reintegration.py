@@ -21,7 +21,7 @@ import scipy
 from numpy.typing import NDArray
 
 from ocdl.depth.control_shapes import PerStage, PiecewiseConstant
-from ocdl.depth.fine_mesh import FineMesh, control_at
+from ocdl.depth.fine_mesh import FineMesh, StageValues, control_at
 from ocdl.depth.schemes import DepthScheme, Tableau, gauss_tableau
 from ocdl.referee.certify import Judged
 from ocdl.referee.constraints import Constraints
@@ -79,6 +79,16 @@ def reintegrated(answer: Judged) -> dict[str, Any]:
     }
 
 
+def halved_cost(problem: ControlProblem, depth: DepthScheme, u: Array, p: Array) -> float:
+    """J of the same functions of depth by the scheme itself on layers half as wide; u (Q, m), p (P,).
+
+    Raises SweepFailed where the state equation has no solution there.
+    """
+    fine = _fine_mesh(problem, depth, u, depth.tableau, 2)
+    sweeper, (values, _, _) = Sweeper(problem, fine), _applied(problem, depth, u, fine)
+    return sweeper.cost(sweeper.state(values, p), values, p)
+
+
 @dataclass(frozen=True, eq=False)
 class _Integral:
     """One re-integration: cost and its error bar, states at the nodes of the layers (N+1, S, n), the largest violation
@@ -124,7 +134,7 @@ def _in_open_loop(answer: Judged, scale: float) -> tuple[_Integral, float]:
 def _restarted(answer: Judged, local: LocalErrors) -> _Integral:
     """J and its local errors; their absolute values sum to the error bar."""
     anew = local.anew
-    _, violation, at = _applied(answer, anew.fine)
+    _, violation, at = _applied(answer.problem, answer.depth, answer.u, anew.fine)
     return _Integral(
         cost=answer.verdict.cost + float(local.cost.sum()),
         x=anew.trajectory.x,
@@ -159,7 +169,7 @@ def _refined(answer: Judged, tableau: Tableau, parts: tuple[int, ...]) -> list[_
 
 def _integral(answer: Judged, fine: FineMesh) -> _Integral:
     sweeper, p = Sweeper(answer.problem, fine), answer.p
-    values, violation, at = _applied(answer, fine)
+    values, violation, at = _applied(answer.problem, answer.depth, answer.u, fine)
     trajectory = sweeper.state(values, p)
     nodes = np.searchsorted(fine.layer, np.arange(answer.depth.count + 1))
     worst = _worst(sweeper, fine, trajectory, values, p)
@@ -185,12 +195,11 @@ def _worst(
     return worst
 
 
-def _applied(answer: Judged, fine: FineMesh) -> tuple[Array, float, float]:
+def _applied(problem: ControlProblem, depth: DepthScheme, u: Array, fine: FineMesh) -> tuple[Array, float, float]:
     """The controls on the fine mesh, and how far and where u(t) leaves its box.
 
     A layer's polynomial is clipped to the box; controls that are bounded where they are given are taken as they are.
     """
-    problem, depth, u = answer.problem, answer.depth, answer.u
     mesh, steady = depth.mesh(problem.span), not problem.bounds.varies("u")
     if isinstance(depth.controls, PiecewiseConstant) and steady:
         low, high = problem.control_box
@@ -217,7 +226,7 @@ def _fine_mesh(problem: ControlProblem, depth: DepthScheme, u: Array, tableau: T
     nodes = np.append(np.concatenate([mesh[k] + h[k] * relative[k] for k in range(N)]), mesh[-1])
     layer = np.repeat(np.arange(N), [len(c) for c in relative])
     constant = isinstance(depth.controls, PiecewiseConstant) and not problem.bounds.varies("u")
-    return FineMesh(tableau, nodes, layer, PiecewiseConstant() if constant else PerStage())
+    return FineMesh(tableau, nodes, layer, PiecewiseConstant() if constant else StageValues())
 
 
 def _clipped_layers(problem: ControlProblem, depth: DepthScheme, u: Array, N: int) -> NDArray[np.int64]:
