@@ -1,4 +1,4 @@
-"""Downhill over boxes, many at once, one evaluation an iteration: spectral projected gradients with a count for a budget.
+"""Downhill over boxes, many at once: spectral projected gradients, one evaluation an iteration, a count for a budget.
 
 Every group of controls has a step of its own; what an evaluation of all groups costs does not depend on how many move.
 Source: Birgin, Martínez and Raydan, SIAM J. Optim. 10 (2000), algorithm SPG1, monotone here.

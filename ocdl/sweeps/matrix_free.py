@@ -2,7 +2,8 @@
 
 The stage equations X = x ⊗ 1 + h φ(X) Aᵀ and their adjoint K = h (p⁺ ⊗ b) + h φ_xᵀ(K) A are contractions for layers
 short against the Lipschitz constant of φ: error factor about h |A| |φ_x| a round, and exact after s rounds for the
-adjoint of an explicit scheme, whose state goes stage by stage. Where they do not contract the answer is None, and Newton's method has to do it.
+adjoint of an explicit scheme, whose state goes stage by stage. Where they do not contract the answer is None, and
+Newton's method has to do it.
 """
 
 from __future__ import annotations

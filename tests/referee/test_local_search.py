@@ -1,4 +1,4 @@
-"""min H of many samples and wide layers: counted descents by default, the whole box on demand, and the solution says so."""
+"""min H of many samples: counted descents by default, the whole box on demand, and the solution says which."""
 
 import tracemalloc
 from dataclasses import replace
@@ -68,7 +68,7 @@ def test_matrix_products_give_the_hamiltonian_of_the_columns(sigma, effort):
     law, columns = Hamiltonian(problem), Hamiltonian(replace(problem, columnwise=False))
     assert isinstance(law.separated, DenseHamiltonian) and not isinstance(columns.separated, DenseHamiltonian)
     t, *rest = drawn(problem)
-    t = t + [0.1, 0.4, 0.9]
+    t = t + np.array([0.1, 0.4, 0.9])
     for fast, slow in zip(law.values(t, *rest), columns.values(t, *rest), strict=True):
         np.testing.assert_allclose(fast, slow, rtol=1e-12, atol=1e-12)
     times = np.repeat(t[:, None], problem.samples, axis=1)
