@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ocdl.batch import Batch, Direct
 from ocdl.once import once
+from ocdl.referee.groups import AT_ONCE
 from ocdl.referee.separated import SeparatedHamiltonian
 from ocdl.referee.structure import affine_in, kinked_in, quadratic_in
 from ocdl.statement.problem import ControlProblem
@@ -59,7 +60,7 @@ class DenseHamiltonian(SeparatedHamiltonian):
         rate, first, second = self.responses(x, p, self.lifted(x, u, features))
         value = np.sum(costate * rate, axis=1)
         slope = (costate * first).swapaxes(1, 2) @ features
-        blocks = weighted_products(features, costate * second)
+        blocks = _in_parts(features, costate * second)
         if self.problem.effort is not None:
             effort = self.effort.derivatives(t, omega, u, p)
             value, slope, blocks = value + effort[0], slope + effort[1], blocks + effort[2]
@@ -189,6 +190,13 @@ def weighted(features: Array, weights: Array) -> Array:
 def weighted_products(features: Array, weights: Array) -> Array:
     """Σ_c weights_ci F_c F_cᵀ, (..., n, size, size)."""
     return weighted(features, weights).swapaxes(-1, -2) @ features[..., None, :, :]
+
+
+def _in_parts(features: Array, weights: Array) -> Array:
+    """The same at many points (K, ...), a part of them at a time."""
+    parts = max(1, min(len(features), features.size * weights.shape[-1] // AT_ONCE))
+    pairs = zip(np.array_split(features, parts), np.array_split(weights, parts), strict=True)
+    return np.concatenate([weighted_products(F, w) for F, w in pairs])
 
 
 def dense(problem: ControlProblem) -> DenseHamiltonian | None:
