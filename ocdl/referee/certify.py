@@ -166,7 +166,7 @@ def _controls_violation(problem: ControlProblem, depth: DepthScheme, sweeper: Sw
 def _violation(values: Array, box: tuple[Array, Array]) -> float:
     """Largest distance of a value from its interval."""
     low, high = box
-    return float(np.max(np.maximum(low - values, values - high), initial=0.0))
+    return float(np.maximum(np.max(low - values, initial=0.0), np.max(values - high, initial=0.0)))
 
 
 def stage_excess(

@@ -16,7 +16,7 @@ from ocdl.referee.lockstep import projected_newton
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
-AT_ONCE = 2_000_000  # entries of states and controls held at once
+AT_ONCE = 1_000_000  # entries of states and controls held at once
 
 
 @dataclass(frozen=True, eq=False)

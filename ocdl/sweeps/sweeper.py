@@ -416,8 +416,10 @@ class Sweeper:
         N, _, _, n = K.shape
         if self._suits_matrix_free:
             layers = self._wide_layers(K.shape[2])
-            pulled = [layers.gradients(*given) for given in zip(trajectory.stages, u, [p] * N, K, strict=True)]
-            gradient_u, gradient_p = np.array([q[0] for q in pulled]), np.sum([q[1] for q in pulled], axis=0)
+            gradient_u, parts = np.empty(u.shape), np.empty((N, p.size))
+            for k in range(N):
+                gradient_u[k], parts[k] = layers.gradients(trajectory.stages[k], u[k], p, K[k])
+            gradient_p = parts.sum(axis=0)
         else:
             weights = self._stage_weights()[:, :, None] * self.problem.weights
             t, x, d = self._columns(trajectory)
@@ -426,7 +428,7 @@ class Sweeper:
         if self.problem.effort is not None:
             _, in_u, in_p = self._effort(self.stage_t.reshape(1, -1), self._at_stages(u).T, p)
             stage_weights = self._stage_weights()
-            gradient_u = gradient_u + self.basis.T @ (stage_weights.reshape(-1, 1) * in_u.T)
+            gradient_u += self.basis.T @ (stage_weights.reshape(-1, 1) * in_u.T)
             gradient_p = gradient_p + in_p @ stage_weights.ravel()
         return gradient_u, gradient_p
 
