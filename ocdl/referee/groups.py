@@ -47,7 +47,7 @@ def blocks(shape: tuple[int, ...], groups: Indices) -> list[Indices]:
 
 def grouped(u: Array, groups: Indices) -> Array:
     """Controls (K, m) group by group, (K·G, size)."""
-    return u[:, groups].reshape(-1, groups.shape[1])
+    return u[:, groups].reshape(u.shape[0] * groups.shape[0], groups.shape[1])
 
 
 def ungrouped(z: Array, u: Array, groups: Indices) -> Array:
@@ -89,7 +89,9 @@ class GroupSearch:
         least, at = self._reached(begin)
         for many in begins:
             values, points = self._reached(many)
-            for value, z in zip(values.reshape(-1, len(begin)), points.reshape(-1, *begin.shape), strict=True):
+            for value, z in zip(
+                values.reshape(-1, len(begin)), np.split(points, len(points) // len(begin)), strict=True
+            ):
                 better = (value < least) | np.isnan(least)
                 least, at = np.where(better, value, least), np.where(better[:, None], z, at)
         return least.reshape(len(self.u), -1), ungrouped(at, self.u, self.groups)

@@ -21,7 +21,7 @@ from ocdl.referee.global_search import SLOPE
 from ocdl.referee.groups import Columns, blocks, with_groups
 from ocdl.referee.local_search import local_search
 from ocdl.referee.restricted import Restriction
-from ocdl.referee.separated import SeparatedHamiltonian
+from ocdl.referee.separated import SETTLED, SeparatedHamiltonian
 from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]
@@ -180,12 +180,18 @@ class Hamiltonian:
         ``AFFORDABLE`` operations, or is wanted ``thorough``; else by ``local_search``, whose price is some sixty
         evaluations of H. The controls in force compete: what they violate, for rounding, is allowed to all.
         """
-        box = self.problem.velocity_box
-        if box is not None and self.closed_form:
-            return Least(box.minimum(x, costate).sum(axis=-1), None, True)
+        velocities = self.problem.velocity_box
+        if velocities is not None and self.closed_form:
+            return Least(velocities.minimum(x, costate).sum(axis=-1), None, True)
         bounds, law = self._box(t, len(u)), self.separated
         columns = Columns(np.broadcast_to(np.reshape(t, (len(u), -1)), x.shape[:2]), x, costate, omega, p)
         if not self.restriction.rows and not self.affine:
+            if self._parabolas:
+                box = np.minimum(bounds[0], u), np.maximum(bounds[1], u)
+                values = self.values(t, x, costate, omega, u, p)
+                exact = self._least_of_parabolas(t, x, costate, omega, u, p, *values, box)
+                if exact is not None:
+                    return exact
             value = self.values(t, x, costate, omega, u, p)[0]
             whole = law.small and (thorough or law.operations(*x.shape[:2]) <= AFFORDABLE)
             descents = 0 if whole and not thorough else PATIENCE if thorough and not whole else 1
@@ -218,6 +224,39 @@ class Hamiltonian:
                 best[rows] = with_groups(best[rows], point, better, law.groups)
             gains[rows] = gained.sum(axis=1)
         return gains, best, proven
+
+    @cached_property
+    def _parabolas(self) -> bool:
+        """No control meets another, and H is quadratic in each."""
+        return self.separated.groups.shape[1] == 1 and self.separated.quadratic
+
+    def _least_of_parabolas(
+        self,
+        t: Array,
+        x: Array,
+        costate: Array,
+        omega: Array,
+        u: Array,
+        p: Array,
+        value: Array,
+        slope: Array,
+        box: tuple[Array, Array],
+    ) -> Least | None:
+        """At the vertex of every parabola or the end of its interval next to it; None where one is not strictly convex.
+
+        Proven where the slope left there, |∇H|²/2λ over what is free, is worth no more than rounding.
+        """
+        times, curvature = np.broadcast_to(np.reshape(t, (len(u), -1)), x.shape[:2]), np.empty(u.shape)
+        law = self.separated
+        curvature[:, law.groups[:, 0]] = law.derivatives(times, x, costate, omega, u, p)[2][..., 0, 0]
+        if not np.all(curvature > 0.0):
+            return None
+        low, high = box
+        at = np.clip(u - slope / curvature, low, high)
+        best, left = self.values(t, x, costate, omega, at, p)
+        free = np.where(left > 0.0, at > low, at < high)
+        worth = np.sum(np.where(free, left**2 / (2.0 * curvature), 0.0), axis=1)
+        return Least(np.fmin(best, value), at, bool(np.all(worth <= SETTLED * (1.0 + np.abs(value)))))
 
     def _least_restricted(
         self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array, box: tuple[Array, Array]

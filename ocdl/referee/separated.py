@@ -189,7 +189,7 @@ class SeparatedHamiltonian:
 
     def operations(self, K: int, C: int) -> float:
         """About how many ``least`` takes: a cover's values, and Newton's derivatives from the best of its points."""
-        (_, size), columns = self.groups.shape, K * C * self.problem.m
+        (_, size), columns = self.groups.shape, K * C * max(self.problem.m, 1)
         if self.quadratic:
             return float(columns * size)
         points = max(LEAST, min(POINTS.get(size, 0) ** size or RANDOM, WORK / columns))
