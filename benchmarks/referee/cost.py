@@ -4,7 +4,7 @@ A residual network with readout, twenty explicit Euler layers ẋ = σ(W x + b),
 a box, trained by L-BFGS-B for some iterations. The referee: sweeps, gap, certificate, labels. Every case in a
 process of its own, for its peak memory.
 
-``python benchmarks/referee/cost.py [--iterations 50] [--thorough] [--wide]``; ``--wide``: drawn controls of 784 channels,
+``python benchmarks/referee/cost.py [--iterations 50] [--thorough] [--wide]``; ``--wide``: drawn controls, 784 channels,
 100 images, beside the CPU seconds of one gradient of the cost. Run with OMP_NUM_THREADS=1.
 """
 
