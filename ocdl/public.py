@@ -47,6 +47,7 @@ from ocdl.referee.certificate import Certificate
 from ocdl.referee.certify import certify
 from ocdl.referee.outcome import Outcome, Status
 from ocdl.referee.solution import Solution, load
+from ocdl.referee.summary import Summary
 from ocdl.solving.compile import Plan, compile
 from ocdl.solving.method import Method, Start
 from ocdl.solving.predict import accuracy, predict

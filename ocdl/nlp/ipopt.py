@@ -17,7 +17,7 @@ from ocdl.interrupts import uninterrupted
 from ocdl.nlp import rank_one
 from ocdl.nlp.assembly import NonlinearProgram
 from ocdl.nlp.reduced import Reduced, not_in_reduced_space
-from ocdl.nlp.scaling import ShownScales, check_scales, chosen_scales
+from ocdl.nlp.scaling import SCALES, ShownScales, check_scales, chosen_scaling
 from ocdl.nlp.settled import objects, settled
 from ocdl.nlp.transcription import Transcription, transcribed
 from ocdl.nlp.worst_rows import explanation
@@ -71,9 +71,12 @@ class Ipopt(Method):
         ``WIDE`` neurons on; ``"rank-one"`` always, ``"none"`` never.
     objective_scale: factor on the cost inside IPOPT; by default 1/(mean h_k · mean w_i), which makes multipliers,
         reduced gradients and ``tolerance`` those of function space, whatever the grid.
-    scales: one unit of IPOPT's variables, ``{"x": ..., "u": ..., "p": ...}``, numbers, or one a state, control,
-        parameter; what is left out is chosen: 1, or the power of ten of its bounds (else its first guess) beyond 0.1 to
-        10. The units used are in the solution's ``extras`` ``scale_x``, ``scale_u``, ``scale_p``, unless all are 1.
+    scale: what is scaled inside IPOPT. ``"units"``: variables, by the power of ten of their bounds (else their first
+        guess) beyond 0.1 to 10, and the state equations by those of their states; ``"rows"``: rows of path and boundary
+        as well, by that of their largest derivative at the start, and a steep objective; ``"none"``: nothing.
+    scales: units to take instead, ``{"x": ..., "u": ..., "p": ..., "path": ..., "boundary": ...}``, numbers, or one a
+        state, control, parameter, row. Those used are in the solution's ``extras`` ``scale_x``, ..., unless all are 1,
+        the factor that ``"rows"`` chose for the cost in ``scale_objective``. The referee judges in the problem's units.
     verbose: show IPOPT's own log.
     options: IPOPT's options passed through verbatim, e.g. ``{"mu_strategy": "adaptive"}``.
     Source: Wächter and Biegler, Math. Program. 106 (2006).
@@ -88,6 +91,7 @@ class Ipopt(Method):
     space: str = "auto"
     reduction: str = "auto"
     objective_scale: float | None = None
+    scale: str = "units"
     scales: Mapping[str, Any] = field(default_factory=dict)
     verbose: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -106,6 +110,8 @@ class Ipopt(Method):
             raise InvalidInput(f"Ipopt(objective_scale={scale!r}): a positive number, or None for the automatic one.")
         if self.space not in SPACES:
             raise InvalidInput(f"Ipopt(space={self.space!r}): one of {', '.join(SPACES)} is needed.")
+        if self.scale not in SCALES:
+            raise InvalidInput(f"Ipopt(scale={self.scale!r}): one of {', '.join(SCALES)} is needed.")
         check_scales(self.scales)
         if not isinstance(self.options, Mapping):
             raise InvalidInput(f"Ipopt(options={self.options!r}): a mapping of IPOPT's option names is needed.")
@@ -166,14 +172,17 @@ class Ipopt(Method):
         """``sparse``: in rank-one form; what a carried-over start has settled is then no unknown, unless that fails or
         the controls object.
         """
-        transcription = transcribed(problem, depth, chosen_scales(problem, depth, start, self.scales))
+        h = np.diff(depth.mesh(problem.span))
+        scale = self.objective_scale or float(1.0 / (np.mean(h) * np.mean(problem.state_metric)))
+        scaling = chosen_scaling(problem, depth, start, self.scale, self.scales, scale)
+        transcription = transcribed(problem, depth, scaling.scales)
         box = transcription.bounds()
         guess = np.clip(transcription.guess(start), *box)
         held = np.zeros(guess.size, dtype=bool)
         if sparse:
             held[transcription.places.u] = settled(transcription, start)
-        scale = self.objective_scale or 1.0 / (np.mean(transcription.h) * np.mean(problem.state_metric))
-        options = self._options(pivot_order(problem, sparse), float(scale), barrier(problem, start, held))
+        own = {"tol": self.tolerance * scaling.tolerance, **barrier(problem, start, held)}
+        options = self._options(pivot_order(problem, sparse), scaling.objective, own)
         key = depth, transcription.scales.trivial, repr(options)
         with (
             progress_bar(self.name, progress=False if self.verbose else progress) as bar,
@@ -188,7 +197,8 @@ class Ipopt(Method):
                 end = None if released is None else released.after(end)
             if end is None:
                 return watch.broken_off(*transcription.controls(watch.iterate * transcription.variable_scale))
-            return wrapped_up(lambda: _outcome(transcription, end))
+            shown = ShownScales(transcription, scaling.objective if self.scale == "rows" else None)
+            return wrapped_up(lambda: replace(_outcome(transcription, end), extras=shown))
 
     def _in_reduced_space(self, problem: ControlProblem, depth: DepthScheme) -> bool:
         why_not = not_in_reduced_space(problem, depth)
@@ -314,7 +324,6 @@ def _outcome(transcription: Transcription, end: _End) -> Outcome:
     return replace(
         _reported(*transcription.controls(w), stats, claim, explained),
         multipliers=transcription.constraint_multipliers(w, multipliers),
-        extras=ShownScales(transcription),
         x=x,
         stages=stages,
         costate=costate,

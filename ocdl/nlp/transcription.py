@@ -80,19 +80,29 @@ class Places:
 
 @dataclass(frozen=True, eq=False)
 class Scales:
-    """One unit of the solver's variables: of states (n,), controls (m,) and parameters (P,). Ones change nothing."""
+    """One unit of the solver's variables, of states (n,), controls (m,) and parameters (P,), and of its rows of path
+    and boundary; those of the state equation have the units of states. Ones change nothing.
+    """
 
     x: Array
     u: Array
     p: Array
+    path: Array
+    boundary: Array
 
     @property
     def trivial(self) -> bool:
-        return all(bool(np.all(scale == 1.0)) for scale in (self.x, self.u, self.p))
+        return all(bool(np.all(scale == 1.0)) for scale in vars(self).values())
 
     @classmethod
     def ones(cls, problem: ControlProblem) -> Scales:
-        return cls(np.ones(problem.n), np.ones(problem.m), np.ones(problem.P))
+        return cls(**{name: np.ones(size) for name, size in sizes(problem).items()})
+
+
+def sizes(problem: ControlProblem) -> dict[str, int]:
+    """How many units there are of each kind."""
+    rows = {role: problem.rows(role) for role in ("path", "boundary")}
+    return {"x": problem.n, "u": problem.m, "p": problem.P, **rows}
 
 
 def transcribed(problem: ControlProblem, depth: DepthScheme, scales: Scales) -> Transcription:
@@ -174,7 +184,28 @@ class Transcription:
         stages = len(self.own) + 1
         layers = factor[: self._layer_rows].reshape(-1, self._rows_per_layer)
         layers[:, : stages * self.problem.n] = np.tile(1.0 / self.scales.x, stages)
+        layers[:, self._path_rows] = np.tile(1.0 / self.scales.path, self.tableau.stages)
+        factor[self._layer_rows :][: self._boundary_rows] = np.tile(1.0 / self.scales.boundary, self.problem.samples)
         return factor
+
+    def steepness(self, w: Array) -> dict[str, Array]:
+        """The largest derivative in the solver's variables, at w, of every row of ``path`` and ``boundary`` over all
+        stages and samples, and of the ``objective`` (1,).
+        """
+        columns, rows, cost = self.variable_scale, np.zeros(self._constraints), np.zeros(1)
+        for kind in self._kinds:
+            of_rows, of_cost = kind.steepness(w, columns)
+            rows[kind.rows] = of_rows
+            cost = np.maximum(cost, np.max(of_cost, initial=0.0))
+        layers = rows[: self._layer_rows].reshape(-1, self._rows_per_layer)[:, self._path_rows]
+        boundary = rows[self._layer_rows :][: self._boundary_rows]
+        return {
+            "path": layers.reshape(len(layers), self.tableau.stages, self.problem.rows("path")).max(
+                axis=(0, 1), initial=0.0
+            ),
+            "boundary": boundary.reshape(self.problem.samples, -1).max(axis=0, initial=0.0),
+            "objective": cost,
+        }
 
     # -- elements -------------------------------------------------------------------------------------
 
@@ -183,6 +214,11 @@ class Transcription:
         stages = len(self.own) + 1  # the end of the layer, by its own equation or as the last stage
         path = self.tableau.stages * self.problem.rows("path")
         return stages * self.problem.n + self.lifted_stages * self.problem.lifted + path
+
+    @property
+    def _path_rows(self) -> slice:
+        """The rows of path among those of a layer, stage by stage."""
+        return slice(self._rows_per_layer - self.tableau.stages * self.problem.rows("path"), self._rows_per_layer)
 
     @property
     def _layer_rows(self) -> int:

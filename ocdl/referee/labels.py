@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from ocdl.depth.schemes import DepthScheme
 from ocdl.referee.certificate import Certificate
 from ocdl.referee.certify import Verdict
+from ocdl.referee.limits import limits
 from ocdl.referee.outcome import Outcome
+from ocdl.referee.sampling import slopes
 from ocdl.referee.schema import FORMAT
 from ocdl.referee.solution import Answer, Solution
 from ocdl.statement.problem import ControlProblem
@@ -40,6 +42,8 @@ def labelled(
         "layers": lambda: _layers(verdict, depth.tableau.b),
         "stages": lambda: _stages(problem, verdict),
         "parameters": lambda: _parameters(problem, outcome.p, verdict),
+        "dense": lambda: _dense(problem, depth, outcome, verdict),
+        "limits": lambda: limits(problem, depth, outcome.u, outcome.p, verdict.trajectory),
         "claim": lambda: _claim(problem, verdict, outcome.claim),
         "history": lambda: xr.Dataset(
             {name: ("iteration", np.asarray(v, float)) for name, v in outcome.history.items()}
@@ -63,9 +67,11 @@ def labelled(
         "cost": verdict.cost,
         "gap": verdict.gap,
         "gap_is_exact": int(verdict.gap_is_exact),
+        "search": verdict.search,
         "feasibility": verdict.feasibility,
         "defect_worth": verdict.defect_worth,
         "scheme": repr(depth),
+        "collocates": int(depth.tableau.collocates),
     } | {f"violation of {name}": value for name, value in verdict.violations.items()}
     attrs |= {} if certificate is None else certificate.attributes()
     assert problem.layout is not None
@@ -129,6 +135,13 @@ def _stages(problem: ControlProblem, verdict: Verdict) -> xr.Dataset:
             "excess": (("t", "stage"), verdict.excess, {"long_name": "H(u) − min_u H"}),
         }
     )
+
+
+def _dense(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, verdict: Verdict) -> xr.Dataset:
+    costate, ahead = verdict.adjoint.costate, verdict.adjoint.costate[1:].copy()
+    if outcome.multipliers is not None:
+        ahead[:-1] += outcome.multipliers.nodes[1:-1]
+    return slopes(problem, depth, outcome.u, outcome.p, verdict.trajectory, costate, ahead)
 
 
 def _layers(verdict: Verdict, b: Array) -> xr.Dataset:

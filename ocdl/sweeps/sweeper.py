@@ -228,15 +228,16 @@ class Sweeper:
 
     def _matrix_free_state(self, u: Array, p: Array, x0: Array) -> Trajectory | None:
         layers = self._wide_layers(len(x0))
-        x, stages = [x0], []
-        for h, controls in zip(self.h, u, strict=True):
-            passed = layers.forward(x[-1], h, controls, p)
+        N = self.h.size
+        x, stages = np.empty((N + 1, *x0.shape)), np.empty((N, self.tableau.stages, *x0.shape))
+        x[0] = x0
+        for k, (h, controls) in enumerate(zip(self.h, u, strict=True)):
+            passed = layers.forward(x[k], h, controls, p)
             if passed is None:
                 return None
-            x.append(passed[0])
-            stages.append(passed[1])
-        self._check(np.array(x), np.zeros((self.h.size, len(x0))))
-        return Trajectory(self.t, self.h, self.stage_t, np.array(x), np.array(stages))
+            x[k + 1], stages[k] = passed
+        self._check(x, np.zeros((N, len(x0))))
+        return Trajectory(self.t, self.h, self.stage_t, x, stages)
 
     def _matrix_free_costate(self, trajectory: Trajectory, u: Array, p: Array, back: _Backward) -> bool:
         """Fill K and p without Jacobians; False where Picard's iteration does not contract."""
@@ -340,6 +341,15 @@ class Sweeper:
         ends = np.diff(x, axis=0) - h * np.einsum("i,kisn->ksn", self.tableau.b, rates)
         inner = trajectory.stages - x[:-1, None] - h[:, None] * np.einsum("ij,kjsn->kisn", self.tableau.A, rates)
         return Defects(np.concatenate([first, ends]), inner)
+
+    def costate_rates(self, trajectory: Trajectory, u: Array, p: Array, costates: Array) -> Array:
+        """−∂H/∂x = −φ_xᵀ Λ − ω L_x at the stages, for costates Λ there; both (N, s, S, n)."""
+        rates, weights = np.empty(costates.shape), self._stage_weights()[:, :, None, None]
+        for layers in self._blocks(len(costates), costates[0].size * costates.shape[-1]):
+            block = slice(layers.start, layers.stop)
+            jacobian, source = self._linearised(trajectory, u, p, layers)
+            rates[block] = -np.einsum("kisa,kisab->kisb", costates[block], jacobian) - source / weights[block]
+        return rates
 
     def transitions(self, trajectory: Trajectory, u: Array, p: Array) -> Array:
         """∂x_{k+1}/∂x_k of every layer and sample, (N, S, n, n)."""
@@ -456,8 +466,10 @@ class Sweeper:
         N, _, _, n = K.shape
         if self._suits_matrix_free:
             layers = self._wide_layers(K.shape[2])
-            pulled = [layers.gradients(*given) for given in zip(trajectory.stages, u, [p] * N, K, strict=True)]
-            gradient_u, gradient_p = np.array([q[0] for q in pulled]), np.sum([q[1] for q in pulled], axis=0)
+            gradient_u, parts = np.empty(u.shape), np.empty((N, p.size))
+            for k in range(N):
+                gradient_u[k], parts[k] = layers.gradients(trajectory.stages[k], u[k], p, K[k])
+            gradient_p = parts.sum(axis=0)
         else:
             weights = self._stage_weights()[:, :, None] * self.problem.weights
             t, x, d = self._columns(trajectory)
@@ -466,7 +478,7 @@ class Sweeper:
         if self.problem.effort is not None:
             _, in_u, in_p = self._effort(self.stage_t.reshape(1, -1), self._at_stages(u).T, p)
             stage_weights = self._stage_weights()
-            gradient_u = gradient_u + self.basis.T @ (stage_weights.reshape(-1, 1) * in_u.T)
+            gradient_u += self.basis.T @ (stage_weights.reshape(-1, 1) * in_u.T)
             gradient_p = gradient_p + in_p @ stage_weights.ravel()
         return gradient_u, gradient_p
 

@@ -1,5 +1,8 @@
 """Figures of every kind of solution: what is on them, and that nothing global is touched."""
 
+import pickle
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -180,3 +183,15 @@ def test_units_are_at_the_lines_and_at_the_axis_of_a_single_one():
     legends = [text.get_text() for axes in figure.axes if axes.get_legend() for text in axes.get_legend().get_texts()]
     assert {"angle [rad]", "speed"} <= {*legends}
     assert "torque [N m]" in [axes.get_ylabel() for axes in figure.axes]
+
+
+def test_a_solution_draws_itself_without_knowing_how():
+    code = """
+import pickle, sys
+solution = pickle.loads(sys.stdin.buffer.read())
+assert not any(name.startswith(("ocdl.doors", "matplotlib")) for name in sys.modules)
+print(len(solution.plot().axes))
+"""
+    solution = ocdl.solve(*pendulum(), Drawn())
+    shown = subprocess.run([sys.executable, "-c", code], input=pickle.dumps(solution), capture_output=True, check=True)
+    assert int(shown.stdout) == len(ocdl.plot_solution(solution).axes) > 3
