@@ -48,10 +48,12 @@ from ocdl.referee.certify import certify
 from ocdl.referee.outcome import Outcome, Status
 from ocdl.referee.solution import Solution, load
 from ocdl.solving.compile import Plan, compile
+from ocdl.solving.confidence import Confidence, confidence
 from ocdl.solving.method import Method, Start
 from ocdl.solving.predict import accuracy, predict
 from ocdl.solving.refine import Refinement, continuation, refine, sequence
 from ocdl.solving.solve import solve
+from ocdl.solving.through import through
 from ocdl.statement.activations import (
     ELU,
     Activation,
@@ -67,6 +69,7 @@ from ocdl.statement.bounds import Box, Free
 from ocdl.statement.control_set import ControlSet, Disc, Finite, Polygon
 from ocdl.statement.data import Samples, digits
 from ocdl.statement.losses import CrossEntropy, HalfSquare, IdentityLink, Link, Logistic, Loss, Readout
+from ocdl.statement.measurements import Measurements
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.regularisers import Regulariser, Tikhonov
 from ocdl.statement.selection import Grid, SelectionProblem

@@ -17,7 +17,7 @@ import inspect
 import math
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -45,10 +45,12 @@ from ocdl.depth.schemes import Layers
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.once import Built
 from ocdl.statement.bounds import Box, Free
+from ocdl.statement.conditions import checked_conditions, conditioned
 from ocdl.statement.control_set import ControlSet
 from ocdl.statement.formulas import check_columns, check_pure, protected
 from ocdl.statement.labelled import by_labels
 from ocdl.statement.layout import Layout, Part
+from ocdl.statement.measurements import Measurements
 from ocdl.statement.velocity_box import VelocityBox
 
 ROLES = {  # the functions of a problem, and what each may depend on
@@ -60,8 +62,9 @@ ROLES = {  # the functions of a problem, and what each may depend on
     "penalty": ("p",),
     "path": ("t", "x", "u", "p", "d", "z"),
     "boundary": ("x0", "xT", "t", "p", "d"),
+    "output": ("t", "x", "p", "d"),
 }
-COLUMNS = ("dynamics", "lift", "path", "boundary")  # the others are scalars
+COLUMNS = ("dynamics", "lift", "path", "boundary", "output")  # the others are scalars
 PER_DEPTH = ("dynamics", "running", "effort")  # multiplied by T on the depths t/T of a free horizon
 ROUNDING = 1e-9  # by which an end may lie outside its bounds
 HULL_DEPTHS = 1025  # of bounds that depend on depth
@@ -91,6 +94,9 @@ class ControlProblem:
     velocity_box: closed-form structure of one sample, where the builder knows it.
     sample_box: the same for every one of many samples by itself.
     control_set: where the controls are in less than their box, which then is the smallest one around it.
+    measurements: data of the states at given depths; their χ² is added to the cost.
+    conditions: {t: values}: what the states, of every sample, are to be at depths t inside the horizon, (n,) each: a
+        number, ``Free(lower, upper)``, or None where nothing is asked.
     columnwise: dynamics and lift take only x, u, p, z, and x of many columns at once (matrix products, entrywise
         functions); wide problems are then swept without Jacobians.
 
@@ -121,6 +127,8 @@ class ControlProblem:
     velocity_box: VelocityBox | None = None
     sample_box: VelocityBox | None = None
     control_set: ControlSet | None = None
+    measurements: Measurements | None = None
+    conditions: Mapping[float, Any] | None = None
     columnwise: bool = False
 
     def __post_init__(self) -> None:
@@ -132,6 +140,8 @@ class ControlProblem:
             raise InvalidInput(f"horizon={self.horizon!r}: a free horizon needs a positive lower bound.")
         if not isinstance(self.bounds, Box):
             raise InvalidInput(f"bounds={self.bounds!r}: give an instance such as ocdl.Box(u=(-1, 1)).")
+        if not isinstance(self.measurements, Measurements | None):
+            raise InvalidInput(f"measurements={self.measurements!r}: give ocdl.Measurements(times=..., values=...).")
         named = {} if isinstance(self.states, NoneType | str) else {"state": (("state",), list(self.states))}
         for name, value in (("initial", self.initial), ("final", self.final)):
             set_(self, name, by_labels(name, value, ("sample", "state"), named))
@@ -153,6 +163,7 @@ class ControlProblem:
             set_(self, "layout", self._default_layout())
         for role in ROLES:
             self._check_formula(role)
+        self._check_stations()
         if self.columnwise:
             self._check_columns()
         self._check_intervals()
@@ -296,8 +307,27 @@ class ControlProblem:
         return shape.bounds(self.control_box_at, mesh, nodes)
 
     def state_box_at(self, t: Array) -> tuple[Array, Array]:
-        """Lower and upper bounds of x at depths t (K,), each (K, n)."""
-        return self.bounds.interval_at("x", (self.n,), t)
+        """Lower and upper bounds of x at depths t (K,), each (K, n), with the conditions at those that have some."""
+        box = self.bounds.interval_at("x", (self.n,), t)
+        return conditioned(box, t, self._conditioned, self.span)
+
+    @cached_property
+    def _conditioned(self) -> dict[float, tuple[Array, Array]]:
+        """Depth → lower and upper ends (n,) of the states there."""
+        return {} if self.conditions is None else checked_conditions(self.conditions, self.n, self.span)
+
+    @cached_property
+    def stations(self) -> Array:
+        """The depths that have measurements or conditions, (K,); a mesh must have nodes there."""
+        measured = [] if self.measurements is None else list(self.measurements.times)
+        return np.unique([*measured, *self._conditioned])
+
+    @property
+    def output(self) -> Callable[..., Any] | None:
+        """h, what is measured of the states."""
+        if self.measurements is None:
+            return None
+        return self.measurements.output or (lambda x: x)
 
     @cached_property
     def state_hull(self) -> tuple[Array, Array]:
@@ -356,7 +386,9 @@ class ControlProblem:
     @property
     def constraints(self) -> tuple[str, ...]:
         """The constraints beyond the boxes of controls and parameters, as the user wrote them."""
-        written = [f"{name}=..." for name in ("final", "path", "boundary") if getattr(self, name) is not None]
+        written = [
+            f"{name}=..." for name in ("final", "path", "boundary", "conditions") if getattr(self, name) is not None
+        ]
         return (*(["Box(x=...)"] if "x" in self.bounds.names else []), *written)
 
     # -- the formulas as CasADi expressions and functions ----------------------------------------
@@ -426,6 +458,16 @@ class ControlProblem:
             "terminal", [x, p, d], [loss, ca.densify(ca.gradient(loss, x)), ca.densify(ca.gradient(loss, p))]
         )
 
+    @cached_property
+    def residual_function(self) -> ca.Function:
+        """(t, x, p, d, one of ``measurements.columns``) → (h − y)/σ (r,), χ² and its gradients in x and p."""
+        s, measurements = self.symbols(), self.measurements
+        assert measurements is not None
+        residuals, given = measurements.residuals(self.evaluate("output", **s))
+        misfit, names = ca.sumsqr(residuals), ("t", "x", "p", "d")
+        gradients = [ca.densify(ca.gradient(misfit, s[name])) for name in ("x", "p")]
+        return ca.Function("misfit", [*(s[name] for name in names), given], [ca.densify(residuals), misfit, *gradients])
+
     def terminal_loss(self, x: Any, p: Any = None, sample: int = 0) -> Array:
         """ℓ of one sample at any states x (..., n); shape (...)."""
         x = np.asarray(x, dtype=float)
@@ -479,6 +521,25 @@ class ControlProblem:
         check_columns(
             "dynamics", lambda x, u, p: self.evaluate("dynamics", ca.MX, x=x, u=u, p=p), self.n, self.m, self.P
         )
+
+    def _check_stations(self) -> None:
+        """Measurements and conditions fit the sizes and the horizon."""
+        if self.measurements is None and self.conditions is None:
+            return
+        if self.has_free_horizon:
+            raise NotSupported(
+                f"horizon={self.horizon!r}: measurements and conditions at given depths need a horizon that is given."
+            )
+        for depth in self._conditioned:
+            low, high = (end[0] for end in self.state_box_at(np.array([depth])))
+            if np.any(low > high):
+                i = int(np.argmax(low > high))
+                raise InvalidInput(
+                    f"conditions at t = {depth:g}: they and Box(x=...) contradict each other in state {self.states[i]}."  # type: ignore[index]
+                )
+        if self.measurements is not None:
+            s = self.symbols()
+            self.measurements.check(self.samples, int(self.evaluate("output", **s).numel()), self.span)
 
     def _check_interval_names(self) -> None:
         unknown = set(self.bounds.names) - {"u", "p", "x", *INTERVALS}
