@@ -68,6 +68,7 @@ from ocdl.statement.activations import (
 from ocdl.statement.bounds import Box, Free
 from ocdl.statement.control_set import ControlSet, Disc, Finite, Polygon
 from ocdl.statement.data import Samples, digits
+from ocdl.statement.implicit import Implicit
 from ocdl.statement.losses import CrossEntropy, HalfSquare, IdentityLink, Link, Logistic, Loss, Readout
 from ocdl.statement.measurements import Measurements
 from ocdl.statement.problem import ControlProblem

@@ -251,7 +251,7 @@ class Transcription:
         rows = [X[i] - x - h * _combine(tableau.A[i], slopes) for i in self.own]
         rows.append(end - x - h * _combine(tableau.b, slopes))
         if q and self.lifted_stages:
-            rows += [z[i]["z"] - problem.evaluate("lift", **at[i]) for i in range(s)]
+            rows += [problem.lift_rows(**z[i], **at[i]) for i in range(s)]
         if problem.path is not None:
             rows += [problem.evaluate("path", **at[i], **z[i]) for i in range(s)]
 

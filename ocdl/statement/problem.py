@@ -441,6 +441,16 @@ class ControlProblem:
         """Number of lifted (algebraic) variables z of one sample."""
         return 0 if self.lift is None else int(self.evaluate("lift", **self.symbols()).numel())
 
+    def lift_rows(self, z: Any, **given: Any) -> Any:
+        """What is zero where z is the lift's: z − g, or of an ``Implicit`` one its equations."""
+        equations = getattr(self.lift, "equations", None)
+        if equations is None:
+            return z - self.evaluate("lift", **given)
+        if self.has_free_horizon:
+            given["t"] = given["t"] * given["p"][-1]
+        wanted = list(inspect.signature(equations).parameters)
+        return self._written("lift", equations, wanted, ca.SX, given | {"z": z})
+
     @cached_property
     def rate(self) -> ca.Function:
         """φ as a function (t, x, u, p, d) → ẋ of one sample."""

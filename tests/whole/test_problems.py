@@ -88,3 +88,19 @@ def test_gas_oil_the_published_estimates_and_their_intervals():
     found = ocdl.confidence(problem, grid, solution)
     assert found.estimates == pytest.approx(stated.ESTIMATES, abs=1e-3)
     assert found.freedom == 37 and np.all(found.intervals[:, 0] > 0.0)
+
+
+def test_the_pendulum_with_its_tension_is_the_pendulum_in_its_angle():
+    stated = module("pendulum_dae")
+    found = ocdl.solve(stated.problem(), stated.grid(), *stated.methods())
+    assert found.cost == pytest.approx(stated.REFERENCE, abs=stated.DIGITS)
+    assert found.cost == pytest.approx(stated.PUBLISHED, abs=stated.PUBLISHED_DIGITS)
+    angle = ocdl.ControlProblem(
+        states=["θ", "ω"],
+        dynamics=lambda x, u: [x[1], -u - stated.GRAVITY * np.cos(x[0])],
+        initial=[0, 0],
+        final=[-np.pi / 2, 0],
+        horizon=3.0,
+        running=lambda u: u**2,
+    )
+    assert ocdl.solve(angle, stated.grid(), ocdl.Ipopt()).cost == pytest.approx(found.cost, abs=1e-8)
