@@ -54,6 +54,7 @@ from ocdl.solving.predict import accuracy, predict
 from ocdl.solving.refine import Refinement, continuation, refine, sequence
 from ocdl.solving.solve import solve
 from ocdl.solving.through import through
+from ocdl.solving.unstacked import Unstacked, unstacked
 from ocdl.statement.activations import (
     ELU,
     Activation,
@@ -68,6 +69,7 @@ from ocdl.statement.activations import (
 from ocdl.statement.bounds import Box, Free
 from ocdl.statement.control_set import ControlSet, Disc, Finite, Polygon
 from ocdl.statement.data import Samples, digits
+from ocdl.statement.delay import DelayProblem
 from ocdl.statement.implicit import Implicit
 from ocdl.statement.losses import CrossEntropy, HalfSquare, IdentityLink, Link, Logistic, Loss, Readout
 from ocdl.statement.measurements import Measurements

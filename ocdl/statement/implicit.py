@@ -106,7 +106,9 @@ def _names(function: Callable[..., Any]) -> list[str]:
     try:
         return list(inspect.signature(function).parameters)
     except ValueError:
-        raise InvalidInput(f"Implicit({function!r}): it does not tell its argument names; wrap it in a lambda.") from None
+        raise InvalidInput(
+            f"Implicit({function!r}): it does not tell its argument names; wrap it in a lambda."
+        ) from None
 
 
 def _check_index(residual: ca.SX, slope: ca.SX, z: ca.SX, packed: ca.SX) -> None:

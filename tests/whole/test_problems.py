@@ -104,3 +104,10 @@ def test_the_pendulum_with_its_tension_is_the_pendulum_in_its_angle():
         running=lambda u: u**2,
     )
     assert ocdl.solve(angle, stated.grid(), ocdl.Ipopt()).cost == pytest.approx(found.cost, abs=1e-8)
+
+
+def test_delays_the_published_cost_is_two_plus_tanh_one():
+    stated = module("delays")
+    found = ocdl.solve(stated.problem(), stated.grid(), *stated.methods())
+    assert found.cost == pytest.approx(stated.REFERENCE, abs=stated.DIGITS)
+    assert pytest.approx(2.76159416, abs=5e-9) == stated.REFERENCE
