@@ -38,8 +38,8 @@ class DelayProblem:
     """An optimal control problem whose state or controls act with a delay (see the module's formula).
 
     dynamics: φ, running: L, path: c: functions of those they need of ``t, x, u, p, x_lag, u_lag``, where x_lag is
-        x(t − state_lag) and u_lag is u(t − control_lag). terminal: ℓ, a function of some of ``t, x, p``; boundary: B, of
-        some of ``x0, xT, t, p``.
+        x(t − state_lag) and u_lag is u(t − control_lag).
+    terminal: ℓ, a function of some of ``t, x, p``. boundary: B, of some of ``x0, xT, t, p``.
     state_lag, control_lag: r and s > 0, where x_lag and u_lag are taken.
     history, control_history: ξ and υ, what states and controls were before 0: numbers (n,) and (m,), or functions of t
         written with CasADi or numpy.
@@ -108,7 +108,8 @@ class DelayProblem:
                 return count
         raise InvalidInput(
             f"horizon={self.horizon:g}, lags {', '.join(f'{lag:g}' for lag in lags)}: no step of at least "
-            f"T/{MOST_PIECES} divides them all; the method of steps needs one. Change the horizon or the lags to multiples of one step."
+            f"T/{MOST_PIECES} divides them all; the method of steps needs one. Make horizon and lags whole "
+            "multiples of one step."
         )
 
     @property

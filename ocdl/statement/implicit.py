@@ -2,9 +2,9 @@
 
     ẋ = φ(t, x, u, p, d, z),   0 = g(t, x, u, p, d, z),   ∂g/∂z regular.
 
-As the lift of a problem this is z = Z(t, x, u, p, d), found by Newton's method from a guess, with the derivatives of the
-implicit function theorem; every route and the referee then see an ordinary problem. The direct route imposes g = 0 as
-rows of its own, with z among its variables.
+As the lift of a problem this is z = Z(t, x, u, p, d), found by Newton's method from a guess, with the derivatives of
+the implicit function theorem; every route and the referee then see an ordinary problem. The direct route imposes g = 0
+as rows of its own, with z among its variables.
 """
 
 from __future__ import annotations

@@ -171,3 +171,13 @@ def test_controls_that_vary_in_a_layer_are_drawn_where_they_live(shape):
     np.testing.assert_allclose(drawn[:, 0], shape.depths(depth.mesh(2.0), depth.tableau.c))
     np.testing.assert_allclose(drawn[:, 1], drawn[:, 0], atol=1e-7)
     plot_comparison(compare(problem, depth, [ocdl.Ipopt(), ocdl.Ipopt(tolerance=1e-6)]))
+
+
+def test_what_has_no_controls_is_drawn_without_them():
+    problem = ocdl.ControlProblem(
+        controls=0, dynamics=lambda x: -x, initial=[1.0], horizon=1.0, terminal=lambda x: x[0]
+    )
+    comparison = compare(problem, ocdl.Radau(layers=3), [ocdl.Ipopt()])
+    for figure in (plot_solution(comparison.best), plot_comparison(comparison)):
+        titles = [axes.get_title("left") for axes in figure.axes]
+        assert any("state" in title for title in titles) and not any("control" in title for title in titles)
