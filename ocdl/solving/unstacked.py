@@ -43,7 +43,7 @@ def unstacked(problem: DelayProblem, solution: Solution) -> Unstacked:
 
 
 def _end_to_end(problem: DelayProblem, array: xr.DataArray, of: str, *, shared: bool) -> xr.DataArray:
-    """Pieces of ``of`` side by side, one after the other; a node that two have in common, if any, is the later one's."""
+    """Pieces of ``of`` side by side, laid end to end; of a node that two share, if any, the later one's values."""
     t: Array = array["t"].values
     names = [name.removesuffix("[0]") for name in problem.names_of(f"{of}s")]
     size = len(names) // problem.pieces
