@@ -22,7 +22,7 @@ from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, SolveFailed
 from ocdl.interrupts import uninterrupted
 from ocdl.progress import progress_bar
-from ocdl.referee.certify import coefficients
+from ocdl.referee.labels import coefficients
 from ocdl.referee.outcome import FEASIBLE, Status
 from ocdl.referee.solution import Solution
 from ocdl.solving.compile import Problem, discretised
@@ -369,7 +369,11 @@ def _solved(
     clock = time.perf_counter()
     statement, depth = discretised(problem, grid)
     solution = solve(problem, grid, method, start=begin, seed=seed, progress=False)
-    errors = layer_errors(statement, depth, solution)
+    try:
+        errors = layer_errors(statement, depth, solution)
+    except SweepFailed as error:  # the formulas end where the answer is: a table, a root of a negative number
+        said = f"{method.name}'s answer cannot be integrated anew, layer by layer, to tell its error: {error}"
+        raise SolveFailed(said, solution) from error
     row = Round(
         nodes=statement.n,
         layers=depth.count,
