@@ -24,7 +24,7 @@ from ocdl.arrays import Array, is_real, shown
 from ocdl.batch import evaluated
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput
-from ocdl.referee.certify import coefficients
+from ocdl.referee.labels import coefficients
 from ocdl.referee.solution import Solution
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import Sweeper

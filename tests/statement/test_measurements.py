@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import ocdl
-from ocdl.referee.certify import coefficients
+from ocdl.referee.labels import coefficients
 from ocdl.sweeps.sweeper import Sweeper
 
 TIMES = np.array([0.0, 0.3, 0.55, 1.0])

@@ -118,3 +118,13 @@ def test_delays_the_published_cost_is_two_plus_tanh_one():
     found = ocdl.solve(stated.problem(), stated.grid(), *stated.methods())
     assert found.cost == pytest.approx(stated.REFERENCE, abs=stated.DIGITS)
     assert pytest.approx(2.76159416, abs=5e-9) == stated.REFERENCE
+
+
+def test_misra_the_certified_estimates_and_standard_errors():
+    stated = module("misra")
+    problem, grid = stated.problem(), stated.grid()
+    solution = ocdl.solve(problem, grid, *stated.methods(), start=stated.start())
+    assert solution.cost == pytest.approx(stated.REFERENCE, abs=stated.DIGITS)
+    found = ocdl.confidence(problem, grid, solution)
+    assert found.estimates == pytest.approx(stated.ESTIMATES, rel=1e-9)
+    assert found.standard_errors == pytest.approx(stated.STANDARD_ERRORS, rel=1e-9)
