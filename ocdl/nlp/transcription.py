@@ -370,8 +370,7 @@ class Transcription:
     @cached_property
     def measured(self) -> Indices:
         """The nodes at which the problem has measurements, (K,)."""
-        measurements = self.problem.measurements
-        return nodes_at(measurements.times if measurements is not None else np.zeros(0), self.t)
+        return nodes_at(self.problem.measured_depths, self.t)
 
     @cached_property
     def _misfit(self) -> Elements:

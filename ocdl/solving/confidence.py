@@ -23,13 +23,14 @@ from numpy.typing import NDArray
 from ocdl.arrays import Array, is_real, shown
 from ocdl.batch import evaluated
 from ocdl.depth.schemes import DepthScheme
-from ocdl.errors import InvalidInput
+from ocdl.errors import InvalidInput, NotSupported
 from ocdl.referee.labels import coefficients
 from ocdl.referee.solution import Solution
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import Sweeper
 
 AT_A_BOUND = 1e-6  # of max(1, |p|): a parameter this near its bound is held there
+CONTROL_DEPTHS = 65  # at which controls are looked at
 UNDETERMINED = 1e-10  # a smaller singular value of R, with columns of length one, is none
 
 
@@ -72,14 +73,16 @@ def confidence(
     grid: the scheme that it was found on. level: of the intervals, between 0 and 1.
     absolute: the deviations are known, not only in proportion (``absolute_sigma`` of scipy's curve_fit).
 
-    Parameters are the user's own and free initial states; controls are taken as known inputs. What else the cost holds,
-    such as a penalty, is no measurement and has no part in it.
-    Raises InvalidInput where nothing was measured, or no more than there are parameters.
+    Parameters are the user's own and free initial states. What else the cost holds, such as a penalty, is no
+    measurement and has no part in it.
+    Raises InvalidInput where nothing was measured, or no more than there are parameters; NotSupported where controls
+    are free as well, and for constraints.
     """
     if not isinstance(problem, ControlProblem) or problem.measurements is None:
         raise InvalidInput("confidence(problem, ...): a ControlProblem with measurements=... is needed.")
     if not is_real(level) or not 0.0 < level < 1.0:
         raise InvalidInput(f"confidence(level={shown(level)}): a number between 0 and 1 is needed.")
+    _check_unconstrained(problem)
     u, p = coefficients(problem, grid, solution)
     free = _free(problem, p)
     freedom = problem.measurements.made - int(np.sum(free))
@@ -108,6 +111,21 @@ def confidence(
         freedom=freedom,
         level=float(level),
     )
+
+
+def _check_unconstrained(problem: ControlProblem) -> None:
+    """Raise NotSupported where more than the parameters is estimated, or they are not free to vary."""
+    low, high = problem.control_box_at(np.linspace(0.0, problem.span, CONTROL_DEPTHS))
+    if np.any(low < high):
+        raise NotSupported(
+            "confidence: controls that are free beside the parameters; known inputs are functions of t, data, or "
+            "controls between equal bounds."
+        )
+    if problem.constraints:
+        raise NotSupported(
+            f"confidence: its parameters are not free to vary, as the problem has {', '.join(problem.constraints)}. "
+            "Where these do not press on the estimate, leave them out."
+        )
 
 
 def _free(problem: ControlProblem, p: Array) -> NDArray[np.bool_]:

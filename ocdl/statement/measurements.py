@@ -55,6 +55,7 @@ class Measurements:
             )
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "deviation", self._checked_deviation(values.shape))
+        object.__setattr__(self, "output", _states if self.output is None else self.output)
 
     def _checked_deviation(self, shape: tuple[int, ...]) -> Array:
         given = finite_array("Measurements(deviation=...)", self.deviation)
@@ -99,6 +100,10 @@ class Measurements:
             raise InvalidInput(
                 f"Measurements(times=...): the last is at t = {self.times[-1]:g}, behind the horizon {horizon:g}."
             )
+
+
+def _states(x: Any) -> Any:
+    return x
 
 
 def nodes_at(depths: Array, t: Array) -> NDArray[np.int64]:

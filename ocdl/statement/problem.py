@@ -62,9 +62,10 @@ ROLES = {  # the functions of a problem, and what each may depend on
     "penalty": ("p",),
     "path": ("t", "x", "u", "p", "d", "z"),
     "boundary": ("x0", "xT", "t", "p", "d"),
-    "output": ("t", "x", "p", "d"),
+    "output": ("t", "x", "p", "d"),  # what is measured
+    "equations": ("t", "x", "u", "p", "d", "z"),  # of an implicit lift
 }
-COLUMNS = ("dynamics", "lift", "path", "boundary", "output")  # the others are scalars
+COLUMNS = ("dynamics", "lift", "path", "boundary", "output", "equations")  # the others are scalars
 PER_DEPTH = ("dynamics", "running", "effort")  # multiplied by T on the depths t/T of a free horizon
 ROUNDING = 1e-9  # by which an end may lie outside its bounds
 HULL_DEPTHS = 1025  # of bounds that depend on depth
@@ -130,9 +131,15 @@ class ControlProblem:
     measurements: Measurements | None = None
     conditions: Mapping[float, Any] | None = None
     columnwise: bool = False
+    output: Callable[..., Any] | None = field(init=False, repr=False, default=None)
+    equations: Callable[..., Any] | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
+        if not isinstance(self.measurements, Measurements | None):
+            raise InvalidInput(f"measurements={self.measurements!r}: give ocdl.Measurements(times=..., values=...).")
+        set_(self, "output", None if self.measurements is None else self.measurements.output)
+        set_(self, "equations", getattr(self.lift, "equations", None))
         if not isinstance(self.horizon, Free):
             check_horizon(self.horizon)
             set_(self, "horizon", float(self.horizon))
@@ -140,8 +147,6 @@ class ControlProblem:
             raise InvalidInput(f"horizon={self.horizon!r}: a free horizon needs a positive lower bound.")
         if not isinstance(self.bounds, Box):
             raise InvalidInput(f"bounds={self.bounds!r}: give an instance such as ocdl.Box(u=(-1, 1)).")
-        if not isinstance(self.measurements, Measurements | None):
-            raise InvalidInput(f"measurements={self.measurements!r}: give ocdl.Measurements(times=..., values=...).")
         named = {} if isinstance(self.states, NoneType | str) else {"state": (("state",), list(self.states))}
         for name, value in (("initial", self.initial), ("final", self.final)):
             set_(self, name, by_labels(name, value, ("sample", "state"), named))
@@ -319,15 +324,12 @@ class ControlProblem:
     @cached_property
     def stations(self) -> Array:
         """The depths that have measurements or conditions, (K,); a mesh must have nodes there."""
-        measured = [] if self.measurements is None else list(self.measurements.times)
-        return np.unique([*measured, *self._conditioned])
+        return np.unique([*self.measured_depths, *self._conditioned])
 
     @property
-    def output(self) -> Callable[..., Any] | None:
-        """h, what is measured of the states."""
-        if self.measurements is None:
-            return None
-        return self.measurements.output or (lambda x: x)
+    def measured_depths(self) -> Array:
+        """The depths of the measurements, (K,)."""
+        return np.zeros(0) if self.measurements is None else np.asarray(self.measurements.times)
 
     @cached_property
     def state_hull(self) -> tuple[Array, Array]:
@@ -443,13 +445,9 @@ class ControlProblem:
 
     def lift_rows(self, z: Any, **given: Any) -> Any:
         """What is zero where z is the lift's: z − g, or of an ``Implicit`` one its equations."""
-        equations = getattr(self.lift, "equations", None)
-        if equations is None:
-            return z - self.evaluate("lift", **given)
-        if self.has_free_horizon:
-            given["t"] = given["t"] * given["p"][-1]
-        wanted = list(inspect.signature(equations).parameters)
-        return self._written("lift", equations, wanted, ca.SX, given | {"z": z})
+        return (
+            z - self.evaluate("lift", **given) if self.equations is None else self.evaluate("equations", z=z, **given)
+        )
 
     @cached_property
     def rate(self) -> ca.Function:

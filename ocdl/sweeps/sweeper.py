@@ -301,8 +301,7 @@ class Sweeper:
     @cached_property
     def measured(self) -> NDArray[np.int64]:
         """The nodes at which the problem has measurements, (K,). Raises InvalidInput where the mesh has none there."""
-        measurements = self.problem.measurements
-        return nodes_at(measurements.times if measurements is not None else np.zeros(0), self.t)
+        return nodes_at(self.problem.measured_depths, self.t)
 
     def _residuals(self, trajectory: Trajectory, p: Array) -> list[Array]:
         """The residuals of every measured depth and sample, χ², and its gradients in x and p, as columns."""

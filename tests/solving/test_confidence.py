@@ -100,6 +100,10 @@ def test_what_has_no_intervals_is_refused():
         ocdl.confidence(problem, grid, found, level=1.0)
     with pytest.raises(ocdl.InvalidInput, match="measurements"):
         ocdl.confidence(decay(measurements=None), grid, found)
+    with pytest.raises(ocdl.NotSupported, match="free beside"):
+        ocdl.confidence(decay(controls=1), grid, found)
+    with pytest.raises(ocdl.NotSupported, match=r"final=\.\.\."):
+        ocdl.confidence(decay(final=[0.2]), grid, found)
     few = decay(measurements=ocdl.Measurements(times=TIMES[:2], values=[1.0, 0.5]))
     with pytest.raises(ocdl.InvalidInput, match="more measurements than parameters"):
         ocdl.confidence(few, grid, found)
