@@ -99,9 +99,9 @@ class DelayProblem:
 
     @cached_property
     def pieces(self) -> int:
-        """K, the fewest equal pieces of the horizon of which both lags are whole multiples."""
+        """K, the fewest equal pieces of the horizon of which both lags are whole multiples, or no shorter than it."""
         lags = [lag for lag in (self.state_lag, self.control_lag) if lag is not None]
-        shares = np.array(lags) / self.horizon
+        shares = np.array([lag / self.horizon for lag in lags if lag < self.horizon])
         for count in range(1, MOST_PIECES + 1):
             lengths = count * shares
             if np.all(np.abs(lengths - np.rint(lengths)) <= WHOLE * count) and np.all(lengths > 0.5):
@@ -168,13 +168,12 @@ class DelayProblem:
         """The pieces side by side: a ControlProblem on [0, δ] with states such as ``x0[2]``, x0 in piece 2."""
         K, n = self.pieces, self.n
         begin = [value.begin if isinstance(value, Free) else float(value) for value in self.initial]
-        final = [None] * n if self.final is None else list(self.final)
         running = self._each("running")
         return ControlProblem(
             dynamics=self._each("dynamics"),  # type: ignore[arg-type]
             initial=[*self.initial, *(Free(guess=value) for value in begin * (K - 1))],
             horizon=self.step,
-            final=[*[None] * (n * (K - 1)), *final],
+            final=None if self.final is None else [*[None] * (n * (K - 1)), *self.final],
             running=None if running is None else (lambda t, x, u, p: ca.sum1(running(t, x, u, p))),
             terminal=self._terminal,
             path=self._each("path"),

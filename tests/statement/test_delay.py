@@ -111,3 +111,11 @@ def test_delays_that_the_mesh_does_not_permit_and_statements_that_are_none_are_r
 def test_methods_without_constraints_refuse_the_links():
     with pytest.raises(ocdl.NotSupported, match="boundary"):
         ocdl.solve(steered(final=None).stacked(), GRID, ocdl.ProjectedGradient())
+
+
+def test_a_lag_longer_than_the_horizon_needs_no_links():
+    """ẋ = −1 throughout: any method solves it."""
+    delayed = decay(horizon=0.5, state_lag=np.sqrt(2.0))
+    assert delayed.pieces == 1 and not delayed.stacked().constraints
+    found = ocdl.solve(delayed.stacked(), ocdl.Radau(layers=2), ocdl.ProjectedGradient())
+    assert found.cost == pytest.approx(0.5, abs=1e-12)
