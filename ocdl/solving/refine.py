@@ -25,10 +25,9 @@ from ocdl.progress import progress_bar
 from ocdl.referee.labels import coefficients
 from ocdl.referee.outcome import FEASIBLE, Status
 from ocdl.referee.solution import Solution
-from ocdl.solving.compile import Problem, discretised
+from ocdl.solving.compile import Plan, Problem, compile
 from ocdl.solving.mesh import LayerErrors, layer_errors, refined
 from ocdl.solving.method import Method
-from ocdl.solving.solve import solve
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.selection import Grid, SelectionProblem
 from ocdl.sweeps.sweeper import SweepFailed
@@ -125,7 +124,8 @@ def refine(
         while step.grid is not None:
             begin = start if not done else done[-1].solution
             try:
-                done.append(_solved(problem, step.grid, method, begin, None if done else seed))
+                plan = done[-1].plan if done else None
+                done.append(_solved(problem, step.grid, method, begin, None if done else seed, plan))
                 step = course.after(done[-1])
             except (SolveFailed, SweepFailed) as error:
                 if not done:
@@ -151,11 +151,9 @@ INTERRUPTED = "Interrupted: the best round is kept."
 
 @dataclass(frozen=True, eq=False)
 class _Done:
-    """A finished round: its grid, the statement and depth scheme on it, what was found, and how good that is."""
+    """A finished round: what was solved on which grid, what was found, and how good that is."""
 
-    grid: Grid | DepthScheme
-    statement: ControlProblem
-    depth: DepthScheme
+    plan: Plan
     solution: Solution
     errors: LayerErrors
     round: Round
@@ -193,7 +191,7 @@ def _told(best: _Done, rounds: list[Round], step: _Step) -> Refinement:
         )
         if step.said != INTERRUPTED:
             warnings.warn(f"refine: {message}", stacklevel=3)
-    return Refinement(best.solution, best.grid, best.errors, tuple(rounds), step.reached, message)
+    return Refinement(best.solution, best.plan.grid, best.errors, tuple(rounds), step.reached, message)
 
 
 def _line(row: Round, count: int) -> str:
@@ -234,7 +232,7 @@ class _Course:
     stayed: int = 0
 
     def after(self, done: _Done) -> _Step:
-        statement, depth, solution, errors = done.statement, done.depth, done.solution, done.errors
+        statement, depth, solution, errors = done.plan.core, done.plan.depth, done.solution, done.errors
         goal = self.tolerance * (1.0 + abs(solution.cost))
         if solution.status is Status.INTERRUPTED:
             return _Step(None, INTERRUPTED)
@@ -245,10 +243,10 @@ class _Course:
         if not confirmed and (coarse or (errors.cost > goal and not stands)):
             self.halved = None
             u, _ = coefficients(statement, depth, solution)
-            return self._deeper(done.grid, refined(statement, depth, u, errors, goal, self.state))
+            return self._deeper(done.plan.grid, refined(statement, depth, u, errors, goal, self.state))
         if not confirmed and (_blind(statement, depth) or errors.cost > goal):
             self.halved = solution.cost
-            return self._deeper(done.grid, depth.with_layers(_halves(statement.span, depth)))
+            return self._deeper(done.plan.grid, depth.with_layers(_halves(statement.span, depth)))
         return self._met(done, goal)
 
     def _stands(self, done: _Done, goal: float) -> bool:
@@ -258,7 +256,7 @@ class _Course:
             return False
         stays = done.errors.control.sum() > STAYS * self.before.errors.control.sum()
         self.stayed = self.stayed + 1 if stays else 0
-        return _bounded(done.statement) or self.stayed >= ROUNDS
+        return _bounded(done.plan.core) or self.stayed >= ROUNDS
 
     def _met(self, done: _Done, goal: float) -> _Step:
         """The estimates are met, or halved layers confirm the cost: on in width, or done."""
@@ -283,7 +281,7 @@ class _Course:
         if change <= goal:
             return _Step(None, f"{said} Doubling the width nodes changed J by {change:.1e}.", True)
         self.narrower, self.halved, self.before = solution.cost, None, None
-        return _Step(_wider(self.problem, done.grid))
+        return _Step(_wider(self.problem, done.plan.grid))
 
     def _deeper(self, grid: Grid | DepthScheme, depth: DepthScheme) -> _Step:
         if depth.count > self.most_layers:
@@ -313,12 +311,14 @@ def continuation(
     if not values:
         raise InvalidInput("continuation(values=[]): at least one value of the parameter is needed.")
     solutions: list[Solution] = []
+    plan = None
     with uninterrupted(), progress_bar("continuation", len(values), progress=progress) as bar:
         for value in values:
             begin = solutions[-1] if solutions else start
             try:
                 stated = called("continuation(statement=...)", repr(value), statement, value)
-                solutions.append(solve(stated, grid, method, start=begin, progress=False))
+                plan = compile(stated, grid, method, like=plan)
+                solutions.append(plan.solve(start=begin, progress=False))
             except SolveFailed as error:
                 raise SolveFailed(f"continuation at {value!r}: {error}", error.solution) from error
             bar.update()
@@ -339,10 +339,11 @@ def sequence(
     grids = list(grids)
     if not grids:
         raise InvalidInput("sequence(grids=[]): at least one grid is needed.")
-    solution = None
+    solution = plan = None
     with uninterrupted():
         for grid in grids:
-            solution = solve(problem, grid, method, start=solution or start, progress=progress)
+            plan = compile(problem, grid, method, like=plan)
+            solution = plan.solve(start=solution or start, progress=progress)
             if solution.status is Status.INTERRUPTED:
                 break
     assert solution is not None
@@ -364,11 +365,13 @@ def _solved(
     method: Method,
     begin: Solution | Mapping[str, Any] | None,
     seed: int | None,
+    before: Plan | None,
 ) -> _Done:
-    """One round on ``grid``."""
+    """One round on ``grid``; ``before``: the plan of the last."""
     clock = time.perf_counter()
-    statement, depth = discretised(problem, grid)
-    solution = solve(problem, grid, method, start=begin, seed=seed, progress=False)
+    plan = compile(problem, grid, method, like=before)
+    statement, depth = plan.core, plan.depth
+    solution = plan.solve(start=begin, seed=seed, progress=False)
     try:
         errors = layer_errors(statement, depth, solution)
     except SweepFailed as error:  # the formulas end where the answer is: a table, a root of a negative number
@@ -385,7 +388,7 @@ def _solved(
         state=float(errors.state.max()),
         seconds=time.perf_counter() - clock,
     )
-    return _Done(grid, statement, depth, solution, errors, row)
+    return _Done(plan, solution, errors, row)
 
 
 def _blind(problem: ControlProblem, depth: DepthScheme) -> bool:
