@@ -49,12 +49,15 @@ from ocdl.referee.outcome import Outcome, Status
 from ocdl.referee.solution import Solution, load
 from ocdl.referee.summary import Summary
 from ocdl.solving.compile import Plan, compile
+from ocdl.solving.confidence import Confidence, confidence
 from ocdl.solving.method import Method, Start
 from ocdl.solving.predict import accuracy, predict
 from ocdl.solving.refine import Refinement, continuation, refine, sequence
 from ocdl.solving.simulate import simulate
 from ocdl.solving.simulation import Simulation
 from ocdl.solving.solve import solve
+from ocdl.solving.through import through
+from ocdl.solving.unstacked import Unstacked, unstacked
 from ocdl.statement.activations import (
     ELU,
     Activation,
@@ -69,7 +72,10 @@ from ocdl.statement.activations import (
 from ocdl.statement.bounds import Box, Free
 from ocdl.statement.control_set import ControlSet, Disc, Finite, Polygon
 from ocdl.statement.data import Samples, digits
+from ocdl.statement.delay import DelayProblem
+from ocdl.statement.implicit import Implicit
 from ocdl.statement.losses import CrossEntropy, HalfSquare, IdentityLink, Link, Logistic, Loss, Readout
+from ocdl.statement.measurements import Measurements
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.regularisers import Regulariser, Tikhonov
 from ocdl.statement.selection import Grid, SelectionProblem

@@ -39,7 +39,7 @@ def plot_solution(solution: Solution) -> Figure:
         lambda figure, slot: _field(figure.add_subplot(slot), solution.r, _switching_title(solution)),
         lambda figure, slot: _hamiltonian(figure, slot, solution),
     ]
-    panels += [_control_panel(name, array, solution) for name, array in solution.controls.items()]
+    panels += [_control_panel(name, array, solution) for name, array in solution.controls.items() if array.size]
     if "cost" in solution.history:
         panels.append(lambda figure, slot: _learning(figure.add_subplot(slot), solution))
     if "value" in solution.extras:
@@ -59,7 +59,7 @@ def plot_comparison(comparison: Comparison) -> Figure:
     from matplotlib.figure import Figure
 
     best, solutions = comparison.best, comparison.solutions  # InvalidInput where there is nothing to draw
-    rows = [_state_row, _switching_row, *(_control_row(name) for name in best.controls)]
+    rows = [_state_row, _switching_row, *(_control_row(name) for name, array in best.controls.items() if array.size)]
     figure = Figure(figsize=(max(12.0, 3.3 * len(solutions) + 1.2), 3.9 + 2.2 * len(rows)), layout="constrained")
     parts: Any = figure.subfigures(2, 1, height_ratios=[3.7, 2.2 * len(rows) + 0.2])
     top, bottom = parts

@@ -4,7 +4,7 @@ Layer k of sample s, with stages X_i, controls u_i, lifted z_i = g(X_i, u_i) and
 
     X_i − x_k − h Σ_j a_ij φ_j = 0,   z_i − g(t_i, X_i, u_i, p, d_s) = 0,   x_{k+1} − x_k − h Σ_j b_j φ_j = 0,
     path c(t_i, X_i, u_i, p, d_s, z_i) in its interval, where ``equalities.imposed`` says so;
-    boundary B(x_0, x_N, T, p, d_s) in its interval.
+    boundary B(x_0, x_N, T, p, d_s) in its interval;  χ² of measurements at their nodes in the cost.
 
 A stage that is the start of the layer (a zero row of A) or its end (stiff accuracy) is no variable of its own; a
 condensed scheme has no stages as variables at all. State boxes and final states are bounds on variables.
@@ -31,6 +31,7 @@ from ocdl.once import once
 from ocdl.referee.equalities import imposed
 from ocdl.referee.outcome import Multipliers
 from ocdl.solving.method import Start
+from ocdl.statement.measurements import nodes_at
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import Sweeper, SweepFailed, Trajectory
 
@@ -243,6 +244,8 @@ class Transcription:
             kinds.append(self._boundary)
         if self.problem.free_initial:
             kinds.append(self._initial)
+        if self.problem.measurements is not None:
+            kinds.append(self._misfit)
         return kinds
 
     def _values_of(self, problem: ControlProblem) -> dict[str, Array]:
@@ -250,7 +253,12 @@ class Transcription:
         N, weights, data = self.h.size, np.asarray(problem.weights)[None, :], np.asarray(problem.data).T
         depths = np.repeat(np.stack([self.t[:-1], self.h]), problem.samples, axis=1)
         layer = np.concatenate([depths, np.tile(weights, N), np.tile(data, (1, N))])
-        return {"_layer": layer, "_terminal": np.concatenate([weights, data]), "_boundary": data}
+        values = {"_layer": layer, "_terminal": np.concatenate([weights, data]), "_boundary": data}
+        if problem.measurements is not None:
+            t = np.repeat(self.t[self.measured], problem.samples)[None, :]
+            columns = problem.measurements.columns
+            values["_misfit"] = np.concatenate([t, np.tile(data, (1, self.measured.size)), columns])
+        return values
 
     @cached_property
     def _layer(self) -> Elements:
@@ -275,7 +283,7 @@ class Transcription:
         rows = [X[i] - x - h * _combine(tableau.A[i], slopes) for i in self.own]
         rows.append(end - x - h * _combine(tableau.b, slopes))
         if q and self.lifted_stages:
-            rows += [z[i]["z"] - problem.evaluate("lift", **at[i]) for i in range(s)]
+            rows += [problem.lift_rows(**z[i], **at[i]) for i in range(s)]
         if problem.path is not None:
             rows += [problem.evaluate("path", **at[i], **z[i]) for i in range(s)]
 
@@ -389,6 +397,29 @@ class Transcription:
             variables=np.stack([self.places.x[0][samples, states], self.places.p[own : own + count]]),
             rows=(first + np.arange(count))[None, :],
             values=np.zeros((0, count)),
+        )
+
+    @cached_property
+    def measured(self) -> Indices:
+        """The nodes at which the problem has measurements, (K,)."""
+        return nodes_at(self.problem.measured_depths, self.t)
+
+    @cached_property
+    def _misfit(self) -> Elements:
+        """χ² of every measured depth and sample."""
+        problem = self.problem
+        sym, measurements = problem.symbols(), problem.measurements
+        assert measurements is not None
+        residuals, given = measurements.residuals(problem.evaluate("output", **sym))
+        at = self.places.x[self.measured].reshape(-1, problem.n).T
+        return Elements(
+            local=ca.vertcat(sym["x"], sym["p"]),
+            constants=ca.vertcat(sym["t"], sym["d"], given),
+            cost=ca.sumsqr(residuals),
+            residual=ca.SX(0, 1),
+            variables=np.concatenate([at, np.tile(self.places.p[:, None], at.shape[1])]),
+            rows=np.zeros((0, at.shape[1]), dtype=np.int64),
+            values=self._values_of(problem)["_misfit"],
         )
 
     # -- there and back --------------------------------------------------------------------------------
@@ -568,9 +599,13 @@ class Transcription:
         return self._lagrangian_gradient(self._layer, w, multipliers)[: self.problem.n].T
 
     def _end_costate(self, w: Array, multipliers: Array) -> Array:
-        """p(T): the gradient of terminal losses, and the pull of boundary and final states, (1, S, n)."""
-        n = self.problem.n
+        """p(T): the gradient of terminal losses and of what is measured there, and the pull of boundary and final
+        states, (1, S, n).
+        """
+        n, N, S = self.problem.n, self.h.size, self.problem.samples
         costate = self._lagrangian_gradient(self._terminal, w, multipliers)[:n].T
+        if self.measured.size and self.measured[-1] == N:
+            costate = costate + self._lagrangian_gradient(self._misfit, w, multipliers)[:n, -S:].T
         if self.problem.boundary is not None:
             costate = costate + self._lagrangian_gradient(self._boundary, w, multipliers)[n : 2 * n].T
         return (costate + self.constraint_multipliers(w, multipliers).nodes[-1])[None]

@@ -159,8 +159,10 @@ def agreement(answer: Judged) -> float:
 
 
 def depends_on_depth(problem: ControlProblem) -> bool:
-    """Whether dynamics, costs, path or bounds take t (or, of a function that names it, truly use it)."""
-    if any(problem.bounds.varies(name) for name in problem.bounds.names):
+    """Whether dynamics, costs, path or bounds take t (or, of a function that names it, truly use it), or something is
+    measured or asked at given depths, where H jumps.
+    """
+    if problem.stations.size or any(problem.bounds.varies(name) for name in problem.bounds.names):
         return True
     return problem.built.of("depends on depth", lambda: _formulas_depend_on_depth(problem))
 

@@ -64,7 +64,7 @@ class Constraints:
         """Every family that the problem has, along a trajectory; path where it is imposed, or ``everywhere``."""
         problem, sweeper = self.problem, self.sweeper
         (N, s, S, n), scale = trajectory.stages.shape, problem.depth_scale(p)
-        if "x" in problem.bounds.names or problem.final is not None:
+        if "x" in problem.bounds.names or problem.final is not None or problem.conditions is not None:
             low, high = (np.repeat(end[:, None], S, axis=1) for end in problem.state_box_at(sweeper.t))
             low[0], high[0] = -np.inf, np.inf  # the initial state is given, or a parameter
             low[-1], high[-1] = problem.final_box

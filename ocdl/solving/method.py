@@ -24,6 +24,7 @@ from ocdl.errors import NotSupported
 from ocdl.referee.equalities import check_equalities
 from ocdl.referee.outcome import FEASIBLE, Outcome
 from ocdl.statement.control_set import ControlSet
+from ocdl.statement.measurements import nodes_at
 from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]
@@ -49,12 +50,14 @@ class Method:
 
     ``constrained``: the route takes constraints on states, paths and ends, and bounds that depend on depth;
     ``bounded_states``: of these it takes bounds on states; ``any_controls``: it takes controls that vary in a layer;
-    ``control_sets``: the kinds of control sets beyond boxes that it takes.
+    ``measured``: it takes measurements at given depths; ``control_sets``: the kinds of control sets beyond boxes
+    that it takes.
     """
 
     constrained: ClassVar[bool] = False
     bounded_states: ClassVar[bool] = False
     any_controls: ClassVar[bool] = False
+    measured: ClassVar[bool] = False
     control_sets: ClassVar[tuple[type[ControlSet], ...]] = ()
 
     def check(self, problem: ControlProblem, depth: DepthScheme) -> None:
@@ -67,6 +70,7 @@ class Method:
         if not isinstance(depth.controls, PiecewiseConstant) and not self.any_controls:
             raise NotSupported(f"{self.name}: it takes controls constant in a layer, not {depth.controls}; use Ipopt.")
         check_equalities(problem, depth)
+        nodes_at(problem.stations, depth.mesh(problem.span))
 
     def check_constraints(self, problem: ControlProblem) -> None:
         """Raise NotSupported where the route cannot take the constraints or the control set of this problem."""
@@ -74,6 +78,11 @@ class Method:
             raise NotSupported(
                 f"{self.name}: it does not take the control set {problem.control_set!r} of this problem; Ipopt and "
                 "ControlSetNeedleSteps take a Disc or a Polygon, DiscreteNeedleSteps takes a Finite set."
+            )
+        if problem.measurements is not None and not self.measured:
+            raise NotSupported(
+                f"{self.name}: it does not take measurements at given depths; use Ipopt, or ProjectedGradient where "
+                "controls and parameters are all that is bounded."
             )
         taken = ("Box(x=...)",) if self.bounded_states else ()
         refused = [written for written in problem.constraints if written not in taken]

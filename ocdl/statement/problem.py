@@ -44,10 +44,12 @@ from ocdl.depth.schemes import Layers
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.once import Built
 from ocdl.statement.bounds import Box, Free
+from ocdl.statement.conditions import checked_conditions, conditioned
 from ocdl.statement.control_set import ControlSet
 from ocdl.statement.formulas import check_columns, check_pure, protected
 from ocdl.statement.labelled import by_labels
 from ocdl.statement.layout import Layout, Part
+from ocdl.statement.measurements import Measurements
 from ocdl.statement.names import Names, Signature, automatic, formula
 from ocdl.statement.table import Reading, readings, watched
 from ocdl.statement.velocity_box import VelocityBox
@@ -61,8 +63,10 @@ ROLES = {  # the functions of a problem, and what each may depend on
     "penalty": ("p",),
     "path": ("t", "x", "u", "p", "d", "z"),
     "boundary": ("x0", "xT", "t", "p", "d"),
+    "output": ("t", "x", "p", "d"),  # what is measured
+    "equations": ("t", "x", "u", "p", "d", "z"),  # of an implicit lift
 }
-COLUMNS = ("dynamics", "lift", "path", "boundary")  # the others are scalars
+COLUMNS = ("dynamics", "lift", "path", "boundary", "output", "equations")  # the others are scalars
 PER_DEPTH = ("dynamics", "running", "effort")  # multiplied by T on the depths t/T of a free horizon
 ROUNDING = 1e-9  # by which an end may lie outside its bounds
 HULL_DEPTHS = 1025  # of bounds that depend on depth
@@ -98,6 +102,9 @@ class ControlProblem:
     velocity_box: closed-form structure of one sample, where the builder knows it.
     sample_box: the same for every one of many samples by itself.
     control_set: where the controls are in less than their box, which then is the smallest one around it.
+    measurements: data of the states at given depths; their χ² is added to the cost.
+    conditions: {t: values}: what the states, of every sample, are to be at depths t inside the horizon, (n,) each: a
+        number, ``Free(lower, upper)``, or None where nothing is asked.
     columnwise: dynamics and lift take only x, u, p, z, and x of many columns at once (matrix products, entrywise
         functions); wide problems are then swept without Jacobians.
 
@@ -129,12 +136,20 @@ class ControlProblem:
     velocity_box: VelocityBox | None = None
     sample_box: VelocityBox | None = None
     control_set: ControlSet | None = None
+    measurements: Measurements | None = None
+    conditions: Mapping[float, Any] | None = None
     columnwise: bool = False
     readings: tuple[Reading, ...] = field(init=False, repr=False, default=())
+    output: Callable[..., Any] | None = field(init=False, repr=False, default=None)
+    equations: Callable[..., Any] | None = field(init=False, repr=False, default=None)
     _checked: ClassVar[bool] = False  # every formula has been seen to leave its arguments as they are
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
+        if not isinstance(self.measurements, Measurements | None):
+            raise InvalidInput(f"measurements={self.measurements!r}: give ocdl.Measurements(times=..., values=...).")
+        set_(self, "output", None if self.measurements is None else self.measurements.output)
+        set_(self, "equations", getattr(self.lift, "equations", None))
         if not isinstance(self.horizon, Free):
             check_horizon(self.horizon)
             set_(self, "horizon", float(self.horizon))
@@ -172,6 +187,7 @@ class ControlProblem:
         set_(self, "readings", ())
         for role in ROLES:
             self._check_formula(role)
+        self._check_stations()
         if self.columnwise:
             self._check_columns()
         set_(self, "_checked", True)
@@ -319,8 +335,24 @@ class ControlProblem:
         return shape.bounds(self.control_box_at, mesh, nodes)
 
     def state_box_at(self, t: Array) -> tuple[Array, Array]:
-        """Lower and upper bounds of x at depths t (K,), each (K, n)."""
-        return self.bounds.interval_at("x", (self.n,), t)
+        """Lower and upper bounds of x at depths t (K,), each (K, n), with the conditions at those that have some."""
+        box = self.bounds.interval_at("x", (self.n,), t)
+        return conditioned(box, t, self._conditioned, self.span)
+
+    @cached_property
+    def _conditioned(self) -> dict[float, tuple[Array, Array]]:
+        """Depth → lower and upper ends (n,) of the states there."""
+        return {} if self.conditions is None else checked_conditions(self.conditions, self.n, self.span)
+
+    @cached_property
+    def stations(self) -> Array:
+        """The depths that have measurements or conditions, (K,); a mesh must have nodes there."""
+        return np.unique([*self.measured_depths, *self._conditioned])
+
+    @property
+    def measured_depths(self) -> Array:
+        """The depths of the measurements, (K,)."""
+        return np.zeros(0) if self.measurements is None else np.asarray(self.measurements.times)
 
     @cached_property
     def state_hull(self) -> tuple[Array, Array]:
@@ -397,7 +429,9 @@ class ControlProblem:
     @property
     def constraints(self) -> tuple[str, ...]:
         """The constraints beyond the boxes of controls and parameters, as the user wrote them."""
-        written = [f"{name}=..." for name in ("final", "path", "boundary") if getattr(self, name) is not None]
+        written = [
+            f"{name}=..." for name in ("final", "path", "boundary", "conditions") if getattr(self, name) is not None
+        ]
         return (*(["Box(x=...)"] if "x" in self.bounds.names else []), *written)
 
     # -- the formulas as CasADi expressions and functions ----------------------------------------
@@ -466,6 +500,12 @@ class ControlProblem:
         """Number of lifted (algebraic) variables z of one sample."""
         return 0 if self.lift is None else int(self.evaluate("lift", **self.symbols()).numel())
 
+    def lift_rows(self, z: Any, **given: Any) -> Any:
+        """What is zero where z is the lift's: z − g, or of an ``Implicit`` one its equations."""
+        return (
+            z - self.evaluate("lift", **given) if self.equations is None else self.evaluate("equations", z=z, **given)
+        )
+
     @cached_property
     def rate(self) -> ca.Function:
         """φ as a function (t, x, u, p, d) → ẋ of one sample."""
@@ -482,6 +522,16 @@ class ControlProblem:
         return ca.Function(
             "terminal", [x, p, d], [loss, ca.densify(ca.gradient(loss, x)), ca.densify(ca.gradient(loss, p))]
         )
+
+    @cached_property
+    def residual_function(self) -> ca.Function:
+        """(t, x, p, d, one of ``measurements.columns``) → (h − y)/σ (r,), χ² and its gradients in x and p."""
+        s, measurements = self.symbols(), self.measurements
+        assert measurements is not None
+        residuals, given = measurements.residuals(self.evaluate("output", **s))
+        misfit, names = ca.sumsqr(residuals), ("t", "x", "p", "d")
+        gradients = [ca.densify(ca.gradient(misfit, s[name])) for name in ("x", "p")]
+        return ca.Function("misfit", [*(s[name] for name in names), given], [ca.densify(residuals), misfit, *gradients])
 
     def terminal_loss(self, x: Any, p: Any = None, sample: int = 0) -> Array:
         """ℓ of one sample at any states x (..., n); shape (...)."""
@@ -538,6 +588,25 @@ class ControlProblem:
         check_columns(
             "dynamics", lambda x, u, p: self.evaluate("dynamics", ca.MX, x=x, u=u, p=p), self.n, self.m, self.P
         )
+
+    def _check_stations(self) -> None:
+        """Measurements and conditions fit the sizes and the horizon."""
+        if self.measurements is None and self.conditions is None:
+            return
+        if self.has_free_horizon:
+            raise NotSupported(
+                f"horizon={self.horizon!r}: measurements and conditions at given depths need a horizon that is given."
+            )
+        for depth in self._conditioned:
+            low, high = (end[0] for end in self.state_box_at(np.array([depth])))
+            if np.any(low > high):
+                i = int(np.argmax(low > high))
+                raise InvalidInput(
+                    f"conditions at t = {depth:g}: they and Box(x=...) contradict each other in state {self.states[i]}."  # type: ignore[index]
+                )
+        if self.measurements is not None:
+            s = self.symbols()
+            self.measurements.check(self.samples, int(self.evaluate("output", **s).numel()), self.span)
 
     def _check_interval_names(self) -> None:
         unknown = set(self.bounds.names) - {"u", "p", "x", *INTERVALS}

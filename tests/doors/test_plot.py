@@ -195,3 +195,13 @@ print(len(solution.plot().axes))
     solution = ocdl.solve(*pendulum(), Drawn())
     shown = subprocess.run([sys.executable, "-c", code], input=pickle.dumps(solution), capture_output=True, check=True)
     assert int(shown.stdout) == len(ocdl.plot_solution(solution).axes) > 3
+
+
+def test_what_has_no_controls_is_drawn_without_them():
+    problem = ocdl.ControlProblem(
+        controls=0, dynamics=lambda x: -x, initial=[1.0], horizon=1.0, terminal=lambda x: x[0]
+    )
+    comparison = compare(problem, ocdl.Radau(layers=3), [ocdl.Ipopt()])
+    for figure in (plot_solution(comparison.best), plot_comparison(comparison)):
+        titles = [axes.get_title("left") for axes in figure.axes]
+        assert any("state" in title for title in titles) and not any("control" in title for title in titles)
