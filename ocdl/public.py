@@ -46,6 +46,7 @@ from ocdl.pmp import (
 from ocdl.referee.certificate import Certificate
 from ocdl.referee.certify import certify
 from ocdl.referee.outcome import Outcome, Status
+from ocdl.referee.phases import PhasesSolution
 from ocdl.referee.solution import Solution, load
 from ocdl.solving.compile import Plan, compile
 from ocdl.solving.method import Method, Start
@@ -67,6 +68,7 @@ from ocdl.statement.bounds import Box, Free
 from ocdl.statement.control_set import ControlSet, Disc, Finite, Polygon
 from ocdl.statement.data import Samples, digits
 from ocdl.statement.losses import CrossEntropy, HalfSquare, IdentityLink, Link, Logistic, Loss, Readout
+from ocdl.statement.phases import Phases
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.regularisers import Regulariser, Tikhonov
 from ocdl.statement.selection import Grid, SelectionProblem

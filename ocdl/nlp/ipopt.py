@@ -16,6 +16,7 @@ from ocdl.errors import InvalidInput, NotSupported
 from ocdl.interrupts import uninterrupted
 from ocdl.nlp import rank_one
 from ocdl.nlp.assembly import NonlinearProgram
+from ocdl.nlp.phased import PhasedTranscription
 from ocdl.nlp.reduced import Reduced, not_in_reduced_space
 from ocdl.nlp.scaling import check_scales, chosen_scales, shown_scales
 from ocdl.nlp.settled import objects, settled
@@ -23,8 +24,10 @@ from ocdl.nlp.transcription import PROGRAMS, Transcription, transcribed
 from ocdl.nlp.worst_rows import explanation
 from ocdl.progress import progress_bar
 from ocdl.referee.outcome import FEASIBLE, Outcome, Status, wrapped_up
+from ocdl.referee.phases import PhasesOutcome
 from ocdl.solving.method import Method, Start
 from ocdl.statement.control_set import ControlSet, PairSet, path_rows
+from ocdl.statement.phases import Phases
 from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]
@@ -52,6 +55,7 @@ MANY, FEW = 10, 1500  # samples from which, and unknowns up to which, the reduce
 DENSE = 2000  # unknowns of the reduced space up to which IPOPT is given its dense Hessian
 MEMORY = 6  # pairs of the limited-memory Hessian beyond
 
+WARM = {"mu_init": 1e-4, "bound_push": 1e-6, "bound_frac": 1e-6}  # from a solution of another grid
 HISTORY = {"obj": "cost", "inf_pr": "infeasibility", "inf_du": "dual_infeasibility", "mu": "mu"}
 
 
@@ -202,6 +206,40 @@ class Ipopt(Method):
                 begin, held = w if solved else guess, np.zeros_like(held)
             return wrapped_up(lambda: _outcome(transcription, w, multipliers, float(found["f"]), _together(reports)))
 
+    def solve_phases(
+        self,
+        phases: Phases,
+        depths: Sequence[DepthScheme],
+        starts: Sequence[Start],
+        *,
+        progress: bool | None = None,
+    ) -> PhasesOutcome:
+        if self.space == "reduced":
+            raise NotSupported("Ipopt(space='reduced'): phases are solved in full space; use space='full'.")
+        joint = PhasedTranscription(phases, depths, starts, self.scales)
+        unit, rows = joint.variable_scale, joint.row_scale
+        low, high = (end / unit for end in joint.bounds())
+        below, above = (bound * rows for bound in joint.row_bounds())
+        with (
+            progress_bar(self.name, progress=False if self.verbose else progress) as bar,
+            uninterrupted() as ctrl_c,
+        ):
+            width = np.mean(np.concatenate([part.h for part in joint.parts]))
+            continued = all(start.costate is not None for start in starts)
+            options = self._options(7, float(self.objective_scale or 1.0 / width), WARM if continued else {})
+            solver, watch = self._solver(joint.program, options)
+            watch.begin(joint.begin / unit, bar, ctrl_c)
+            given = {"lbx": low, "ubx": high, "lbg": below, "ubg": above, "p": joint.parameters}
+            found = watch.over(solver, x0=joint.begin / unit, **given)
+            stats = {"return_status": "User_Requested_Stop"} if found is None else solver.stats()
+            w, multipliers = watch.iterate, np.zeros(rows.size)
+            if found is not None and np.all(np.isfinite(found["x"].full())):
+                w, multipliers = found["x"].full().ravel(), found["lam_g"].full().ravel()
+            parts = joint.split(w * unit, multipliers * rows)
+            return PhasesOutcome(
+                tuple(_outcome(*part, None, stats) for part in parts), joint.links(multipliers * rows)
+            )
+
     def _in_reduced_space(self, problem: ControlProblem, depth: DepthScheme) -> bool:
         why_not = not_in_reduced_space(problem, depth)
         if self.space == "reduced" and why_not:
@@ -268,12 +306,13 @@ class Ipopt(Method):
 
 
 def _outcome(
-    transcription: Transcription, w: Array, multipliers: Array, cost: float, stats: Mapping[str, Any]
+    transcription: Transcription, w: Array, multipliers: Array, cost: float | None, stats: Mapping[str, Any]
 ) -> Outcome:
+    """``cost`` None: of a phase, whose own IPOPT does not tell."""
     costate, stage_costate = transcription.costates(w, multipliers)
-    claim = {"cost": cost, "costate": costate, "stage_costate": stage_costate}
-    if transcription.depth.condensed:
-        del claim["stage_costate"]
+    claim: dict[str, Any] = {"costate": costate} if cost is None else {"cost": cost, "costate": costate}
+    if not transcription.depth.condensed:
+        claim["stage_costate"] = stage_costate
     status = STATUS.get(str(stats["return_status"]), Status.FAILED)
     explained = explanation(transcription, w, status) if status.failed else ""
     x, stages = transcription.trajectory(w)
@@ -319,7 +358,7 @@ def barrier(problem: ControlProblem, start: Start, held: NDArray[np.bool_]) -> d
         return {"bound_push": 0.1, "bound_frac": 0.1, "bound_mult_init_method": "mu-based"}
     if start.costate is None or problem.velocity_box is not None:
         return {}
-    return {"mu_init": 1e-4, "bound_push": 1e-6, "bound_frac": 1e-6}
+    return WARM
 
 
 def _together(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -161,7 +161,7 @@ class Solution:
     @property
     def horizon(self) -> float:
         """T, given or found."""
-        return float(self.state["t"][-1])
+        return float(self.state["t"][-1] - self.state["t"][0])
 
     @property
     def state(self) -> xr.DataArray:
@@ -279,24 +279,29 @@ class Solution:
 
         Raises InvalidInput where this is no name of a file, NotWritten where the system refuses.
         """
-        said = f"save({str(path)!r})"
-        whole = _file_name(said, path)
-        begun = os.fsencode(whole.name)[:200].decode(errors="ignore")  # leaves room for what makes it unique
-        part = whole.with_name(f".{begun}.{os.getpid()}-{secrets.token_hex(4)}.part")
-        try:
-            part.touch()
-        except OSError as error:
-            raise NotWritten(f"{said}: this file cannot be written; {error.strerror}.") from None
-        try:
-            self.tree.to_netcdf(part, engine="netcdf4")
-            with open(part, "rb") as written:
-                os.fsync(written.fileno())
-            os.replace(part, whole)
-        except (OSError, RuntimeError) as error:  # the netCDF library says RuntimeError where the disk is full
-            why = getattr(error, "strerror", None) or f"{error}; is the disk full?"
-            raise NotWritten(f"{said}: this file cannot be written; {why}.") from error
-        finally:
-            part.unlink(missing_ok=True)
+        write_tree(self.tree, path)
+
+
+def write_tree(tree: xr.DataTree, path: str | Path) -> None:
+    """Write a tree beside ``path`` and rename it (``Solution.save``)."""
+    said = f"save({str(path)!r})"
+    whole = _file_name(said, path)
+    begun = os.fsencode(whole.name)[:200].decode(errors="ignore")  # leaves room for what makes it unique
+    part = whole.with_name(f".{begun}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    try:
+        part.touch()
+    except OSError as error:
+        raise NotWritten(f"{said}: this file cannot be written; {error.strerror}.") from None
+    try:
+        tree.to_netcdf(part, engine="netcdf4")
+        with open(part, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(part, whole)
+    except (OSError, RuntimeError) as error:  # the netCDF library says RuntimeError where the disk is full
+        why = getattr(error, "strerror", None) or f"{error}; is the disk full?"
+        raise NotWritten(f"{said}: this file cannot be written; {why}.") from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _file_name(said: str, path: Any) -> Path:
@@ -342,6 +347,15 @@ def load(path: str | Path) -> Solution:
     Raises InvalidInput for a file that is missing, is no netCDF, is not ours, links to others, or is damaged: what is
     returned keeps the schema in ``ocdl.schema``, on which everything that a Solution can do relies.
     """
+    tree = read_tree(path, FORMAT)
+    damaged = schema.objection(tree)
+    if damaged:
+        raise InvalidInput(f"load({str(path)!r}): the file is damaged: {damaged}.")
+    return Solution(tree)
+
+
+def read_tree(path: str | Path, format_: str) -> xr.DataTree:
+    """The tree of a file that is safe to read and marked ``format_``; InvalidInput for any other."""
     if not Path(path).is_file():
         found = "this is a directory" if Path(path).is_dir() else "there is no such file"
         raise InvalidInput(f"load({str(path)!r}): {found}; a file that Solution.save wrote is needed.")
@@ -352,13 +366,10 @@ def load(path: str | Path) -> Solution:
         raise InvalidInput(f"load({str(path)!r}): this is no netCDF-4 file that can be read ({error}).") from None
     if tree is None:
         raise InvalidInput(f"load({str(path)!r}): this file is not safe to read: {unsafe}.")
-    if tree.attrs.get("format") != FORMAT:
+    if tree.attrs.get("format") != format_:
         found = tree.attrs.get("format", "no such mark")
-        raise InvalidInput(f"load({str(path)!r}): a file marked {FORMAT!r} is needed; this one has {found!r}.")
-    damaged = schema.objection(tree)
-    if damaged:
-        raise InvalidInput(f"load({str(path)!r}): the file is damaged: {damaged}.")
-    return Solution(tree)
+        raise InvalidInput(f"load({str(path)!r}): a file marked {format_!r} is needed; this one has {found!r}.")
+    return tree
 
 
 def _read(path: str | Path) -> xr.DataTree:

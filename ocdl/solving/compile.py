@@ -88,17 +88,13 @@ class Plan:
 
         Raises InvalidInput for other shapes, and what ``ocdl.solve`` raises.
         """
-        if on_failure not in ("raise", "warn", "return"):
-            raise InvalidInput(f"solve(on_failure={on_failure!r}): one of 'raise', 'warn', 'return' is needed.")
+        check_on_failure(on_failure)
         stated, core = self._with_numbers(initial, parameters, data, bounds)
         if core is not self.core:
             self.method.check(core, self.depth)
         solution = self._solved(stated, core, start, seed, progress)
-        if solution.status.failed and on_failure != "return":
-            said = " ".join(filter(None, (solution.status.value, solution.detail, *solution.notes)))
-            if on_failure == "raise":
-                raise SolveFailed(f"{self.method.name}: {said}", solution)
-            warnings.warn(f"{self.method.name}: {said}", stacklevel=3)
+        said = " ".join(filter(None, (solution.status.value, solution.detail, *solution.notes)))
+        tell_failure(self.method, solution, said, on_failure)
         return solution
 
     def _solved(self, stated: Problem, core: ControlProblem, start: Any, seed: Any, progress: bool | None) -> Solution:
@@ -141,6 +137,19 @@ class Plan:
         if core.samples != self.core.samples:
             raise InvalidInput(f"initial: {self.core.samples} sample(s) are needed here; got {core.samples}.")
         return stated, core.with_formulas_of(self.core)
+
+
+def check_on_failure(on_failure: Any) -> None:
+    if on_failure not in ("raise", "warn", "return"):
+        raise InvalidInput(f"solve(on_failure={on_failure!r}): one of 'raise', 'warn', 'return' is needed.")
+
+
+def tell_failure(method: Method, solution: Any, said: str, on_failure: OnFailure) -> None:
+    """Raise SolveFailed, or warn, where the solution is not what was asked for."""
+    if solution.status.failed and on_failure == "raise":
+        raise SolveFailed(f"{method.name}: {said}", solution)
+    if solution.status.failed and on_failure == "warn":
+        warnings.warn(f"{method.name}: {said}", stacklevel=4)
 
 
 def compile(problem: Problem, grid: Grid | DepthScheme, method: Method) -> Plan:

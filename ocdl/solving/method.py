@@ -12,6 +12,7 @@ It stops early on KeyboardInterrupt and returns its best iterate with ``Status.I
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,7 +24,9 @@ from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import NotSupported
 from ocdl.referee.equalities import check_equalities
 from ocdl.referee.outcome import FEASIBLE, Outcome
+from ocdl.referee.phases import PhasesOutcome
 from ocdl.statement.control_set import ControlSet
+from ocdl.statement.phases import Phases
 from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]
@@ -98,3 +101,14 @@ class Method:
     ) -> Outcome:
         """Solve ``problem`` on ``depth`` from ``start``; ``progress`` None shows a bar only on a terminal."""
         raise NotImplementedError
+
+    def solve_phases(
+        self,
+        phases: Phases,
+        depths: Sequence[DepthScheme],
+        starts: Sequence[Start],
+        *,
+        progress: bool | None = None,
+    ) -> PhasesOutcome:
+        """Solve linked phases, each on its own depth scheme and from its own start; only some routes do."""
+        raise NotSupported(f"{self.name}: it does not take linked phases; use Ipopt.")

@@ -205,8 +205,10 @@ def carried(
     array: xr.DataArray, solution: Solution, depth: DepthScheme, mesh: Array, part: Part, coords: Mapping[str, Any]
 ) -> Array:
     """A control of ``solution`` as coefficients (Q, *shape) on ``mesh``, depths scaled to the same horizon."""
-    old_t = solution.state["t"].to_numpy()
-    old_t, scale = old_t * (mesh[-1] / old_t[-1]), mesh[-1] / old_t[-1]
+    begin, end = (float(solution.state["t"][k]) for k in (0, -1))
+    scale = mesh[-1] / (end - begin)
+    array = array.assign_coords({on: array[on] - begin for on in ("t", "depth") if on in array.coords})
+    old_t = scale * (solution.state["t"].to_numpy() - begin)
     constant = array.sizes["t"] == old_t.size - 1 and "stage" not in array.dims
     if constant and isinstance(depth.controls, PiecewiseConstant):
         return np.tensordot(overlap_average(old_t, mesh), _on_width(array, part, coords), axes=1)
@@ -241,7 +243,7 @@ def _nodal(problem: ControlProblem, array: xr.DataArray, mesh: Array) -> Array |
     assert layout is not None
     if array.sizes["sample"] != problem.samples or not np.all(np.isfinite(array.values)):
         return None
-    old_t = array["t"].to_numpy()
+    old_t = array["t"].to_numpy() - float(array["t"][0])
     at = scipy.interpolate.make_interp_spline(old_t * (mesh[-1] / old_t[-1]), array.values, k=1)(mesh)
     labelled = xr.DataArray(
         at, dims=array.dims, coords={d: array[d] for d in layout.state.dims if d in array.coords}, name=array.name

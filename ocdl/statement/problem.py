@@ -395,6 +395,10 @@ class ControlProblem:
         """The names of the arguments of ``role``."""
         return self.built.of(("arguments", role), lambda: _arguments(role, getattr(self, role)))
 
+    def arguments(self, role: str) -> list[str]:
+        """What the function of ``role`` takes, by name; nothing where there is none."""
+        return [] if getattr(self, role) is None else self._taken(role)
+
     def symbols(self, kind: Any = ca.SX) -> dict[str, Any]:
         """Fresh symbols t, x, u, p, d of one sample."""
         sizes = {"t": 1, "x": self.n, "u": self.m, "p": self.P, "d": int(np.shape(self.data)[1])}
