@@ -160,8 +160,8 @@ class Solution:
 
     @property
     def horizon(self) -> float:
-        """T, given or found."""
-        return float(self.state["t"][-1])
+        """T − t0, given or found."""
+        return float(self.state["t"][-1] - self.state["t"][0])
 
     @property
     def state(self) -> xr.DataArray:
