@@ -1,6 +1,6 @@
 """The NLP of linked phases: those of the phases side by side, and a row for every linkage.
 
-    w = (w_1, …, w_K),   g = (g_1(w_1), …, g_K(w_K), r(e)),   e = the ends x_k(0), x_k(T), T_k, p_k  in every w_k.
+w = (w_1, …, w_K),   g = (g_1(w_1), …, g_K(w_K), r(e)),   e the ends x(t0), x(T), t0, T, p in every w_k.
 """
 
 from __future__ import annotations
@@ -85,9 +85,8 @@ class PhasedTranscription:
         local, columns = [], []
         for core in self.phases.cores:
             x0, xT, p = (ca.SX.sym(name, size) for name, size in (("x0", core.n), ("xT", core.n), ("p", core.P)))
-            T = p[-1] if core.has_free_horizon else ca.SX(core.span)
             local += [x0, xT, p]
-            columns += [x0, xT, T, p[: core.own_parameters]]
+            columns += [x0, xT, core.times.begin(p), core.times.end(p), p[: core.own_parameters]]
         return Elements(
             local=ca.vertcat(*local),
             constants=ca.SX(0, 1),

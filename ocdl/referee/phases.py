@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,6 @@ from ocdl.statement.phases import Ends, Phases
 from ocdl.statement.problem import ControlProblem
 
 FORMAT = "ocdl phases 1"
-ON_TIME = ("t", "depth", "layer")  # coordinates that are times
 WORST_LAST = (  # of the statuses of the phases the last one here is that of all
     *(Status.CONVERGED, Status.REACHABLE, Status.ROLLED_OUT, Status.ACCEPTABLE, Status.STALLED, Status.CYCLE),
     *(Status.FLAT, Status.EDGE, Status.BETWEEN, Status.NO_EXTREMAL, Status.INTERRUPTED, Status.ITERATION_LIMIT),
@@ -48,7 +46,7 @@ class PhasesOutcome:
 
 
 class PhasesSolution(Mapping[str, Solution]):
-    """One answer to linked phases: ``solution["coast"]`` is the ``Solution`` of the phase coast on the true time.
+    """One answer to linked phases: ``solution["coast"]`` is the ``Solution`` of the phase coast.
 
     ``links``: the linkages by name, each with its value, interval, violation and multiplier. ``cost`` and ``gap`` are
     sums over the phases, ``feasibility`` the largest violation, ``status`` the worst; each phase has its certificate.
@@ -114,7 +112,9 @@ class PhasesSolution(Mapping[str, Solution]):
 
     def __repr__(self) -> str:
         at_least = "" if self.gap_is_exact else "at least "
-        inner = ", ".join(f"{name} [{a:g}, {b:g}]" for name, a, b in zip(self, self.times, self.times[1:], strict=False))
+        inner = ", ".join(
+            f"{name} [{a:g}, {b:g}]" for name, a, b in zip(self, self.times, self.times[1:], strict=False)
+        )
         return (
             f"<ocdl.PhasesSolution by {self.method}: {inner}: cost {self.cost:.10g}, gap {at_least}{self.gap:.2e}, "
             f"feasibility {self.feasibility:.1e}; {self.status.value}{' ' + self.detail if self.detail else ''}>"
@@ -201,19 +201,19 @@ def judged_phases(
             feasible=feasible,
         )
         worth += _parameter_worth(problem, solution, found.p)
-        solutions[name] = _on_true_time(solution, float(ends[k].t0))
+        solutions[name] = solution
     attrs = {"method": method, "seconds": seconds, "parameter_worth": worth, **_ended(solutions, worth)}
     return PhasesSolution(solutions, _links(phases, ends, outcome.multipliers), attrs)
 
 
 def found_ends(phases: Phases, found: Sequence[tuple[Array, Array]]) -> list[Ends]:
     """The ends of all phases, numbers, from the states (N+1, 1, n) and parameters (P,) that were found of each."""
-    ends, t0 = [], float(phases.begin)
-    for core, (x, p) in zip(phases.cores, found, strict=True):
-        T = core.span * core.depth_scale(p)
-        ends.append(Ends(x[0, 0], x[-1, 0], T, p[: core.own_parameters], t0, t0 + T))
-        t0 += T
-    return ends
+    return [ends_of(core, x, p) for core, (x, p) in zip(phases.cores, found, strict=True)]
+
+
+def ends_of(core: ControlProblem, x: Array, p: Array) -> Ends:
+    """The ends of one phase, numbers."""
+    return Ends(x[0, 0], x[-1, 0], core.times.begin(p), core.times.end(p), p[: core.own_parameters])
 
 
 def _nodes(outcome: Outcome) -> Array:
@@ -270,16 +270,3 @@ def _links(phases: Phases, ends: Sequence[Ends], multipliers: Array) -> xr.Datas
     columns = (values, linkage.low, linkage.high, violation, multipliers)
     named = {name: ("link", column) for name, column in zip(LINKS, columns, strict=True)}
     return xr.Dataset(named, coords={"link": list(linkage.names)} if linkage.count else {})
-
-
-def _on_true_time(solution: Solution, t0: float) -> Solution:
-    """The same solution, labelled on the time on which its phase begins at t0."""
-    answer = solution.answer
-    assert answer is not None
-    groups = {name: partial(_later, solution, name, t0) for name in answer.groups}
-    return Solution.unlabelled(replace(answer, groups=groups, made={}), solution.attrs)
-
-
-def _later(solution: Solution, name: str, t0: float) -> xr.Dataset:
-    group = solution.group(name)
-    return group.assign_coords({on: group[on] + t0 for on in ON_TIME if on in group.coords})

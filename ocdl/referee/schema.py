@@ -185,7 +185,7 @@ def _named(tree: xr.DataTree) -> Iterator[str]:
             yield f"{group}/{array.name} is a {role!r} of the symbol {symbol!r}"
         elif (
             array.dims[: len(leading)] != leading
-            or not 0 < array.ndim - len(leading) <= 2
+            or not (group != "parameters") <= array.ndim - len(leading) <= 2  # a time is a parameter, one number
             or 0 in array.shape[: len(leading)]
         ):
             yield f"{group}/{array.name} has the dimensions {dict(array.sizes)}"

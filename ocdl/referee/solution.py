@@ -160,7 +160,7 @@ class Solution:
 
     @property
     def horizon(self) -> float:
-        """T, given or found."""
+        """T − t0, given or found."""
         return float(self.state["t"][-1] - self.state["t"][0])
 
     @property

@@ -107,9 +107,9 @@ def start_notes(problem: ControlProblem, depth: DepthScheme, given: Any, start: 
     """Entries of a start that lay outside their box and were moved into it."""
     if not isinstance(given, Mapping):
         return []
-    layout, mesh, T = problem.layout, depth.mesh(problem.span), problem.depth_scale(start.p)
+    layout, mesh, times = problem.layout, depth.mesh(problem.span), problem.times
     assert layout is not None
-    t = T * depth.controls.depths(mesh, depth.tableau.c)
+    t = times.at(depth.controls.depths(mesh, depth.tableau.c), start.p)
     notes = []
     for parts, values, depths in ((layout.controls, start.u, t), (layout.parameters, start.p, None)):
         for part, taken in zip(parts, layout.unpack(parts, values).values(), strict=True):
@@ -120,7 +120,7 @@ def start_notes(problem: ControlProblem, depth: DepthScheme, given: Any, start: 
     if start.x is not None and "x" in problem.bounds.names:
         box = [end[:, None] for end in problem.state_box_at(mesh)]
         asked, taken = start.x[1:], np.clip(start.x, *box)[1:]  # the start is given
-        notes += _moved(problem, layout.state, asked[:, 0], taken[:, 0], T * mesh[1:])
+        notes += _moved(problem, layout.state, asked[:, 0], taken[:, 0], times.at(mesh[1:], start.p))
     return notes
 
 
@@ -224,7 +224,7 @@ def _place(problem: ControlProblem, points: Points, role: str, k: int) -> str:
         return ""
     if role in ("terminal", "boundary"):
         return f" at the end{_of_sample(problem, k)}"
-    t = problem.depth_scale(points.p) * points.t[k]
+    t = problem.times.at(points.t[k], points.p)
     return f" at t = {t:g} (layer {points.layer[k]}{_of_sample(problem, int(points.sample[k]))})"
 
 

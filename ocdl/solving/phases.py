@@ -12,10 +12,12 @@ import numpy as np
 from ocdl.arrays import Array
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput
-from ocdl.referee.phases import PhasesSolution, judged_phases
+from ocdl.referee.phases import PhasesSolution, ends_of, judged_phases
+from ocdl.referee.solution import Solution
 from ocdl.solving.compile import OnFailure, check_on_failure, discretised, tell_failure
 from ocdl.solving.method import Method, Start
 from ocdl.solving.start import make_start
+from ocdl.statement.bounds import Free
 from ocdl.statement.phases import Ends, Phases
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import Sweeper, SweepFailed
@@ -72,35 +74,33 @@ def make_starts(phases: Phases, depths: Sequence[DepthScheme], start: Any, seed:
             f"{', '.join(phases.names)} to what each begins from."
         )
     starts: list[Start] = []
-    ends: list[Ends] = []
     for k, (name, core, depth) in enumerate(zip(phases.names, phases.cores, depths, strict=True)):
         own = make_start(core, depth, given.get(name), seed)
-        if k and name not in given:
-            own = replace(own, p=_landed(phases, k, ends, own.p))
+        if k and not isinstance(given.get(name), Solution):
+            end = _ends(phases.cores[k - 1], depths[k - 1], starts[-1])
+            own = replace(own, p=_landed(phases, k, end, own.p))
         starts.append(own)
-        ends.append(_ends(phases, core, depth, own, ends))
     return starts
 
 
-def _ends(phases: Phases, core: ControlProblem, depth: DepthScheme, start: Start, before: list[Ends]) -> Ends:
-    """Where a start begins and ends: by its own states, else by the sweep of its controls, else nowhere else."""
+def _ends(core: ControlProblem, depth: DepthScheme, start: Start) -> Ends:
+    """Where a start begins and ends: by its own states, else by the sweep of its controls, else where it begins."""
     x = start.x
     if x is None:
         try:
             x = Sweeper(core, depth).state(start.u, start.p).x
         except SweepFailed:
             x = core.initial_states(start.p)[None]
-    T, t0 = core.span * core.depth_scale(start.p), before[-1].tT if before else phases.begin
-    return Ends(x[0, 0], x[-1, 0], T, start.p[: core.own_parameters], t0, t0 + T)
+    return ends_of(core, x, start.p)
 
 
-def _landed(phases: Phases, k: int, ends: list[Ends], p: Array) -> Array:
-    """Parameters whose free initial states without a guess are those that the end of the phase before leads to."""
+def _landed(phases: Phases, k: int, before: Ends, p: Array) -> Array:
+    """Parameters whose free initial states without a guess, and initial time, follow from the end of the phase before."""
     core, p = phases.cores[k], p.copy()
-    landing = phases.landing(k, ends[-1])
+    landing = phases.landing(k, before)
     for place, (_, i) in enumerate(core.free_initial, start=core.own_parameters):
-        if np.isfinite(landing[i]) and core.initial[0, i].guess is None:
+        if np.isfinite(landing[i]) and np.asarray(core.initial)[0, i].guess is None:
             p[place] = landing[i]
-    if core.own_parameters > phases.stated[k].own_parameters:
-        p[core.own_parameters - 1] = ends[-1].tT
+    if isinstance(core.t0, Free):
+        p[core.P - len(core.times.free)] = before.T
     return np.clip(p, *core.parameter_box)

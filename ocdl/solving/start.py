@@ -92,9 +92,10 @@ def _given(problem: ControlProblem, depth: DepthScheme, start: Mapping[str, Any]
         inner = "".join(f" ({name} holds {', '.join(map(str, held))}, in this order)" for name, held in names.items())
         raise InvalidInput(f"solve(start=...): unknown {sorted(unknown)}; this problem has {sorted(known)}{inner}.")
     mesh, rows = depth.mesh(problem.span), depth.control_rows
-    T = problem.depth_scale(centre.p)
-    places = T * depth.controls.depths(mesh, depth.tableau.c)
-    values = {name: _values(name, value, layout, places, T * mesh) for name, value in start.items()}
+    nodes, places = (
+        problem.times.at(depths, centre.p) for depths in (mesh, depth.controls.depths(mesh, depth.tableau.c))
+    )
+    values = {name: _values(name, value, layout, places, nodes) for name, value in start.items()}
     u = layout.unpack(layout.controls, centre.u) | _constants(layout.controls, values, (rows,))
     p = layout.unpack(layout.parameters, centre.p) | _constants(layout.parameters, values, ())
     states = _constants((layout.state,), values, (mesh.size,))
@@ -205,10 +206,9 @@ def carried(
     array: xr.DataArray, solution: Solution, depth: DepthScheme, mesh: Array, part: Part, coords: Mapping[str, Any]
 ) -> Array:
     """A control of ``solution`` as coefficients (Q, *shape) on ``mesh``, depths scaled to the same horizon."""
-    begin, end = (float(solution.state["t"][k]) for k in (0, -1))
-    scale = mesh[-1] / (end - begin)
-    array = array.assign_coords({on: array[on] - begin for on in ("t", "depth") if on in array.coords})
-    old_t = scale * (solution.state["t"].to_numpy() - begin)
+    old_t = solution.state["t"].to_numpy()
+    begin, scale = old_t[0], mesh[-1] / (old_t[-1] - old_t[0])
+    old_t = scale * (old_t - begin)
     constant = array.sizes["t"] == old_t.size - 1 and "stage" not in array.dims
     if constant and isinstance(depth.controls, PiecewiseConstant):
         return np.tensordot(overlap_average(old_t, mesh), _on_width(array, part, coords), axes=1)
@@ -229,7 +229,7 @@ def _at_depths(array: xr.DataArray, mesh: Array, t: Array, scale: float) -> Arra
     """The control at depths t, (len(t), *shape), whatever its shape in a layer."""
     layer = np.clip(np.searchsorted(mesh, t, side="right") - 1, 0, mesh.size - 2)
     if "stage" in array.dims:
-        nodes = (scale * array["depth"].values[0] - mesh[0]) / (mesh[1] - mesh[0])
+        nodes = scale * (array["depth"].values[0] - array["t"].values[0]) / (mesh[1] - mesh[0])
         c = (t - mesh[layer]) / np.diff(mesh)[layer]
         return np.einsum("qs,qs...->q...", PerStage().weights(c, nodes), array.values[layer])
     if array.sizes["t"] == mesh.size:
@@ -243,7 +243,7 @@ def _nodal(problem: ControlProblem, array: xr.DataArray, mesh: Array) -> Array |
     assert layout is not None
     if array.sizes["sample"] != problem.samples or not np.all(np.isfinite(array.values)):
         return None
-    old_t = array["t"].to_numpy() - float(array["t"][0])
+    old_t = array["t"].to_numpy() - array["t"].values[0]
     at = scipy.interpolate.make_interp_spline(old_t * (mesh[-1] / old_t[-1]), array.values, k=1)(mesh)
     labelled = xr.DataArray(
         at, dims=array.dims, coords={d: array[d] for d in layout.state.dims if d in array.coords}, name=array.name

@@ -112,11 +112,6 @@ class Box:
         """The same box with another interval of ``name``."""
         return Box(**{**self._intervals, **self._functions, name: interval})
 
-    def later(self, t0: float) -> Box:
-        """The same box on a time that begins at t0: its functions of t see t + t0."""
-        shifted = {name: tuple(_later(end, t0) for end in pair) for name, pair in self._functions.items()}
-        return Box(**{**self._intervals, **shifted})  # type: ignore[arg-type]
-
     def __repr__(self) -> str:
         intervals = {**self._intervals, **self._functions}
         return "Box(" + ", ".join(f"{k}={_shown(v)}" for k, v in intervals.items()) + ")"
@@ -151,10 +146,6 @@ class Free:
 
 def _ends(interval: Any) -> tuple[Any, ...]:
     return tuple(interval) if isinstance(interval, (tuple, list)) else ()
-
-
-def _later(end: Any, t0: float) -> Any:
-    return (lambda t: end(t + t0)) if callable(end) else end
 
 
 def _end(written: str, end: Any, t: float) -> Any:

@@ -1,9 +1,9 @@
 """Phases: control problems one after another, linked at their ends.
 
-    min Σ_k J_k,   every phase k a ``ControlProblem`` of its own on [t_k, t_k + T_k],   t_{k+1} = t_k + T_k,
+    min Σ_k J_k,   every phase k a ``ControlProblem`` of its own on [t_k, t_{k+1}],
     x_{k+1}(t_{k+1}) = g_{k+1}(x_k(t_{k+1}), p_k),    ℓ(ends of all phases) in an interval,    shared parameters equal.
 
-All of it is rows r(e) in [low, high] of the ends e = (x(0), x(T), T, p) of all phases (``Linkage``). Where the ends of
+All of it is rows r(e) in [low, high] of the ends e = (x(t0), x(T), t0, T, p) of all phases (``Linkage``). Where the ends of
 the others are held, what is left of phase k is a ``ControlProblem`` again, with its rows of r as ``boundary``
 (``Phases.given``): an answer is stationary if and only if every phase is, with the same multipliers of r.
 """
@@ -14,39 +14,47 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.arrays import Array, finite_array, is_real
+from ocdl.arrays import Array, is_real
 from ocdl.callables import called
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.statement.bounds import Box, Free
 from ocdl.statement.problem import ROLES, ControlProblem
 
-TIMED = tuple(role for role, taken in ROLES.items() if "t" in taken and role != "boundary")  # its t is the duration
-STARTS = "t0"  # the parameter of a phase whose formulas take t and which begins at a time that is free
+T = TypeVar("T")
+ENDS = ("x0", "xT", "t0", "T", "p")
 
 
 @dataclass(frozen=True, eq=False)
 class Ends:
-    """The ends of one phase: states x0 and xT (n,), duration T, parameters p, and when it begins (t0) and ends (tT)."""
+    """The ends of one phase: states x0 and xT (n,) at its times t0 and T, and its own parameters p."""
 
     x0: Any
     xT: Any
+    t0: Any
     T: Any
     p: Any
-    t0: Any
-    tT: Any
+
+    @property
+    def horizon(self) -> Any:
+        """T − t0."""
+        return self.T - self.t0
+
+    @property
+    def columns(self) -> list[Any]:
+        return [getattr(self, name) for name in ENDS]
 
 
 @dataclass(frozen=True, eq=False)
 class Linkage:
     """Rows r(e) in [low, high] of the ends of all phases.
 
-    function: CasADi, of x0, xT, T, p of every phase in turn; names: what each row is; rows: those of each phase.
+    function: CasADi, of x0, xT, t0, T, p of every phase in turn; names: what each row is; rows: those of each phase.
     """
 
     function: ca.Function
@@ -70,15 +78,14 @@ class Phases:
 
     phases: ``{"boost": ControlProblem(...), ...}`` in their order, or a list, whose phases are called phase0, phase1, …
         Each has one sample, its own dynamics, cost, bounds, constraints, and a horizon T given or ``Free``. What a
-        phase takes over from the one before is a ``Free()`` entry of its ``initial``. Its formulas see the true time t;
-        the t of ``boundary`` is its duration.
+        phase takes over from the one before is a ``Free()`` entry of its ``initial``. It begins where that one ends;
+        the first at its own t0.
     jumps: ``{"coast": lambda x: [x[0], 0.8 * x[1]]}``: where the phase coast begins, as a function of the state x at the
         end of the phase before and, if it takes it, of that phase's parameters p; None for a state that is not linked.
         Without one, states of the same name are equal.
-    links: further conditions: a function that takes phases by their names, ``lambda boost, coast: [boost.T - coast.T]``,
+    links: further conditions: a function that takes phases by their names, ``lambda boost, coast: [boost.horizon - coast.horizon]``,
         each as ``Ends``; linked: their interval, (0, 0) by default.
     shared: names of parameters that are one and the same in every phase that has them.
-    begin: the time at which the first phase begins.
 
     A cost of all ends is a parameter e of the last phase with ``penalty=lambda p: p`` and a link e − cost(ends) = 0.
     Raises InvalidInput for what does not fit, NotSupported for several samples.
@@ -89,7 +96,6 @@ class Phases:
     links: Callable[..., Any] | None = None
     linked: tuple[Any, Any] = (0.0, 0.0)
     shared: Sequence[str] = ()
-    begin: float = 0.0
 
     def __post_init__(self) -> None:
         given = self.phases if isinstance(self.phases, Mapping) else dict(_numbered(self.phases))
@@ -98,13 +104,14 @@ class Phases:
             raise InvalidInput("Phases({}): at least one phase is needed.")
         for name, problem in given.items():
             _check_phase(name, problem)
-        if not (is_real(self.begin) and np.isfinite(self.begin)):
-            raise InvalidInput(f"Phases(begin={self.begin!r}): a finite number is needed.")
         self._check_names()
         _ = self.cores, self.linkage
 
     def _check_names(self) -> None:
         later = self.names[1:]
+        for name in later:
+            if self.phases[name].t0 != 0.0:  # type: ignore[call-overload]
+                raise InvalidInput(f"Phases({{{name!r}: ...}}): it begins where the phase before ends; leave t0 out.")
         for name in self.jumps:
             if name not in later:
                 raise InvalidInput(f"Phases(jumps={{{name!r}: ...}}): a phase that follows another is needed: {later}.")
@@ -123,13 +130,11 @@ class Phases:
 
     @cached_property
     def cores(self) -> tuple[ControlProblem, ...]:
-        """The phases on time from 0 to T, in order; their formulas see the true time nevertheless."""
-        low = high = float(self.begin)
-        cores = []
-        for problem in self.stated:
-            cores.append(_timed(problem, low, high))
-            free = problem.horizon if isinstance(problem.horizon, Free) else Free(problem.horizon, problem.horizon)
-            low, high = low + free.lower, high + free.upper
+        """The phases, in order, each beginning where the one before ends: at a number, or at a time that is free."""
+        cores = list(self.stated[:1])
+        for problem in self.stated[1:]:
+            low, high = (begin + length for begin, length in zip(*map(_reach, _times(cores[-1])), strict=True))
+            cores.append(_beginning(problem, low) if low == high else _beginning_between(problem, low, high))
         return tuple(cores)
 
     # -- the linkages ---------------------------------------------------------------------------------------
@@ -141,22 +146,16 @@ class Phases:
         parts = [(value, 0.0, 0.0, name) for value, name in rows] + self._further(ends)
         expression = ca.vertcat(*(value for value, *_ in parts)) if parts else ca.SX(0, 1)
         function = ca.Function("links", _columns(ends), [expression])
+        each = len(ENDS)
         low, high = (np.array([part[side] for part in parts]) for side in (1, 2))
-        of = tuple(_rows_with(function, range(4 * k, 4 * k + 4)) for k in range(len(ends)))
+        of = tuple(_rows_with(function, range(each * k, each * (k + 1))) for k in range(len(ends)))
         lost = set(range(len(parts))) - {int(row) for rows in of for row in rows}
         if lost:
             raise InvalidInput(f"Phases: {parts[min(lost)][3]} depends on no end of any phase.")
         return Linkage(function, low, high, tuple(name for *_, name in parts), of)
 
     def _symbols(self) -> list[Ends]:
-        ends, t0 = [], ca.SX(self.begin)
-        for core in self.cores:
-            symbols = (ca.SX.sym(name, size) for name, size in (("x0", core.n), ("xT", core.n), ("T", 1)))
-            x0, xT, T = symbols
-            p = ca.SX.sym("p", core.own_parameters)
-            ends.append(Ends(x0, xT, T, p, t0, t0 + T))
-            t0 = t0 + T
-        return ends
+        return [Ends(*map(ca.SX.sym, ENDS, _sizes(core))) for core in self.cores]
 
     def _junctions(self, ends: list[Ends]) -> list[tuple[Any, str]]:
         """x_{k+1}(0) − g_{k+1}(x_k(T), p_k), state by state."""
@@ -171,7 +170,7 @@ class Phases:
 
     def landing(self, k: int, end: Ends) -> Array:
         """Where phase k begins, from an end of the phase before in numbers; NaN for a state that is not linked."""
-        values = self._landing(k, Ends(*(ca.SX(part) for part in _columns([end])), ca.SX(end.t0), ca.SX(end.tT)))
+        values = self._landing(k, Ends(*map(ca.SX, end.columns)))
         return np.array([np.nan if value is None else float(ca.evalf(ca.SX(value))) for value in values])
 
     def _landing(self, k: int, end: Ends) -> list[Any]:
@@ -185,7 +184,7 @@ class Phases:
                 )
             return [end.xT[earlier.index(state)] if state in earlier else None for state in own]
         said, jump = f"jumps[{name!r}]", self.jumps[name]
-        seen = {"x": end.xT, "p": end.p[: before.own_parameters]}
+        seen = {"x": end.xT, "p": end.p}
         found = called(said, "x and p", jump, **{key: seen[key] for key in _arguments(said, jump, tuple(seen))})
         values = _parts(said, found)
         if len(values) != problem.n:
@@ -197,17 +196,16 @@ class Phases:
         for parameter in self.shared:
             having = [k for k, problem in enumerate(self.stated) if parameter in _names(problem.parameters)]
             at = [ends[k].p[_names(self.stated[k].parameters).index(parameter)] for k in having]
-            rows += [(b - a, f"{parameter} of {self.names[k]}") for a, b, k in zip(at, at[1:], having[1:], strict=False)]
+            rows += [
+                (b - a, f"{parameter} of {self.names[k]}") for a, b, k in zip(at, at[1:], having[1:], strict=False)
+            ]
         return rows
 
     def _starts(self, ends: list[Ends]) -> list[tuple[Any, str]]:
-        """t0 of the phases that have it as a parameter."""
-        cores = zip(self.names, self.stated, self.cores, ends, strict=True)
-        return [
-            (end.p[-1] - end.t0, f"{STARTS} of {name}")
-            for name, stated, core, end in cores
-            if core.own_parameters > stated.own_parameters
-        ]
+        """The times at which phases begin, where they are free."""
+        after = zip(self.names, self.cores, ends, strict=True)
+        free = [isinstance(core.t0, Free) and k > 0 for k, (_, core, _) in enumerate(after)]
+        return [(ends[k].t0 - ends[k - 1].T, f"t0 of {self.names[k]}") for k in np.flatnonzero(free)]
 
     def _further(self, ends: list[Ends]) -> list[tuple[Any, float, float, str]]:
         """The rows of ``links`` with their interval."""
@@ -231,130 +229,103 @@ class Phases:
         """
         if k not in self._conditionals:
             return self.cores[k]
-        data = np.concatenate([np.asarray(self.cores[k].data).ravel(), *(np.ravel(end) for end in _others(k, ends))])
+        data = np.concatenate([np.asarray(self.cores[k].data).ravel(), *map(np.ravel, _columns(_without(k, ends)))])
         return self._conditionals[k].with_numbers(data=data[None])
 
     def _conditional(self, k: int) -> ControlProblem:
-        core, linkage, own = self.cores[k], self.linkage, int(np.shape(self.cores[k].data)[1])
-        rows = linkage.rows[k].tolist()
+        core, linkage, rows = self.cores[k], self.linkage, self.linkage.rows[k].tolist()
+        own, before = int(np.shape(core.data)[1]), len(ENDS) * k
+        cuts = np.cumsum([own, *(size for other in _without(k, self.cores) for size in _sizes(other))]).tolist()
+        at, times = _own_boundary(core), _times_taken(core, linkage.function, before)
+
+        def boundary(x0: Any, xT: Any, p: Any, d: Any, t0: Any = 0.0, T: Any = 0.0) -> Any:
+            others = [d[a:b] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+            columns = [*others[:before], x0, xT, t0, T, p, *others[before:]]
+            return ca.vertcat(at(x0, xT, t0, T, p, d[:own]), linkage.function(*columns)[rows])
+
+        _sign(boundary, ["x0", "xT", "p", "d", *times])
         low, high = core.interval_at("boundary", np.zeros(1))
-        at = _own_boundary(core)
-        sizes = [size for j, other in enumerate(self.cores) if j != k for size in _sizes(other)]
-        cuts = np.cumsum([own, *sizes])
-
-        def boundary(x0: Any, xT: Any, p: Any, d: Any, t: Any = 0.0) -> Any:
-            others = [d[int(a) : int(b)] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
-            columns = [*others[: 4 * k], x0, xT, t, p, *others[4 * k :]]
-            return ca.vertcat(at(x0, xT, t, p, d[:own]), linkage.function(*columns)[rows])
-
-        timed = "t" in core.arguments("boundary") or self._links_duration(k)
-        _sign(boundary, ["x0", "xT", "p", "d", *(["t"] if timed else [])])
-
-        functions = {role: _seeing(core, role, {"d": lambda given: given["d"][:own]}) for role in ROLES}
         interval = np.append(low[0], linkage.low[rows]), np.append(high[0], linkage.high[rows])
         return replace(
             core,
-            **functions | {"boundary": boundary},
+            **{role: _seeing(core, role, own) for role in ROLES} | {"boundary": boundary},
             data=np.append(np.asarray(core.data)[0], np.zeros(cuts[-1] - own))[None],
             bounds=core.bounds.with_interval("boundary", interval),
         )
 
 
-    def _links_duration(self, k: int) -> bool:
-        """Whether the duration of phase k is in a linkage."""
-        return _rows_with(self.linkage.function, [4 * k + 2]).size > 0
-
-
-# -- the true time -----------------------------------------------------------------------------------------
-
-
-def _timed(problem: ControlProblem, low: float, high: float) -> ControlProblem:
-    """The phase that begins at a time in [low, high], on time from 0: its formulas see t + t0, where t0 is a number,
-    or, where it is free and they take t, a parameter more.
-    """
-    if low == high == 0.0 or not (_takes_time(problem) or _varies(problem)):
-        return problem
-    if low == high:
-        functions = {role: _seeing(problem, role, {"t": lambda given: given["t"] + low}) for role in TIMED}
-        return replace(problem, **functions, bounds=problem.bounds.later(low))
-    if _varies(problem):
-        raise NotSupported(
-            f"{problem.bounds!r}: bounds that depend on time, in a phase that begins at a time that is free; write them "
-            "as a path constraint, which may use t."
-        )
-    own = problem.own_parameters
-    truncated = {"p": lambda given: given["p"][:own]}
-    shifted = truncated | {"t": lambda given: given["t"] + given["p"][own]}
-    functions = {role: _seeing(problem, role, shifted if role in TIMED else truncated, ("p",)) for role in ROLES}
-    begin, end = problem.bounds.interval("p", (own,))
-    return replace(
-        problem,
-        **functions,
-        parameters=(*_names(problem.parameters), STARTS),
-        parameter_metric=np.insert(np.asarray(problem.parameter_metric), own, 1.0),
-        bounds=problem.bounds.with_interval("p", (np.append(begin, low), np.append(end, high))),
-        layout=None,
-    )
-
-
-def _takes_time(problem: ControlProblem) -> bool:
-    return any("t" in problem.arguments(role) for role in TIMED)
-
-
-def _varies(problem: ControlProblem) -> bool:
-    return any(problem.bounds.varies(name) for name in problem.bounds.names)
-
-
-def _seeing(
-    problem: ControlProblem,
-    role: str,
-    changes: Mapping[str, Callable[[Mapping[str, Any]], Any]],
-    needed: tuple[str, ...] = (),
-) -> Callable[..., Any] | None:
-    """The function of ``role`` that sees some of its arguments changed, for which those ``needed`` are given, too."""
-    function: Callable[..., Any] | None = getattr(problem, role)
-    taken = problem.arguments(role)
-    if function is None or not set(changes) & set(taken):
+def _seeing(core: ControlProblem, role: str, own: int) -> Callable[..., Any] | None:
+    """The function of ``role`` that takes only its ``own`` of the data, if it takes data."""
+    function: Callable[..., Any] | None = getattr(core, role)
+    taken = core.arguments(role)
+    if function is None or "d" not in taken:
         return function
 
-    def changed(**given: Any) -> Any:
+    def seeing(**given: Any) -> Any:
         assert function is not None
-        return function(**{name: changes[name](given) if name in changes else given[name] for name in taken})
+        return function(**given | {"d": given["d"][:own]})
 
-    _sign(changed, [*taken, *needed])
-    return changed
+    _sign(seeing, taken)
+    return seeing
 
 
 def _sign(function: Any, names: Sequence[str]) -> None:
     """Give the function these arguments to be told apart by."""
-    parameters = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in dict.fromkeys(names)]
-    function.__signature__ = inspect.Signature(parameters)
+    function.__signature__ = inspect.Signature(
+        [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in names]
+    )
 
 
 # -- the pieces --------------------------------------------------------------------------------------------
 
 
 def _own_boundary(core: ControlProblem) -> ca.Function:
-    """The phase's own boundary as a function of x0, xT, T, its own parameters and data; no row where it has none."""
-    p, T = ca.SX.sym("p", core.own_parameters), ca.SX.sym("T")
-    x0, xT, d = (ca.SX.sym(name, size) for name, size in (("x0", core.n), ("xT", core.n), ("d", core.data.shape[1])))
-    free = ca.SX.zeros(len(core.free_initial))
-    whole = ca.vertcat(p, free, T) if core.has_free_horizon else ca.vertcat(p, free)
-    given = {"x0": x0, "xT": xT, "t": ca.SX(1) if core.has_free_horizon else T, "p": whole, "d": d}
+    """The phase's own boundary as a function of its ends and data; no row where it has none."""
+    x0, xT, t0, T, p = symbols = [ca.SX.sym(name, size) for name, size in zip(ENDS, _sizes(core), strict=True)]
+    d = ca.SX.sym("d", int(np.shape(core.data)[1]))
+    free = {"t0": t0, "horizon": T - t0}
+    whole = ca.vertcat(p, ca.SX.zeros(len(core.free_initial)), *(free[name] for name in core.times.free))
+    given = {"x0": x0, "xT": xT, "t": ca.SX(core.span), "p": whole, "d": d}
     rows = ca.SX(0, 1) if core.boundary is None else core.evaluate("boundary", **given)
-    return ca.Function("boundary", [x0, xT, T, p, d], [ca.densify(rows)])
+    return ca.Function("boundary", [*symbols, d], [ca.densify(rows)])
 
 
-def _sizes(core: ControlProblem) -> tuple[int, int, int, int]:
-    return core.n, core.n, 1, core.own_parameters
+def _times_taken(core: ControlProblem, links: ca.Function, before: int) -> list[str]:
+    """Which of t0 and T are in the boundary of the phase or in a linkage."""
+    taken = core.arguments("boundary")
+    own = {"t0": "t0" in taken, "T": "t" in taken or "T" in taken}
+    return [name for name in own if own[name] or _rows_with(links, [before + ENDS.index(name)]).size]
+
+
+def _sizes(core: ControlProblem) -> tuple[int, ...]:
+    return core.n, core.n, 1, 1, core.own_parameters
 
 
 def _columns(ends: Sequence[Ends]) -> list[Any]:
-    return [part for end in ends for part in (end.x0, end.xT, end.T, end.p)]
+    return [column for end in ends for column in end.columns]
 
 
-def _others(k: int, ends: Sequence[Ends]) -> list[Any]:
-    return _columns([end for j, end in enumerate(ends) if j != k])
+def _without(k: int, items: Sequence[T]) -> list[T]:
+    return [item for j, item in enumerate(items) if j != k]
+
+
+def _beginning(problem: ControlProblem, t0: float) -> ControlProblem:
+    return problem if t0 == problem.t0 else replace(problem, t0=t0)
+
+
+def _beginning_between(problem: ControlProblem, low: float, high: float) -> ControlProblem:
+    """The phase with a free initial time, which is a parameter before its horizon."""
+    metric = np.insert(np.asarray(problem.parameter_metric), problem.P - problem.has_free_horizon, 1.0)
+    return replace(problem, t0=Free(low, high), layout=None, parameter_metric=metric)
+
+
+def _times(problem: ControlProblem) -> tuple[float | Free, float | Free]:
+    return problem.t0, problem.horizon
+
+
+def _reach(time: float | Free) -> tuple[float, float]:
+    """The interval in which it is."""
+    return (time.lower, time.upper) if isinstance(time, Free) else (time, time)
 
 
 def _rows_with(function: ca.Function, arguments: Iterable[int]) -> NDArray[np.int64]:
@@ -364,7 +335,9 @@ def _rows_with(function: ca.Function, arguments: Iterable[int]) -> NDArray[np.in
 
 def _numbered(phases: Any) -> list[tuple[str, Any]]:
     if not isinstance(phases, (list, tuple)):
-        raise InvalidInput(f"Phases({type(phases).__name__}): a mapping of names to phases, or a list of them, is needed.")
+        raise InvalidInput(
+            f"Phases({type(phases).__name__}): a mapping of names to phases, or a list of them, is needed."
+        )
     return [(f"phase{k}", problem) for k, problem in enumerate(phases)]
 
 
@@ -387,13 +360,21 @@ def _arguments(said: str, function: Any, known: tuple[str, ...]) -> list[str]:
     names = list(inspect.signature(function).parameters)
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise InvalidInput(f"{said}: its arguments are taken by name from {', '.join(known)}; got {', '.join(unknown)}.")
+        raise InvalidInput(
+            f"{said}: its arguments are taken by name from {', '.join(known)}; got {', '.join(unknown)}."
+        )
     return names
 
 
 def _parts(said: str, value: Any) -> list[Any]:
     """The entries of a column or a list."""
-    parts = list(value) if isinstance(value, (list, tuple)) else ca.vertsplit(value) if isinstance(value, ca.SX) else [value]
+    parts = (
+        list(value)
+        if isinstance(value, (list, tuple))
+        else ca.vertsplit(value)
+        if isinstance(value, ca.SX)
+        else [value]
+    )
     for part in parts:
         if not (part is None or is_real(part) or (isinstance(part, (ca.SX, ca.DM)) and part.numel() == 1)):
             raise InvalidInput(f"{said}: it must return an expression or a list of them; got {type(part).__name__}.")
