@@ -27,7 +27,12 @@ BURNT = {"booster": 17010.0, "first": 95550.0, "second": 16820.0}  # kg of prope
 WHOLE = {"booster": 19290.0, "first": 104380.0, "second": 19300.0}  # kg
 BURN = {"booster": 75.2, "first": 261.0, "second": 700.0}  # s
 PAYLOAD = 4164.0  # kg
-LIT = {"six": {"booster": 6, "first": 1}, "three": {"booster": 3, "first": 1}, "core": {"first": 1}, "upper": {"second": 1}}
+LIT = {
+    "six": {"booster": 6, "first": 1},
+    "three": {"booster": 3, "first": 1},
+    "core": {"first": 1},
+    "upper": {"second": 1},
+}
 ENDS = {"six": 75.2, "three": 150.4, "core": 261.0}  # s
 DROPPED = {  # before each phase, kg
     "three": 6 * (WHOLE["booster"] - BURNT["booster"]),
@@ -83,7 +88,9 @@ def phase(name: str, **given: Any) -> ocdl.ControlProblem:
         controls=["ux", "uy", "uz"],
         dynamics=dynamics(name),
         path=lambda x, u: [ca.sumsqr(u) - 1, ca.sumsqr(x[:3]) - 1],
-        bounds=ocdl.Box(x=([-2.0] * 6 + [PAYLOAD / MASS], [2.0] * 6 + [1.0]), u=(-1.1, 1.1), path=([0, 0], [0, np.inf])),
+        bounds=ocdl.Box(
+            x=([-2.0] * 6 + [PAYLOAD / MASS], [2.0] * 6 + [1.0]), u=(-1.1, 1.1), path=([0, 0], [0, np.inf])
+        ),
         **given,
     )
 
@@ -123,5 +130,6 @@ def methods() -> list[ocdl.Method]:
 
 
 def start() -> dict[str, Any]:
-    """East all the way."""
-    return {name: {"u": [0.0, 1.0, 0.0]} for name in LIT}
+    """Halfway between up and east all the way."""
+    steering = np.array([np.cos(LATITUDE), 1.0, np.sin(LATITUDE)]) / np.sqrt(2)
+    return {name: {"u": steering} for name in LIT}

@@ -135,7 +135,7 @@ class PhasesSolution(Mapping[str, Solution]):
         said = next(_objections(tree), "")
         if said:
             raise InvalidInput(f"load({str(path)!r}): the file is damaged: {said}.")
-        attrs = {name: value for name, value in tree.attrs.items() if name not in ("format", "phases")}
+        attrs = {str(name): value for name, value in tree.attrs.items() if name not in ("format", "phases")}
         names, inner = str(tree.attrs["phases"]).split(","), tree.children["phases"].children
         solutions = {name: Solution(xr.DataTree.from_dict(_groups(inner[name]))) for name in names}
         return cls(solutions, tree.children["links"].to_dataset(inherit=False), attrs)
@@ -186,7 +186,7 @@ def judged_phases(
     seconds: float,
     feasible: float = FEASIBLE,
 ) -> PhasesSolution:
-    """The labelled ``PhasesSolution`` of a method's outcome: each phase judged where the ends of the others are held."""
+    """The labelled ``PhasesSolution`` of a method's outcome: each phase judged with the ends of the others held."""
     ends = found_ends(phases, [(_nodes(one), one.p) for one in outcome.outcomes])
     solutions, worth = {}, 0.0
     for k, name in enumerate(phases.names):
@@ -211,6 +211,13 @@ def found_ends(phases: Phases, found: Sequence[tuple[Array, Array]]) -> list[End
     return [ends_of(core, x, p) for core, (x, p) in zip(phases.cores, found, strict=True)]
 
 
+def judged_as(phases: Phases, solution: PhasesSolution) -> list[ControlProblem]:
+    """The problems that the phases of a solution found in this process were judged as."""
+    answers = [one.answer for one in solution.values()]
+    ends = found_ends(phases, [(answer.x, answer.p) for answer in answers if answer is not None])
+    return [phases.given(k, ends) for k in range(len(ends))]
+
+
 def ends_of(core: ControlProblem, x: Array, p: Array) -> Ends:
     """The ends of one phase, numbers."""
     return Ends(x[0, 0], x[-1, 0], core.times.begin(p), core.times.end(p), p[: core.own_parameters])
@@ -225,7 +232,7 @@ def _nodes(outcome: Outcome) -> Array:
 def _with_linkages(
     phases: Phases, k: int, problem: ControlProblem, depth: DepthScheme, outcome: PhasesOutcome
 ) -> Multipliers:
-    """The multipliers of the phase's own constraints, and behind those of its boundary those of all linkages it is in."""
+    """The multipliers of the phase's own constraints; behind those of its boundary those of the linkages it is in."""
     rows, own = phases.linkage.rows[k], outcome.outcomes[k].multipliers
     own = Multipliers.zeros(problem, depth) if own is None else own
     kept = own.boundary[:, : problem.rows("boundary") - rows.size]

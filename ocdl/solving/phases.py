@@ -95,7 +95,7 @@ def _ends(core: ControlProblem, depth: DepthScheme, start: Start) -> Ends:
 
 
 def _landed(phases: Phases, k: int, before: Ends, p: Array) -> Array:
-    """Parameters whose free initial states without a guess, and initial time, follow from the end of the phase before."""
+    """Parameters whose free initial states without a guess, and initial time, follow from the phase before."""
     core, p = phases.cores[k], p.copy()
     landing = phases.landing(k, before)
     for place, (_, i) in enumerate(core.free_initial, start=core.own_parameters):

@@ -67,4 +67,4 @@ def solve(
     if isinstance(problem, Phases):
         return solve_phases(problem, grid, method, start, seed, on_failure, progress)
     plan = compile(problem, grid, method)  # type: ignore[arg-type]
-    return plan.solve(start=start, seed=seed, on_failure=on_failure, progress=progress)  # type: ignore[arg-type]
+    return plan.solve(start=start, seed=seed, on_failure=on_failure, progress=progress)

@@ -3,8 +3,8 @@
     min Σ_k J_k,   every phase k a ``ControlProblem`` of its own on [t_k, t_{k+1}],
     x_{k+1}(t_{k+1}) = g_{k+1}(x_k(t_{k+1}), p_k),    ℓ(ends of all phases) in an interval,    shared parameters equal.
 
-All of it is rows r(e) in [low, high] of the ends e = (x(t0), x(T), t0, T, p) of all phases (``Linkage``). Where the ends of
-the others are held, what is left of phase k is a ``ControlProblem`` again, with its rows of r as ``boundary``
+All of it is rows r(e) in [low, high] of the ends e = (x(t0), x(T), t0, T, p) of all phases (``Linkage``). Where those
+of the others are held, what is left of phase k is a ``ControlProblem`` again, with its rows of r as ``boundary``
 (``Phases.given``): an answer is stationary if and only if every phase is, with the same multipliers of r.
 """
 
@@ -14,6 +14,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import casadi as ca
@@ -83,8 +84,8 @@ class Phases:
     jumps: ``{"coast": lambda x: [x[0], 0.8 * x[1]]}``: where the phase coast begins, as a function of the state x at the
         end of the phase before and, if it takes it, of that phase's parameters p; None for a state that is not linked.
         Without one, states of the same name are equal.
-    links: further conditions: a function that takes phases by their names, ``lambda boost, coast: [boost.horizon - coast.horizon]``,
-        each as ``Ends``; linked: their interval, (0, 0) by default.
+    links: further conditions, a function that takes phases by their names, each as ``Ends``, such as
+        ``lambda boost, coast: [boost.horizon - coast.horizon]``; linked: their interval, (0, 0) by default.
     shared: names of parameters that are one and the same in every phase that has them.
 
     A cost of all ends is a parameter e of the last phase with ``penalty=lambda p: p`` and a link e − cost(ends) = 0.
@@ -180,7 +181,8 @@ class Phases:
         if name not in self.jumps:
             if not set(own) & set(earlier):
                 raise InvalidInput(
-                    f"Phases: {name} has none of the states of the phase before, {', '.join(earlier)}; give jumps={{{name!r}: ...}}."
+                    f"Phases: {name} has none of the states of the phase before, {', '.join(earlier)}; "
+                    f"give jumps={{{name!r}: ...}}."
                 )
             return [end.xT[earlier.index(state)] if state in earlier else None for state in own]
         said, jump = f"jumps[{name!r}]", self.jumps[name]
@@ -239,7 +241,7 @@ class Phases:
         at, times = _own_boundary(core), _times_taken(core, linkage.function, before)
 
         def boundary(x0: Any, xT: Any, p: Any, d: Any, t0: Any = 0.0, T: Any = 0.0) -> Any:
-            others = [d[a:b] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+            others = [d[a:b] for a, b in pairwise(cuts)]
             columns = [*others[:before], x0, xT, t0, T, p, *others[before:]]
             return ca.vertcat(at(x0, xT, t0, T, p, d[:own]), linkage.function(*columns)[rows])
 
