@@ -412,7 +412,7 @@ def _check(tolerance: Any, state_tolerance: Any, most_rounds: Any, most_layers: 
 def _solved(problem: Problem | Phases, grid: Any, method: Method, begin: Any, seed: int | None) -> _Done:
     """One round on ``grid``."""
     clock = time.perf_counter()
-    solution: Any = solve(problem, grid, method, start=begin, seed=seed, progress=False)  # type: ignore[call-overload]
+    solution: Any = solve(problem, grid, method, start=begin, seed=seed, progress=False)
     phases = tuple(starmap(_Phase.of, _phases(problem, grid, solution)))
     errors = LayerErrors.of_all([phase.errors for phase in phases])
     row = Round(

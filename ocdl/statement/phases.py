@@ -27,7 +27,7 @@ from ocdl.errors import InvalidInput, NotSupported
 from ocdl.statement.bounds import Box, Free
 from ocdl.statement.problem import ROLES, ControlProblem
 
-T = TypeVar("T")
+Item = TypeVar("Item")
 ENDS = ("x0", "xT", "t0", "T", "p")
 
 
@@ -81,9 +81,9 @@ class Phases:
         Each has one sample, its own dynamics, cost, bounds, constraints, and a horizon T given or ``Free``. What a
         phase takes over from the one before is a ``Free()`` entry of its ``initial``. It begins where that one ends;
         the first at its own t0.
-    jumps: ``{"coast": lambda x: [x[0], 0.8 * x[1]]}``: where the phase coast begins, as a function of the state x at the
-        end of the phase before and, if it takes it, of that phase's parameters p; None for a state that is not linked.
-        Without one, states of the same name are equal.
+    jumps: ``{"coast": lambda x: [x[0], 0.8 * x[1]]}``: where the phase coast begins, as a function of the state x at
+        the end of the phase before and, if it takes it, of that phase's parameters p; None for a state that is not
+        linked. Without one, states of the same name are equal.
     links: further conditions, a function that takes phases by their names, each as ``Ends``, such as
         ``lambda boost, coast: [boost.horizon - coast.horizon]``; linked: their interval, (0, 0) by default.
     shared: names of parameters that are one and the same in every phase that has them.
@@ -307,7 +307,7 @@ def _columns(ends: Sequence[Ends]) -> list[Any]:
     return [column for end in ends for column in end.columns]
 
 
-def _without(k: int, items: Sequence[T]) -> list[T]:
+def _without(k: int, items: Sequence[Item]) -> list[Item]:
     return [item for j, item in enumerate(items) if j != k]
 
 
