@@ -19,7 +19,7 @@ from ocdl.depth.schemes import (
     Radau,
     Tableau,
 )
-from ocdl.doors.plot import plot_comparison, plot_solution
+from ocdl.doors.plot import plot_comparison, plot_phases, plot_solution
 from ocdl.errors import InvalidInput, NotSupported, NotWritten, OcdlError, SolveFailed
 from ocdl.hjb import LowerBound, ValueFunction, ValueIteration, lower_bound
 from ocdl.nlp import InteriorPoint, Ipopt

@@ -245,7 +245,8 @@ def _parameter_worth(problem: ControlProblem, solution: Solution, p: Array) -> f
     assert layout is not None
     if not problem.P:
         return 0.0
-    gradients = {part.name: solution.gradient[part.name].values for part in layout.parameters}
+    found = solution.group("parameters")
+    gradients = {part.name: found[f"gradient_{part.name}"].values for part in layout.parameters}
     g = layout.pack(layout.parameters, gradients, ()) * metric
     low, high = problem.parameter_box
     way = np.minimum(np.where(p != 0.0, np.abs(p), 1.0), np.maximum(np.where(g > 0.0, p - low, high - p), 0.0))

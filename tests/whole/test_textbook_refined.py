@@ -37,7 +37,8 @@ def test_a_uniform_mesh_is_refined_to_the_reference(path):
     stated = module(path)
     problem, own = stated.problem(), stated.grid()
     start = stated.start() if hasattr(stated, "start") else None
-    coarse = own.with_layers(16)
+    phases = len(problem.names) if isinstance(problem, ocdl.Phases) else 1
+    coarse = own.with_layers(16 // phases)
     refinement = ocdl.refine(problem, coarse, ocdl.Ipopt(), tolerance=TOLERANCE, start=start)
     assert refinement.reached, refinement.message
     solution = refinement.solution
