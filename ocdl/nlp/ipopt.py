@@ -84,6 +84,7 @@ class Ipopt(Method):
     constrained: ClassVar[bool] = True
     control_sets: ClassVar[tuple[type[ControlSet], ...]] = (PairSet,)
     any_controls: ClassVar[bool] = True
+    linked: ClassVar[bool] = True
 
     tolerance: float = 1e-9
     max_iterations: int = 1000

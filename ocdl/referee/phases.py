@@ -202,8 +202,11 @@ def judged_phases(
         )
         worth += _parameter_worth(problem, solution, found.p)
         solutions[name] = solution
-    attrs = {"method": method, "seconds": seconds, "parameter_worth": worth, **_ended(solutions, worth)}
-    return PhasesSolution(solutions, _links(phases, ends, outcome.multipliers), attrs)
+    links = _links(phases, ends, outcome.multipliers)
+    status, detail = _ended(solutions, worth)
+    detail = " ".join(filter(None, (detail, _missed(links, feasible))))
+    attrs = {"method": method, "seconds": seconds, "parameter_worth": worth, "status": status.name, "detail": detail}
+    return PhasesSolution(solutions, links, attrs)
 
 
 def found_ends(phases: Phases, found: Sequence[tuple[Array, Array]]) -> list[Ends]:
@@ -253,7 +256,16 @@ def _parameter_worth(problem: ControlProblem, solution: Solution, p: Array) -> f
     return float(np.sum(np.abs(g) * way))
 
 
-def _ended(solutions: Mapping[str, Solution], worth: float) -> dict[str, str]:
+def _missed(links: xr.Dataset, feasible: float) -> str:
+    """Which linkage is missed most, where one is."""
+    violation = links["violation"].values
+    if not np.max(violation, initial=0.0) > feasible:
+        return ""
+    worst = int(np.argmax(violation))
+    return f"The linkage of {links['link'].values[worst]} is missed by {violation[worst]:.2g}."
+
+
+def _ended(solutions: Mapping[str, Solution], worth: float) -> tuple[Status, str]:
     """Status and detail of all: those of the worst phase, unless the sum of the gaps says worse."""
     worst = max(solutions, key=lambda name: WORST_LAST.index(solutions[name].status))
     status, detail = solutions[worst].status, solutions[worst].detail
@@ -262,7 +274,7 @@ def _ended(solutions: Mapping[str, Solution], worth: float) -> dict[str, str]:
     gap = sum(one.gap for one in solutions.values()) + worth
     size = sum(abs(one.cost) + _action(one) for one in solutions.values())
     far = status in SUCCESSES and gap > FAR * size + FEASIBLE
-    return {"status": (Status.NO_EXTREMAL if far else status).name, "detail": detail}
+    return Status.NO_EXTREMAL if far else status, detail
 
 
 def _action(solution: Solution) -> float:

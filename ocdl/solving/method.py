@@ -52,13 +52,14 @@ class Method:
 
     ``constrained``: the route takes constraints on states, paths and ends, and bounds that depend on depth;
     ``bounded_states``: of these it takes bounds on states; ``any_controls``: it takes controls that vary in a layer;
-    ``control_sets``: the kinds of control sets beyond boxes that it takes.
+    ``control_sets``: the kinds of control sets beyond boxes that it takes; ``linked``: it takes linked ``Phases``.
     """
 
     constrained: ClassVar[bool] = False
     bounded_states: ClassVar[bool] = False
     any_controls: ClassVar[bool] = False
     control_sets: ClassVar[tuple[type[ControlSet], ...]] = ()
+    linked: ClassVar[bool] = False
 
     def check(self, problem: ControlProblem, depth: DepthScheme) -> None:
         """Raise NotSupported where the route cannot take this problem or this shape of controls, InvalidInput where
@@ -70,6 +71,13 @@ class Method:
         if not isinstance(depth.controls, PiecewiseConstant) and not self.any_controls:
             raise NotSupported(f"{self.name}: it takes controls constant in a layer, not {depth.controls}; use Ipopt.")
         check_equalities(problem, depth)
+
+    def check_phases(self, phases: Phases, depths: Sequence[DepthScheme]) -> None:
+        """Raise what ``check`` raises of a phase, and NotSupported where the route takes no phases."""
+        if not self.linked:
+            raise NotSupported(f"{self.name}: it does not take linked phases; use Ipopt.")
+        for core, depth in zip(phases.cores, depths, strict=True):
+            self.check(core, depth)
 
     def check_constraints(self, problem: ControlProblem) -> None:
         """Raise NotSupported where the route cannot take the constraints or the control set of this problem."""
@@ -110,5 +118,5 @@ class Method:
         *,
         progress: bool | None = None,
     ) -> PhasesOutcome:
-        """Solve linked phases, each on its own depth scheme and from its own start; only some routes do."""
-        raise NotSupported(f"{self.name}: it does not take linked phases; use Ipopt.")
+        """Solve linked phases, each on its own depth scheme and from its own start, where the route is ``linked``."""
+        raise NotImplementedError

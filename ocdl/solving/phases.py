@@ -39,8 +39,7 @@ def solve_phases(
     if not isinstance(method, Method):
         raise InvalidInput(f"solve(..., method={method!r}): give an instance of a method, such as ocdl.Ipopt().")
     depths = grids(phases, grid)
-    for core, depth in zip(phases.cores, depths, strict=True):
-        method.check(core, depth)
+    method.check_phases(phases, depths)
     begins = make_starts(phases, depths, start, seed)
     clock = time.perf_counter()
     outcome = method.solve_phases(phases, depths, begins, progress=progress)
@@ -53,8 +52,8 @@ def solve_phases(
 def grids(phases: Phases, grid: Any) -> list[DepthScheme]:
     """The depth scheme of every phase from one for all, one each, or one by name."""
     given = grid if isinstance(grid, Mapping) else dict.fromkeys(phases.names, grid)
-    if isinstance(grid, (list, tuple)) and len(grid) == len(phases.names):
-        given = dict(zip(phases.names, grid, strict=True))
+    if isinstance(grid, (list, tuple)):
+        given = dict(zip(phases.names, grid, strict=False)) if len(grid) == len(phases.names) else {}
     if set(given) != set(phases.names):
         raise InvalidInput(f"grid={grid!r}: one depth scheme, or one for each of the phases {', '.join(phases.names)}.")
     return [discretised(core, given[name])[1] for name, core in zip(phases.names, phases.cores, strict=True)]
