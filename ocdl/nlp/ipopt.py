@@ -237,7 +237,10 @@ class Ipopt(Method):
             if found is not None and np.all(np.isfinite(found["x"].full())):
                 w, multipliers = found["x"].full().ravel(), found["lam_g"].full().ravel()
             parts = joint.split(w * unit, multipliers * rows)
-            return PhasesOutcome(tuple(_outcome(*part, None, stats) for part in parts), joint.links(multipliers * rows))
+            outcomes = tuple(_outcome(*part, None, stats) for part in parts)
+            if ctrl_c.taken():
+                outcomes = tuple(replace(outcome, status=Status.INTERRUPTED) for outcome in outcomes)
+            return PhasesOutcome(outcomes, joint.links(multipliers * rows))
 
     def _in_reduced_space(self, problem: ControlProblem, depth: DepthScheme) -> bool:
         why_not = not_in_reduced_space(problem, depth)

@@ -9,6 +9,7 @@ be worth, Σ |g_i| · the way that p_i can go downhill, at most |p_i|, or 1 wher
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -200,6 +201,7 @@ def judged_phases(
             seconds=seconds,
             feasible=feasible,
         )
+        solution.attrs["detail"] = _in_words(phases, k, problem, solution.detail)
         worth += _parameter_worth(problem, solution, found.p)
         solutions[name] = solution
     links = _links(phases, ends, outcome.multipliers)
@@ -254,6 +256,14 @@ def _parameter_worth(problem: ControlProblem, solution: Solution, p: Array) -> f
     low, high = problem.parameter_box
     way = np.minimum(np.where(p != 0.0, np.abs(p), 1.0), np.maximum(np.where(g > 0.0, p - low, high - p), 0.0))
     return float(np.sum(np.abs(g) * way))
+
+
+def _in_words(phases: Phases, k: int, problem: ControlProblem, said: str) -> str:
+    """What is said of phase k with its linkages by name, where it calls them rows of boundary."""
+    linkage = phases.linkage
+    own_rows = problem.rows("boundary") - linkage.rows[k].size
+    names = {row: f"the linkage of {linkage.names[j]}" for row, j in enumerate(linkage.rows[k], own_rows)}
+    return re.sub(r"boundary row (\d+)", lambda found: names.get(int(found[1]), found[0]), said)
 
 
 def _missed(links: xr.Dataset, feasible: float) -> str:

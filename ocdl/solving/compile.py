@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import wraps
-from typing import Any, Literal, ParamSpec
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, SolveFailed
 from ocdl.interrupts import uninterrupted
 from ocdl.referee.outcome import Status
+from ocdl.referee.phases import PhasesSolution
 from ocdl.referee.solution import Solution
 from ocdl.solving.attempt import attempt
 from ocdl.solving.diagnosis import start_notes, target_notes
@@ -28,16 +29,17 @@ from ocdl.statement.selection import Grid, SelectionProblem
 Problem = SelectionProblem | ControlProblem
 OnFailure = Literal["raise", "warn", "return"]
 P = ParamSpec("P")
+Judged = TypeVar("Judged", Solution, PhasesSolution)
 
 
-def kept(solve: Callable[P, Solution]) -> Callable[P, Solution]:
+def kept(solve: Callable[P, Judged]) -> Callable[P, Judged]:
     """Ctrl-C ends the method only: before and after it waits, and is in the status of what comes back.
 
     So what calls ``solve`` many times ends there too.
     """
 
     @wraps(solve)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> Solution:
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> Judged:
         with uninterrupted() as ctrl_c:
             try:
                 solution = solve(*args, **kwargs)
@@ -47,7 +49,7 @@ def kept(solve: Callable[P, Solution]) -> Callable[P, Solution]:
                 solution = error.solution
             if ctrl_c.taken() and solution.status is not Status.INTERRUPTED:
                 said = f"The method itself had ended: {solution.status.value} {solution.detail}".strip()
-                solution.tree.attrs.update(status=Status.INTERRUPTED.name, detail=said)
+                solution.attrs.update(status=Status.INTERRUPTED.name, detail=said)
             return solution
 
     return wrapped
@@ -179,7 +181,9 @@ def discretised(problem: Problem, grid: Grid | DepthScheme) -> tuple[ControlProb
                 f"grid={grid!r}: a ControlProblem is solved on a depth scheme, e.g. Radau(layers=50, degree=3)."
             )
         return _affordable(problem, grid)
-    raise InvalidInput(f"problem={problem!r}: give a SelectionProblem or a ControlProblem.")
+    raise InvalidInput(
+        f"problem={problem!r}: give a SelectionProblem or a ControlProblem; Phases are taken by solve and refine alone."
+    )
 
 
 def _affordable(problem: ControlProblem, depth: DepthScheme) -> tuple[ControlProblem, DepthScheme]:

@@ -12,9 +12,10 @@ import numpy as np
 from ocdl.arrays import Array
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput
+from ocdl.interrupts import interruptible
 from ocdl.referee.phases import PhasesSolution, ends_of, judged_phases
 from ocdl.referee.solution import Solution
-from ocdl.solving.compile import OnFailure, check_on_failure, discretised, tell_failure
+from ocdl.solving.compile import OnFailure, check_on_failure, discretised, kept, tell_failure
 from ocdl.solving.method import Method, Start
 from ocdl.solving.start import make_start
 from ocdl.statement.bounds import Free
@@ -25,6 +26,7 @@ from ocdl.sweeps.sweeper import Sweeper, SweepFailed
 Grids = DepthScheme | Sequence[DepthScheme] | Mapping[str, DepthScheme]
 
 
+@kept
 def solve_phases(
     phases: Phases,
     grid: Any,
@@ -42,7 +44,8 @@ def solve_phases(
     method.check_phases(phases, depths)
     begins = make_starts(phases, depths, start, seed)
     clock = time.perf_counter()
-    outcome = method.solve_phases(phases, depths, begins, progress=progress)
+    with interruptible():
+        outcome = method.solve_phases(phases, depths, begins, progress=progress)
     seconds = time.perf_counter() - clock
     solution = judged_phases(phases, depths, outcome, method=method.name, seconds=seconds, feasible=method.feasible)
     tell_failure(method, solution, f"{solution.status.value} {solution.detail}", on_failure)

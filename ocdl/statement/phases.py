@@ -120,6 +120,9 @@ class Phases:
             if sum(name in _names(problem.parameters) for problem in self.stated) < 2:
                 raise InvalidInput(f"Phases(shared={list(self.shared)!r}): fewer than two phases have {name!r}.")
 
+    def __repr__(self) -> str:
+        return f"Phases({', '.join(self.names)})"
+
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(self.phases)  # type: ignore[arg-type]

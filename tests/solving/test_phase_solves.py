@@ -1,10 +1,16 @@
 """Linked phases solved: closed forms, agreement with one phase, meshes of their own, and what is refused."""
 
+import signal
+from pathlib import Path
+
 import numpy as np
 import pytest
+from interrupts import PressesCtrlC
 
 import ocdl
+from ocdl.campaign.problem_file import read_problem_file
 
+PROBLEMS = Path(__file__).parents[2] / "problems"
 FREE = ocdl.Free()
 LINEAR = ocdl.Radau(layers=3, degree=3, controls=ocdl.PiecewiseLinear())
 SQRT7 = np.sqrt(7.0)
@@ -19,10 +25,11 @@ def mover(**given):
 
 def hit(most=5.0):
     """From rest at 0 to rest at 1 in two units of time; once, at a time that is free, the speed is halved."""
+    box = ocdl.Box(u=(-most, most))
     return ocdl.Phases(
         {
-            "before": mover(initial=[0, 0], horizon=ocdl.Free(0.1, 3)),
-            "after": mover(final=[1, 0], horizon=ocdl.Free(0.1, 3), bounds=ocdl.Box(u=(-most, most))),
+            "before": mover(initial=[0, 0], horizon=ocdl.Free(0.1, 3), bounds=box),
+            "after": mover(final=[1, 0], horizon=ocdl.Free(0.1, 3), bounds=box),
         },
         jumps={"after": lambda x: [x[0], x[1] / 2]},
         links=lambda before, after: before.horizon + after.horizon - 2,
@@ -148,10 +155,40 @@ def test_a_solution_begins_another_on_other_meshes():
     other = [LINEAR.with_layers(5), LINEAR.with_layers(2)]
     again = ocdl.solve(hit(), other, ocdl.Ipopt(), start=first)
     assert abs(again.cost - first.cost) < 1e-8
-    cold = ocdl.solve(hit(), other, ocdl.Ipopt(), seed=0)
-    assert abs(again.cost - cold.cost) < 1e-8
+    drawn = ocdl.solve(hit(), other, ocdl.Ipopt(), seed=0)
+    assert drawn.gap < 1e-8 and drawn.cost > again.cost - 1e-8  # a worse optimum, where the first phase is shortest
     named = ocdl.solve(hit(), LINEAR, ocdl.Ipopt(), start={"before": {"u": 0.5}, "after": first["after"]})
     assert abs(named.cost - first.cost) < 1e-8
+
+
+def test_a_cost_of_all_ends_is_a_linked_parameter():
+    """min ½ ∫ u² + (x(1) + x(2)) with x' = u from 0 over two units: u = −2, then −1, J = −5/2."""
+
+    def phase(**given):
+        return ocdl.ControlProblem(dynamics=lambda u: u, running=lambda u: u**2 / 2, horizon=1.0, **given)
+
+    last = phase(initial=[FREE], parameters=["e"], penalty=lambda p: p)
+    phases = ocdl.Phases({"a": phase(initial=[0]), "b": last}, links=lambda a, b: b.p - (a.xT + b.xT))
+    solution = ocdl.solve(phases, LINEAR, ocdl.Ipopt())
+    assert solution.cost == pytest.approx(-2.5, abs=1e-9) and solution.gap < 1e-8
+    assert solution["a"].u.values == pytest.approx(-2.0) and solution["b"].u.values == pytest.approx(-1.0)
+
+
+def test_ctrl_c_keeps_the_iterate(monkeypatch):
+    monkeypatch.setattr("ocdl.nlp.ipopt.progress_bar", PressesCtrlC)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        solution = ocdl.solve(hit(), LINEAR, ocdl.Ipopt())
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert solution.status is ocdl.Status.INTERRUPTED and np.isfinite(solution.cost)
+
+
+def test_what_takes_one_problem_alone_says_so():
+    with pytest.raises(ocdl.InvalidInput, match=r"Phases\(before, after\): .* taken by solve and refine alone"):
+        ocdl.compile(hit(), LINEAR, ocdl.Ipopt())
+    with pytest.raises(ocdl.NotSupported, match="which the command line does not take"):
+        read_problem_file(PROBLEMS / "ascent_two_phase.py", {})
 
 
 @pytest.mark.parametrize("method", [ocdl.NeedleSteps(), ocdl.InteriorPoint(), ocdl.ValueIteration()])
@@ -187,6 +224,8 @@ def test_a_solve_that_fails_says_where_and_keeps_its_last_iterate():
     with pytest.raises(ocdl.SolveFailed, match="Ipopt") as caught:
         ocdl.solve(hit(most=0.01), LINEAR, ocdl.Ipopt(max_iterations=3))
     assert caught.value.solution.status is ocdl.Status.ITERATION_LIMIT
+    with pytest.raises(ocdl.SolveFailed, match=r"the linkage of \w at the begin of after: "):
+        ocdl.solve(hit(most=0.01), LINEAR, ocdl.Ipopt())
     with pytest.warns(UserWarning, match="Ipopt"):
         solution = ocdl.solve(hit(), LINEAR, ocdl.Ipopt(max_iterations=1), on_failure="warn")
     assert list(solution) == ["before", "after"]
