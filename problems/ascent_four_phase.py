@@ -47,6 +47,7 @@ ORBIT = {"a": 24361140.0 / RADIUS, "e": 0.7308, "i": np.radians(28.5), "node": n
 ORBIT["perigee"] = np.radians(130.5)
 REFERENCE = -7529.712287 / MASS  # as it is printed for yapss 0.1; GPOPS-II prints 7529.712
 DIGITS = 1e-8
+COARSE = 4  # layers of each phase from which refine begins
 
 
 def axes() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -27,6 +27,7 @@ from typing import Any
 from ocdl.campaign.task import Task
 from ocdl.comparison.rows import Failure
 from ocdl.errors import InvalidInput, NotSupported
+from ocdl.files import whole_file
 from ocdl.referee.outcome import Status
 from ocdl.referee.schema import NEEDED
 from ocdl.referee.solution import Solution, load
@@ -228,12 +229,8 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 
 
 def _write_whole(path: Path, data: dict[str, Any]) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with open(part, "w", encoding="utf-8") as file:
+    with whole_file(path) as part, open(part, "w", encoding="utf-8") as file:
         json.dump(data, file, indent=1, ensure_ascii=False)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
 
 
 def _last_byte(file: Any) -> bytes:

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from ocdl.comparison.agreement import alarms, comparison_text, findings
 from ocdl.comparison.rows import Difference, Failure, Row
-from ocdl.depth.fine_mesh import halved_controls
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported, OcdlError
 from ocdl.interrupts import uninterrupted
 from ocdl.progress import progress_bar
-from ocdl.referee.certify import coefficients
+from ocdl.referee.labels import coefficients
 from ocdl.referee.outcome import FEASIBLE, Status
+from ocdl.referee.reintegration import halved_cost
 from ocdl.referee.solution import Solution
 from ocdl.solving.compile import Problem, discretised
 from ocdl.solving.method import Method
@@ -29,7 +29,6 @@ from ocdl.solving.solve import solve
 from ocdl.solving.start import make_start
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.selection import Grid
-from ocdl.sweeps.sweeper import Sweeper
 
 Array = NDArray[np.float64]
 
@@ -248,12 +247,8 @@ def _depth_error(problem: ControlProblem, depth: DepthScheme, solution: Solution
     """
     if solution.certificate is not None and solution.certificate.restarted:
         return abs(solution.certificate.excess)
-    mesh, (u, p) = depth.mesh(problem.span), coefficients(problem, depth, solution)
-    halved = depth.with_layers(tuple(np.repeat(np.diff(mesh) / 2.0, 2)))
     try:
-        sweeper = Sweeper(problem, halved)
-        u = halved_controls(depth, mesh, u)
-        return abs(sweeper.cost(sweeper.state(u, p), u, p) - solution.cost)
+        return abs(halved_cost(problem, depth, *coefficients(problem, depth, solution)) - solution.cost)
     except OcdlError:
         return None
 

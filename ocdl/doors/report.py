@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -18,6 +16,7 @@ import numpy as np
 from ocdl.comparison.compare import Comparison, finite_only
 from ocdl.doors.plot import FIGURE_FORMATS, plot_comparison, plot_solution
 from ocdl.errors import InvalidInput, NotWritten
+from ocdl.files import whole_file
 from ocdl.referee.certificate import Certificate
 from ocdl.referee.solution import Solution
 
@@ -195,22 +194,12 @@ def write_figure(figure: Any, path: Path) -> Path:
 
 
 def _complete(path: Path, write: Callable[[Path], Any]) -> Path:
-    """Write beside ``path`` and rename: the name always stands for a whole file, the old one or the new."""
-    with _temporary(path) as temporary:
-        write(temporary)
-        os.replace(temporary, path)
-    return path
-
-
-@contextmanager
-def _temporary(path: Path) -> Iterator[Path]:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        yield temporary
+        with whole_file(path) as part:
+            write(part)
     except OSError as error:
         raise NotWritten(f"{path}: this file cannot be written; {error.strerror or error}.") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    return path
 
 
 def _array_line(name: str, array: Any) -> str:

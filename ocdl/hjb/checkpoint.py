@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.errors import InvalidInput
+from ocdl.files import whole_file
 from ocdl.hjb.planning import Plan
 from ocdl.hjb.schemes.lookahead import Lookahead
 from ocdl.statement.problem import ROLES, ControlProblem
@@ -159,14 +159,9 @@ class Checkpoint:
         done, value, table, kept = self._last
         mark = json.dumps(self.mark)
         try:
-            with open(self._neighbour, "wb") as file:
+            with whole_file(self.path, self._neighbour) as part, open(part, "wb") as file:
                 np.savez(file, format=FORMAT, mark=mark, done=done, value=value, table=table, kept=kept)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(self._neighbour, self.path)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                self._neighbour.unlink()
             warnings.warn(f"{self._said}: step {done} could not be saved ({error}).", RuntimeWarning, stacklevel=2)
         self._saved_at = time.monotonic()
 

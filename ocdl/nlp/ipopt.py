@@ -169,43 +169,28 @@ class Ipopt(Method):
         the controls object.
         """
         transcription = transcribed(problem, depth, chosen_scales(problem, depth, start, self.scales))
-        program, unit = transcription.program, transcription.variable_scale
-        low, high = transcription.bounds()
-        rows = transcription.row_scale
-        below, above = (bound * rows for bound in transcription.row_bounds())
-        begin = guess = np.clip(transcription.guess(start), low, high)
-        held = np.zeros(low.size, dtype=bool)
+        box = transcription.bounds()
+        guess = np.clip(transcription.guess(start), *box)
+        held = np.zeros(guess.size, dtype=bool)
         if sparse:
             held[transcription.places.u] = settled(transcription, start)
-        reports: list[dict[str, Any]] = []
+        scale = self.objective_scale or 1.0 / (np.mean(transcription.h) * np.mean(problem.state_metric))
+        options = self._options(pivot_order(problem, sparse), float(scale), barrier(problem, start, held))
+        key = depth, transcription.scales.key, repr(options)
         with (
             progress_bar(self.name, progress=False if self.verbose else progress) as bar,
             uninterrupted() as ctrl_c,
         ):
-            scale = self.objective_scale or 1.0 / (np.mean(transcription.h) * np.mean(problem.state_metric))
-            options = self._options(pivot_order(problem, sparse), float(scale), barrier(problem, start, held))
-            key = depth, transcription.scales.key, repr(options)
-            solver, watch = problem.built.recent("ipopt", key, lambda: self._solver(program, options), PROGRAMS)
-            watch.begin(begin / unit, bar, ctrl_c)
-            while True:
-                ends = (np.where(held, begin, end) / unit for end in (low, high))
-                box = dict(zip(("lbx", "ubx"), ends, strict=True))
-                found = watch.over(solver, **box, x0=begin / unit, lbg=below, ubg=above, p=transcription.parameters)
-                if found is None:
-                    return watch.broken_off(*transcription.controls(watch.iterate * unit))
-                reports.append(solver.stats())
-                w, multipliers = found["x"].full().ravel(), found["lam_g"].full().ravel()
-                if not np.all(np.isfinite(w)):
-                    w, multipliers = watch.iterate, np.zeros(program.constraints)
-                w, multipliers = w * unit, multipliers * rows
-                if ctrl_c.pressed or not np.any(held):
-                    break
-                solved = reports[-1]["success"]
-                gradient = transcription.stationarity(w, multipliers)
-                if solved and not objects(held, w, low, high, gradient, self.tolerance / scale):
-                    break
-                begin, held = w if solved else guess, np.zeros_like(held)
-            return wrapped_up(lambda: _outcome(transcription, w, multipliers, float(found["f"]), _together(reports)))
+            made = problem.built.recent("ipopt", key, lambda: self._solver(transcription.program, options), PROGRAMS)
+            watch = made[1]
+            watch.begin(guess / transcription.variable_scale, bar, ctrl_c)
+            end = _end(*made, transcription, box, guess, held)
+            if end is not None and not ctrl_c.pressed and end.objects(held, transcription, self.tolerance / scale):
+                released = _end(*made, transcription, box, end.w if end.solved else guess, np.zeros_like(held))
+                end = None if released is None else released.after(end)
+            if end is None:
+                return watch.broken_off(*transcription.controls(watch.iterate * transcription.variable_scale))
+            return wrapped_up(lambda: _outcome(transcription, end))
 
     def solve_phases(
         self,
@@ -218,29 +203,24 @@ class Ipopt(Method):
         if self.space == "reduced":
             raise NotSupported("Ipopt(space='reduced'): phases are solved in full space; use space='full'.")
         joint = PhasedTranscription(phases, depths, starts, self.scales)
-        unit, rows = joint.variable_scale, joint.row_scale
-        low, high = (end / unit for end in joint.bounds())
-        below, above = (bound * rows for bound in joint.row_bounds())
+        width = np.mean(np.concatenate([part.h for part in joint.parts]))
+        continued = all(start.costate is not None for start in starts)
+        options = self._options(7, float(self.objective_scale or 1.0 / width), WARM if continued else {})
         with (
             progress_bar(self.name, progress=False if self.verbose else progress) as bar,
             uninterrupted() as ctrl_c,
         ):
-            width = np.mean(np.concatenate([part.h for part in joint.parts]))
-            continued = all(start.costate is not None for start in starts)
-            options = self._options(7, float(self.objective_scale or 1.0 / width), WARM if continued else {})
             solver, watch = self._solver(joint.program, options)
-            watch.begin(joint.begin / unit, bar, ctrl_c)
-            given = {"lbx": low, "ubx": high, "lbg": below, "ubg": above, "p": joint.parameters}
-            found = watch.over(solver, x0=joint.begin / unit, **given)
-            stats = {"return_status": "User_Requested_Stop"} if found is None else solver.stats()
-            w, multipliers = watch.iterate, np.zeros(rows.size)
-            if found is not None and np.all(np.isfinite(found["x"].full())):
-                w, multipliers = found["x"].full().ravel(), found["lam_g"].full().ravel()
-            parts = joint.split(w * unit, multipliers * rows)
-            outcomes = tuple(_outcome(*part, None, stats) for part in parts)
+            watch.begin(joint.begin / joint.variable_scale, bar, ctrl_c)
+            end = _end(solver, watch, joint, joint.bounds(), joint.begin, np.zeros(joint.begin.size, dtype=bool))
+            if end is None:
+                stopped = {"return_status": "User_Requested_Stop"}
+                end = _End(watch.iterate * joint.variable_scale, np.zeros(joint.row_scale.size), None, stopped)
+            parts = joint.split(end.w, end.multipliers)
+            outcomes = tuple(_outcome(part, _End(w, own, None, end.stats)) for part, w, own in parts)
             if ctrl_c.taken():
                 outcomes = tuple(replace(outcome, status=Status.INTERRUPTED) for outcome in outcomes)
-            return PhasesOutcome(outcomes, joint.links(multipliers * rows))
+            return PhasesOutcome(outcomes, joint.links(end.multipliers))
 
     def _in_reduced_space(self, problem: ControlProblem, depth: DepthScheme) -> bool:
         why_not = not_in_reduced_space(problem, depth)
@@ -307,14 +287,61 @@ class Ipopt(Method):
             raise InvalidInput(f"Ipopt(options={dict(self.options)!r}): IPOPT refuses them: {_core(error)}") from None
 
 
-def _outcome(
-    transcription: Transcription, w: Array, multipliers: Array, cost: float | None, stats: Mapping[str, Any]
-) -> Outcome:
-    """``cost`` None: of a phase, whose own IPOPT does not tell."""
+@dataclass(frozen=True, eq=False)
+class _End:
+    """Where IPOPT ended: variables and multipliers in the problem's own units, the cost, and its report."""
+
+    w: Array
+    multipliers: Array
+    cost: float | None  # of one of several phases it does not tell
+    stats: Mapping[str, Any]
+
+    @property
+    def solved(self) -> bool:
+        return bool(self.stats["success"])
+
+    def objects(self, held: NDArray[np.bool_], transcription: Transcription, tolerance: float) -> bool:
+        """Whether variables were ``held`` that must not be: some object, or nothing was found with them."""
+        if not np.any(held) or not self.solved:
+            return bool(np.any(held))
+        gradient = transcription.stationarity(self.w, self.multipliers)
+        return objects(held, self.w, *transcription.bounds(), gradient, tolerance)
+
+    def after(self, first: _End) -> _End:
+        """The same with the iterations of both in its report."""
+        return replace(self, stats=_together([first.stats, self.stats]))
+
+
+def _end(
+    solver: ca.Function,
+    watch: _Watch,
+    transcription: Transcription | PhasedTranscription,
+    box: tuple[Array, Array],
+    begin: Array,
+    held: NDArray[np.bool_],
+) -> _End | None:
+    """Where IPOPT ends from ``begin`` with the variables ``held`` there; None where it was broken off."""
+    unit, rows = transcription.variable_scale, transcription.row_scale
+    low, high = (np.where(held, begin, end) / unit for end in box)
+    below, above = (bound * rows for bound in transcription.row_bounds())
+    given = {"lbx": low, "ubx": high, "lbg": below, "ubg": above, "p": transcription.parameters}
+    found = watch.over(solver, x0=begin / unit, **given)
+    if found is None:
+        return None
+    w, multipliers = found["x"].full().ravel(), found["lam_g"].full().ravel()
+    if not np.all(np.isfinite(w)):
+        w, multipliers = watch.iterate, np.zeros(rows.size)
+    return _End(w * unit, multipliers * rows, float(found["f"]), solver.stats())
+
+
+def _outcome(transcription: Transcription, end: _End) -> Outcome:
+    w, multipliers, stats = end.w, end.multipliers, end.stats
     costate, stage_costate = transcription.costates(w, multipliers)
-    claim: dict[str, Any] = {"costate": costate} if cost is None else {"cost": cost, "costate": costate}
-    if not transcription.depth.condensed:
-        claim["stage_costate"] = stage_costate
+    claim: dict[str, Any] = {"cost": end.cost, "costate": costate, "stage_costate": stage_costate}
+    if end.cost is None:
+        del claim["cost"]
+    if transcription.depth.condensed:
+        del claim["stage_costate"]
     status = STATUS.get(str(stats["return_status"]), Status.FAILED)
     explained = explanation(transcription, w, status) if status.failed else ""
     x, stages = transcription.trajectory(w)

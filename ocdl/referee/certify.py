@@ -13,36 +13,23 @@ the last two being what wrong multipliers and wrong costates can be worth, |x| t
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from ocdl.arrays import real_array
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput
-from ocdl.referee.between import worst_between
-from ocdl.referee.certificate import Certificate, certified
 from ocdl.referee.constraints import Constraints
 from ocdl.referee.defects import judged_adjoint, trajectory_of
 from ocdl.referee.hamiltonian import Hamiltonian
-from ocdl.referee.outcome import FEASIBLE, Multipliers, Outcome, Status
-from ocdl.referee.schema import FORMAT
-from ocdl.referee.solution import Answer, Solution
+from ocdl.referee.outcome import Multipliers
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import Adjoint, Sweeper, Trajectory
 
 Array = NDArray[np.float64]
-
-FAR = 10.0  # times |J| + ∫|H|: a gap that no mesh and no slack of a tolerance explains
-SUCCESSES = (Status.CONVERGED, Status.ACCEPTABLE)
-ROUNDING = 1e-8  # of |J| and ∫|H|: what a gap may lie below zero
-NOTEWORTHY, LARGE = 1e-6, 1e-2  # violations between the points, relative: told from the one, named from the other
-VANISHING = 1e-6  # a costate function below this everywhere: the target is reached
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +55,17 @@ class Verdict:
     state_defect: Array
     costate_defect: Array
     defect_worth: float
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """An answer judged: controls u (Q, m) and parameters p (P,) of a problem on its mesh, and their verdict."""
+
+    problem: ControlProblem
+    depth: DepthScheme
+    u: Array
+    p: Array
+    verdict: Verdict
 
 
 def certify(
@@ -136,6 +134,13 @@ def _own(name: str, values: Any, shape: tuple[int, ...]) -> Array | None:
     return None if values is None else _shaped(name, values, shape)
 
 
+def _shaped(name: str, values: Any, shape: tuple[int, ...]) -> Array:
+    array = real_array(f"certify({name}=...)", values)
+    if array.shape != shape:
+        raise InvalidInput(f"certify({name}=...): this problem and mesh need the shape {shape}; got {array.shape}.")
+    return array
+
+
 def _controls_violation(problem: ControlProblem, depth: DepthScheme, sweeper: Sweeper, u: Array) -> float:
     """How far the controls leave their bounds where their coefficients live, at the stages, too, if the bounds vary;
     and their control set.
@@ -147,6 +152,12 @@ def _controls_violation(problem: ControlProblem, depth: DepthScheme, sweeper: Sw
     if problem.control_set is not None:
         violation = max(violation, problem.control_set.violation(problem.unpack(stages)))
     return violation
+
+
+def _violation(values: Array, box: tuple[Array, Array]) -> float:
+    """Largest distance of a value from its interval."""
+    low, high = box
+    return float(np.max(np.maximum(low - values, values - high), initial=0.0))
 
 
 def stage_excess(sweeper: Sweeper, trajectory: Trajectory, adjoint: Adjoint, u: Array, p: Array) -> tuple[Array, bool]:
@@ -165,282 +176,12 @@ def stage_excess(sweeper: Sweeper, trajectory: Trajectory, adjoint: Adjoint, u: 
     return excess.reshape(N, s), least.proven
 
 
-def _shaped(name: str, values: Any, shape: tuple[int, ...]) -> Array:
-    array = real_array(f"certify({name}=...)", values)
-    if array.shape != shape:
-        raise InvalidInput(f"certify({name}=...): this problem and mesh need the shape {shape}; got {array.shape}.")
-    return array
-
-
 def stage_hamiltonian(sweeper: Sweeper, trajectory: Trajectory, adjoint: Adjoint, u: Array, p: Array) -> Array:
     """H = Σ_s ⟨Λ_s, φ_s⟩ + ω_s L_s + E at the stages, (N, s)."""
     values = np.einsum("kisn,kisn->ki", np.nan_to_num(adjoint.stages), sweeper.rates(trajectory, u, p))
     if sweeper.problem.running is not None:
         values = values + sweeper.running(trajectory, u, p) @ sweeper.problem.weights
     return values + sweeper.effort(u, p)
-
-
-def judged(
-    problem: ControlProblem,
-    depth: DepthScheme,
-    outcome: Outcome,
-    *,
-    method: str,
-    seconds: float,
-    feasible: float = FEASIBLE,
-) -> Solution:
-    """The labelled ``Solution`` of a route's outcome: the referee's verdict beside the route's own claim.
-
-    A success whose figures contradict it, such as a feasibility above ``feasible``, is none.
-    """
-    own = {name: _finite(getattr(outcome, name)) for name in ("x", "stages", "costate")}
-    with np.errstate(invalid="ignore", over="ignore"):  # what is lost is found, and named, in the verdict
-        verdict = certify(problem, depth, outcome.u, outcome.p, outcome.multipliers, **own)
-    verdict = on_true_depths(problem, verdict, outcome.p)
-    outcome = between_points(problem, depth, _confirmed(problem, outcome, verdict, feasible), verdict.trajectory.x)
-    certificate = certified(
-        problem,
-        depth,
-        outcome.u,
-        outcome.p,
-        cost=verdict.cost,
-        gap=verdict.gap,
-        trajectory=verdict.trajectory,
-        adjoint=verdict.adjoint,
-        hamiltonian=verdict.hamiltonian,
-        seconds=seconds,
-    )
-    return labelled(problem, depth, outcome, verdict, method=method, seconds=seconds, certificate=certificate)
-
-
-def _finite(values: Array | None) -> Array | None:
-    """Nothing where a trajectory is not finite: the sweeps of the controls stand in for it."""
-    return values if values is not None and np.all(np.isfinite(values)) else None
-
-
-def _confirmed(problem: ControlProblem, outcome: Outcome, verdict: Verdict, feasible: float) -> Outcome:
-    """The outcome with the status that the verdict leaves it."""
-    if outcome.status.failed or outcome.status is Status.INTERRUPTED:
-        return outcome
-    figures = [verdict.cost, verdict.gap, verdict.feasibility]
-    if not (np.all(np.isfinite(verdict.adjoint.costate)) and not np.any(np.isnan(figures))):
-        return replace(outcome, status=Status.NOT_A_NUMBER)
-    said = _contradiction(verdict, feasible)
-    if said:
-        return replace(outcome, status=Status.REFUTED, detail=f"{outcome.detail} {said}".strip())
-    vanishes = np.max(np.abs(verdict.adjoint.costate / problem.state_metric)) < VANISHING
-    plain = not problem.has_running_cost and not problem.constraints
-    if outcome.status in (Status.CONVERGED, Status.ACCEPTABLE, Status.STALLED) and vanishes and plain:
-        return replace(outcome, status=Status.REACHABLE)
-    far = verdict.gap > FAR * _size(verdict) + FEASIBLE
-    return replace(outcome, status=Status.NO_EXTREMAL) if far and outcome.status in SUCCESSES else outcome
-
-
-def _size(verdict: Verdict) -> float:
-    """|J| + ∫|H|: what a gap is large or small against."""
-    return abs(verdict.cost) + float(np.sum(verdict.trajectory.h @ np.abs(verdict.hamiltonian)))
-
-
-def _contradiction(verdict: Verdict, feasible: float) -> str:
-    """What of the verdict no success can have; empty where there is nothing."""
-    if verdict.feasibility > feasible:
-        name, worst = max(verdict.violations.items(), key=lambda pair: pair[1])
-        missed = "its own states miss the state equation" if name == "dynamics" else f"it violates its {name}"
-        return f"The referee finds that {missed} by {worst:.2g}, more than {feasible:.1g}."
-    if verdict.gap < -ROUNDING * (1.0 + _size(verdict)):
-        return f"The referee finds a negative gap, {verdict.gap:.2g}: other controls than its own are admissible here."
-    return ""
-
-
-def unjudged(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, states: Array, *, method: str) -> Solution:
-    """A ``Solution`` of controls without a trajectory: its states (k + 1, S, n) as far as they go, else NaN."""
-    sweeper = Sweeper(problem, depth)
-    N, s, S, n = depth.count, depth.tableau.stages, problem.samples, problem.n
-    x = np.full((N + 1, S, n), np.nan)
-    x[: len(states)] = states
-    unknown = np.full((N, s, S, n), np.nan)
-    no_gradients = np.full_like(outcome.u, np.nan), np.full_like(outcome.p, np.nan)
-    adjoint = Adjoint(np.full_like(x, np.nan), unknown, *no_gradients, unknown)
-    verdict = Verdict(
-        cost=np.nan,
-        trajectory=Trajectory(sweeper.t, sweeper.h, sweeper.stage_t, x, unknown),
-        adjoint=adjoint,
-        hamiltonian=np.full((N, s), np.nan),
-        excess=np.full((N, s), np.nan),
-        gap=np.nan,
-        gap_is_exact=False,
-        feasibility=np.nan,
-        violations={},
-        state_defect=np.full_like(x, np.nan),
-        costate_defect=np.full_like(x, np.nan),
-        defect_worth=np.nan,
-    )
-    return labelled(problem, depth, outcome, on_true_depths(problem, verdict, outcome.p), method=method, seconds=0.0)
-
-
-def labelled(
-    problem: ControlProblem,
-    depth: DepthScheme,
-    outcome: Outcome,
-    verdict: Verdict,
-    *,
-    method: str,
-    seconds: float,
-    certificate: Certificate | None = None,
-) -> Solution:
-    """Outcome and verdict, on true depths, as the labelled arrays of a ``Solution``."""
-    made: dict[str, Callable[[], xr.Dataset]] = {
-        "nodes": lambda: _nodes(problem, verdict),
-        "layers": lambda: _layers(verdict, depth.tableau.b),
-        "stages": lambda: _stages(problem, verdict),
-        "parameters": lambda: _parameters(problem, outcome.p, verdict),
-        "claim": lambda: _claim(problem, verdict, outcome.claim),
-        "history": lambda: xr.Dataset(
-            {name: ("iteration", np.asarray(v, float)) for name, v in outcome.history.items()}
-        ),
-        "extras": lambda: xr.Dataset(dict(outcome.extras)),
-    }
-
-    def group(name: str) -> xr.Dataset:
-        dataset = made[name]()
-        if name == depth.controls.group:
-            dataset = dataset.merge(_controls(problem, depth, outcome.u, verdict))
-        multipliers = _multipliers(problem, outcome, verdict)
-        return dataset.merge(multipliers[name]) if name in multipliers else dataset
-
-    attrs = {
-        "format": FORMAT,
-        "method": method,
-        "status": outcome.status.name,
-        "detail": outcome.detail,
-        "seconds": seconds,
-        "cost": verdict.cost,
-        "gap": verdict.gap,
-        "gap_is_exact": int(verdict.gap_is_exact),
-        "feasibility": verdict.feasibility,
-        "defect_worth": verdict.defect_worth,
-        "scheme": repr(depth),
-    } | {f"violation of {name}": value for name, value in verdict.violations.items()}
-    attrs |= {} if certificate is None else certificate.attributes()
-    assert problem.layout is not None
-    x, costate = verdict.trajectory.x, verdict.adjoint.costate
-    groups = {name: partial(group, name) for name in made}
-    answer = Answer(depth, problem.layout, outcome.u, outcome.p, x, costate, groups)
-    return Solution.unlabelled(answer, attrs)
-
-
-def between_points(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, x: Array) -> Outcome:
-    """The outcome with what its constraints do between the points where they are imposed, in its detail.
-
-    A success that violates a row there by more than ``LARGE`` · (1 + max |row|) is named for it. x (N+1, S, n): the
-    states at the nodes.
-    """
-    worst = None if outcome.status.failed else worst_between(problem, depth, outcome.u, outcome.p, x)
-    if worst is None or worst.relative < NOTEWORTHY:
-        return outcome
-    done = outcome.status in (Status.CONVERGED, Status.ACCEPTABLE, Status.STALLED)
-    status = Status.BETWEEN if done and worst.relative > LARGE else outcome.status
-    return replace(outcome, status=status, detail=f"{outcome.detail} Between the points, {worst}.".strip())
-
-
-def _nodes(problem: ControlProblem, verdict: Verdict) -> xr.Dataset:
-    found = {
-        "states": verdict.trajectory.x,  # "state" is a ControlProblem's dimension
-        "costate": verdict.adjoint.costate / problem.state_metric,
-        "state_defect": verdict.state_defect,
-        "costate_defect": verdict.costate_defect / problem.state_metric,
-    }
-    return xr.Dataset({name: _at_nodes(problem, verdict, values, name) for name, values in found.items()})
-
-
-def _at_nodes(problem: ControlProblem, verdict: Verdict, values: Array, name: str) -> xr.DataArray:
-    leading: dict[str, Any] = {"t": verdict.trajectory.t, "sample": np.arange(problem.samples)}
-    return problem.layout.label(problem.layout.state, values, leading).rename(name)  # type: ignore[union-attr]
-
-
-def _at_stages(problem: ControlProblem, verdict: Verdict, values: Array, name: str) -> xr.DataArray:
-    trajectory = verdict.trajectory
-    leading: dict[str, Any] = {
-        "t": trajectory.t[:-1],
-        "stage": np.arange(trajectory.stage_t.shape[1]),
-        "sample": np.arange(problem.samples),
-    }
-    array = problem.layout.label(problem.layout.state, values, leading).rename(name)  # type: ignore[union-attr]
-    return array.assign_coords(depth=(("t", "stage"), trajectory.stage_t))
-
-
-def _stages(problem: ControlProblem, verdict: Verdict) -> xr.Dataset:
-    costate = verdict.adjoint.stages / problem.state_metric
-    return xr.Dataset(
-        {
-            "stage_state": _at_stages(problem, verdict, verdict.trajectory.stages, "stage_state"),
-            "stage_costate": _at_stages(problem, verdict, costate, "stage_costate"),
-            "excess": (("t", "stage"), verdict.excess, {"long_name": "H(u) − min_u H"}),
-        }
-    )
-
-
-def _layers(verdict: Verdict, b: Array) -> xr.Dataset:
-    return xr.Dataset(
-        {
-            "hamiltonian": ("t", verdict.hamiltonian @ b),
-            "width": ("t", verdict.trajectory.h, {"long_name": "layer width h"}),
-        },
-        coords={"t": verdict.trajectory.t[:-1]},
-    )
-
-
-def _controls(problem: ControlProblem, depth: DepthScheme, u: Array, verdict: Verdict) -> xr.Dataset:
-    """The controls and their gradients in function space, labelled as the scheme's shape has them."""
-    layout, trajectory, shape = problem.layout, verdict.trajectory, depth.controls
-    assert layout is not None
-    N, s = trajectory.stage_t.shape
-    weights = shape.basis(N, depth.tableau.c).T @ (trajectory.h[:, None] * depth.tableau.b).ravel()
-    measure = weights[:, None] * np.asarray(problem.control_metric)  # 0 for a coefficient that no stage sees
-    gradient = np.divide(verdict.adjoint.gradient_u, measure, out=np.zeros(u.shape), where=measure != 0.0)
-    leading: dict[str, Any] = {"t": trajectory.t if shape.group == "nodes" else trajectory.t[:-1]}
-    if shape.group == "stages":
-        leading["stage"] = np.arange(s)
-        u, gradient = u.reshape(N, s, -1), gradient.reshape(N, s, -1)
-    controls, gradients = layout.unpack(layout.controls, u), layout.unpack(layout.controls, gradient)
-    data = {}
-    for part in layout.controls:
-        name = part.name
-        data[name] = layout.label(part, controls[name], leading, role="control", symbol=name)
-        data[f"gradient_{name}"] = layout.label(part, gradients[name], leading, role="gradient", symbol=name)
-    return xr.Dataset(data)
-
-
-def coefficients(problem: ControlProblem, depth: DepthScheme, solution: Solution) -> tuple[Array, Array]:
-    """Controls u (Q, m) and parameters p (P,) of a solution on its own grid, back from its labels.
-
-    Raises InvalidInput where the problem or its grid has others.
-    """
-    layout, rows, answer = problem.layout, depth.control_rows, solution.answer
-    assert layout is not None
-    if answer is not None and answer.layout is layout and answer.depth == depth:
-        return answer.u, answer.p
-    controls = {
-        name: np.concatenate(array.values) if "stage" in array.dims else array.values
-        for name, array in solution.controls.items()
-    }
-    parameters = {name: array.values for name, array in solution.parameters.items()}
-    return layout.pack(layout.controls, controls, (rows,)), layout.pack(layout.parameters, parameters, ())
-
-
-def _multipliers(problem: ControlProblem, outcome: Outcome, verdict: Verdict) -> dict[str, xr.Dataset]:
-    """The multipliers λ of the constraints, by group; a sum over the rows of the discrete problem, not a density."""
-    found = outcome.multipliers
-    if found is None or not problem.constraints:
-        return {}
-    metric = np.asarray(problem.state_metric)
-    nodes = {"multiplier": _at_nodes(problem, verdict, found.nodes / metric, "multiplier")}
-    stages: dict[str, Any] = {
-        "stage_multiplier": _at_stages(problem, verdict, found.stages / metric, "stage_multiplier"),
-        "path_multiplier": (("t", "stage", "sample", "path"), found.path),
-    }
-    ends = {"boundary_multiplier": (("sample", "boundary"), found.boundary)}
-    return {"nodes": xr.Dataset({**nodes, **ends}), "stages": xr.Dataset(stages)}
 
 
 def on_true_depths(problem: ControlProblem, verdict: Verdict, p: Array) -> Verdict:
@@ -451,35 +192,3 @@ def on_true_depths(problem: ControlProblem, verdict: Verdict, p: Array) -> Verdi
     return replace(
         verdict, trajectory=trajectory, hamiltonian=verdict.hamiltonian / scale, excess=verdict.excess / scale
     )
-
-
-def _parameters(problem: ControlProblem, p: Array, verdict: Verdict) -> xr.Dataset:
-    layout = problem.layout
-    assert layout is not None
-    gradient = verdict.adjoint.gradient_p / np.asarray(problem.parameter_metric)
-    values, gradients = layout.unpack(layout.parameters, p), layout.unpack(layout.parameters, gradient)
-    data = {}
-    for part in layout.parameters:
-        name = part.name
-        data[name] = layout.label(part, values[name], {}, role="parameter", symbol=name)
-        data[f"gradient_{name}"] = layout.label(part, gradients[name], {}, role="gradient", symbol=name)
-    return xr.Dataset(data)
-
-
-def _claim(problem: ControlProblem, verdict: Verdict, claim: dict[str, Any]) -> xr.Dataset:
-    metric = np.asarray(problem.state_metric)
-    data: dict[str, Any] = {}
-    for name, value in claim.items():
-        if name == "costate":
-            data[name] = _at_nodes(problem, verdict, np.asarray(value) / metric, name)
-        elif name == "stage_costate":
-            data["stage_costate"] = _at_stages(problem, verdict, np.asarray(value) / metric, name).rename(t="layer")
-        else:
-            data[name] = float(value)
-    return xr.Dataset(data)
-
-
-def _violation(values: Array, box: tuple[Array, Array]) -> float:
-    """Largest distance of a value from its interval."""
-    low, high = box
-    return float(np.max(np.maximum(low - values, values - high), initial=0.0))

@@ -4,6 +4,7 @@ A row c(t, x_s, u, p, d_s) whose interval is a point takes a control away. It is
 the controls have degrees of freedom there (``ControlShape.determined``), for one sample where it is the same for all;
 inequalities take none and are imposed at every stage. Where rows and controls meet, the equalities of all samples need
 independent gradients ∂c/∂u: else a combination of them prescribes states alone (a higher index), or nothing.
+A row of states alone that the dynamics keep by themselves (``Invariant``) is imposed nowhere.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from ocdl.depth.schemes import Layers
 from ocdl.errors import InvalidInput
+from ocdl.referee.invariants import Invariant
 from ocdl.referee.lattice import drawn
 from ocdl.statement.problem import ControlProblem
 
@@ -28,11 +30,12 @@ DEPENDENT = 1e-10  # a smaller singular value, of rows of length one, is none
 
 def imposed(problem: ControlProblem, depth: Layers) -> Mask:
     """Where the rows of path are imposed, (N, s, S, rows)."""
-    equal = _equal(problem, depth)[:, :, None]
+    equal, rows = _equal(problem, depth)[:, :, None], range(problem.rows("path"))
     at = depth.controls.determined(depth.count, depth.tableau.c)[:, :, None, None]
     first = np.arange(problem.samples)[:, None] == 0
-    own = np.array([_depends(problem, row, ("x", "d")) for row in range(problem.rows("path"))], dtype=bool)
-    return ~equal | (at & (own | first))
+    own = np.array([_depends(problem, row, ("x", "d")) for row in rows], dtype=bool)
+    kept = np.array([bool(np.all(equal[..., row])) and _kept(problem, row) for row in rows], dtype=bool)
+    return ~equal | (at & (own | first) & ~kept)
 
 
 def _equal(problem: ControlProblem, depth: Layers) -> Mask:
@@ -71,10 +74,11 @@ def check_equalities(problem: ControlProblem, depth: Layers) -> None:
 
 
 def _check_case(problem: ControlProblem, rows: NDArray[np.int64], free: NDArray[np.int64]) -> None:
-    named = f"path row{'s' if rows.size > 1 else ''} {_listed(rows)}"
     for row in rows:
-        if not _depends(problem, int(row), ("u",)):
+        if not _depends(problem, int(row), ("u",)) and not _kept(problem, int(row)):
             raise InvalidInput(f"path row {row}: {_of_states(problem, int(row))}")
+    rows = np.array([row for row in rows if _depends(problem, int(row), ("u",))], dtype=int)
+    named = f"path row{'s' if rows.size > 1 else ''} {_listed(rows)}"
     equations = _equations(problem, rows)
     shared = f" in {problem.samples} samples that share the controls" if equations > rows.size else ""
     count = f"{equations} equation{'s' if equations > 1 else ''} at every depth{shared}"
@@ -99,6 +103,16 @@ def _dependent(problem: ControlProblem, rows: NDArray[np.int64]) -> str:
         "a combination of them has no control in it and constrains the states alone. Give path, in place of one of "
         "them, the derivative of that combination along ẋ = φ, and let the start satisfy the combination."
     )
+
+
+def _kept(problem: ControlProblem, row: int) -> bool:
+    """The row has no control in it, and the dynamics keep it from where all samples start."""
+    if _depends(problem, row, ("u",)) or problem.free_initial or problem.bounds.varies("path"):
+        return False
+    invariant = Invariant(problem, row, float(problem.interval_at("path", np.zeros(1))[0][0, row]))
+    points, samples = list(_points(problem)), list(zip(problem.x0, np.asarray(problem.data), strict=True))
+    begun = all(invariant.holds(0.0, x, u, p, d) for _, _, u, p in points for x, d in samples)
+    return begun and all(invariant.kept_near(t, x[0], u, p, samples[0][1]) for t, x, u, p in points)
 
 
 def _equations(problem: ControlProblem, rows: NDArray[np.int64]) -> int:

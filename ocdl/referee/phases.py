@@ -22,7 +22,7 @@ from ocdl.arrays import Array
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput
 from ocdl.referee import schema
-from ocdl.referee.certify import FAR, SUCCESSES, judged
+from ocdl.referee.judgement import FAR, SUCCESSES, judged
 from ocdl.referee.outcome import FEASIBLE, Multipliers, Outcome, Status
 from ocdl.referee.solution import Solution, read_tree, write_tree
 from ocdl.statement.phases import Ends, Phases

@@ -8,7 +8,7 @@ of 1 + M controls, whatever the number of samples. Where L depends on u, all con
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import casadi as ca
@@ -32,7 +32,7 @@ from ocdl.referee.global_search import (
     rays,
     zoomed,
 )
-from ocdl.referee.lockstep import projected_newton
+from ocdl.referee.groups import Columns, GroupSearch, grouped, ungrouped
 from ocdl.referee.structure import kinked_in, quadratic_in
 from ocdl.statement.problem import ControlProblem
 
@@ -94,7 +94,7 @@ class SeparatedHamiltonian:
         L = 1 << max(K - 1, 0).bit_length()  # of all numbers of points only powers of two are compiled
         if L > K:
             rows = np.minimum(np.arange(L), K - 1)
-            parts = self.derivatives(t[rows], x[rows], costate[rows], omega, u[rows], p)
+            parts = self.derivatives(*Columns(t, x, costate, omega, p).of(rows).at(u[rows]))
             return parts[0][:K], parts[1][:K], parts[2][:K]
         data = np.tile(np.asarray(self.problem.data).T, (1, K * C // self.problem.samples))
         rates, running, gradient, hessian = self._columns(
@@ -164,58 +164,32 @@ class SeparatedHamiltonian:
         p: Array,
         *,
         starts: int = 0,
-        seed: int = 0,
         hold: Array | None = None,
         corner: bool = True,
-        begins: Sequence[Array] = (),
-        box: tuple[Array, Array] | None = None,
         iterations: int = ITERATIONS,
     ) -> tuple[Array, Array]:
         """H_g(u) − H_g(u*) ≥ 0 (K, G) and the best controls u* (K, m) found by projected Newton.
 
-        From u, from the ``corner`` of the box along −∇H, from ``begins``, each (K, m), and from ``starts`` random
-        points of the box (N(u, 1) where it is unbounded), in at most ``iterations`` each. ``box``: bounds of every
-        point's own, each (K, m). ``hold`` (m,) ≥ 0: minimise H + Σ hold (u* − u)² instead.
+        From u, from the ``corner`` of the box along −∇H and from ``starts`` random points of the box (N(u, 1) where it
+        is unbounded), in at most ``iterations`` each. ``hold`` (m,) ≥ 0: minimise H + Σ hold (u* − u)² instead.
         """
-        K, (G, size) = len(u), self.groups.shape
-        flat = u[:, self.groups].reshape(K * G, size)
-        lows, highs = self._boxes(K, self.problem.control_box if box is None else box)
-        holds = np.zeros((K * G, size)) if hold is None else np.tile(hold[self.groups], (K, 1))
+        columns, box = Columns(t, x, costate, omega, p), self._boxes(len(u), self.problem.control_box)
+        value, slope, _ = self.derivatives(*columns.at(u))
+        begins = [self._corner(u, slope, box)] if corner else []
+        begins += _random(grouped(u, self.groups), box, starts)
+        least, best = self._search(columns, u, box, hold, iterations).best(begins)
+        return value - least, best
 
-        def derivatives(which: Indices, z: Array) -> tuple[Array, Array, Array]:
-            starts, at = np.unique(which // G, return_inverse=True)  # from one point, or from several of every layer
-            layers = starts % K
-            controls = u[layers]
-            controls[at[:, None], self.groups[which % G]] = z
-            parts = self.derivatives(t[layers], x[layers], costate[layers], omega, controls, p)
-            value, slope, blocks = (part[at, which % G] for part in parts)
-            hold, away = holds[which % (K * G)], z - flat[which % (K * G)]
-            value, slope = value + np.sum(hold * away**2, axis=1), slope + 2.0 * hold * away
-            return value, slope, blocks + 2.0 * hold[:, :, None] * np.eye(size)
-
-        begin, gradient, _ = derivatives(np.arange(K * G), flat)
-        best, at = projected_newton(derivatives, flat, lows, highs, iterations)
-        found: list[tuple[Array, Array]] = []
-        generator = np.random.default_rng(seed)
-        others = [np.where(gradient > 0.0, lows, highs)] if corner else []
-        for _ in range(starts):
-            finite = np.isfinite(lows) & np.isfinite(highs)
-            inside = generator.uniform(np.where(finite, lows, 0.0), np.where(finite, highs, 1.0))
-            others.append(np.where(finite, inside, flat + generator.standard_normal(flat.shape)))
-        for other in others:
-            start = np.clip(np.where(np.isfinite(other), other, flat), lows, highs)
-            found.append(projected_newton(derivatives, start, lows, highs, iterations))
-        if begins:
-            many = np.concatenate([other[:, self.groups].reshape(K * G, size) for other in begins])
-            low, high = (np.tile(end, (len(begins), 1)) for end in (lows, highs))
-            values, points = projected_newton(derivatives, many, low, high, iterations)
-            found += zip(values.reshape(-1, K * G), points.reshape(-1, K * G, size), strict=True)
-        for value, point in found:
-            better = (value < best) | np.isnan(best)
-            best, at = np.where(better, value, best), np.where(better[:, None], point, at)
-        controls = u.copy()
-        controls[np.arange(K)[:, None, None], self.groups[None]] = at.reshape(K, G, size)
-        return (begin - best).reshape(K, G), controls
+    def _search(
+        self,
+        columns: Columns,
+        u: Array,
+        box: tuple[Array, Array],
+        hold: Array | None = None,
+        iterations: int = ITERATIONS,
+    ) -> GroupSearch:
+        held = np.zeros(self.groups.shape) if hold is None else hold[self.groups]
+        return GroupSearch(self.derivatives, self.groups, columns, u, box, held, iterations)
 
     def _boxes(self, K: int, box: tuple[Array, Array]) -> tuple[Array, Array]:
         """The bounds of every group at every point, each (K·G, size)."""
@@ -234,42 +208,39 @@ class SeparatedHamiltonian:
         Proven where every H_g is a convex quadratic; elsewhere minima are sought from the best points of a cover of the
         box, too: a lattice for one to three controls. +∞ where H_g falls without end.
         """
-        K, given = len(u), (t, x, costate, omega)
-        value, slope, hessian = self.derivatives(*given, u, p)
+        columns, box = Columns(t, x, costate, omega, p), self._boxes(len(u), box)
+        value, slope, hessian = self.derivatives(*columns.at(u))
         curvature = np.linalg.eigh(np.where(np.isfinite(hessian), hessian, 0.0))
-        convex = self.quadratic & (curvature[0][..., 0] >= -FLAT * np.abs(curvature[0]).max(axis=-1))
-        begins = [] if np.all(convex) else [self._corner(u, slope, box), *self._promising(*given, u, p, box)]
-        gains, best = self.minimum(*given, u, p, corner=False, begins=begins, box=box)
-        lows, highs = self._boxes(K, box)
-        if not np.all(np.isfinite(lows) & np.isfinite(highs)) and not np.all(convex & (curvature[0][..., 0] > 0.0)):
-            gains = np.where(self._endless(*given, u, p, value, slope, curvature, (lows, highs)), np.inf, gains)
-        left = self._left(*given, best, p, curvature[0][..., 0], (lows, highs))
-        proven = convex & (left <= SETTLED * (1.0 + np.abs(value)))
+        lowest = curvature[0][..., 0]
+        convex = self.quadratic & (lowest >= -FLAT * np.abs(curvature[0]).max(axis=-1))
+        begins = [] if np.all(convex) else [self._corner(u, slope, box), *self._promising(columns, u, box)]
+        least, best = self._search(columns, u, box).best([np.concatenate(begins)] if begins else [])
+        gains = value - least
+        if not np.all(np.isfinite(box)) and not np.all(convex & (lowest > 0.0)):
+            gains = np.where(self._endless(columns, u, value, slope, curvature, box), np.inf, gains)
+        proven = convex & (self._left(columns, best, lowest, box) <= SETTLED * (1.0 + np.abs(value)))
         return gains, best, bool(np.all(proven | (gains == np.inf)))
 
-    def _promising(
-        self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array, box: tuple[Array, Array]
-    ) -> list[Array]:
-        """Controls (K, m) of which every group is at one of the best points of a cover of its box."""
-        K, C = x.shape[:2]
-        lows, highs = self._boxes(K, box)
+    def _promising(self, columns: Columns, u: Array, box: tuple[Array, Array]) -> list[Array]:
+        """Controls (K·G, size), every group at one of the best points of a cover of its box."""
+        (K, C), (lows, highs) = columns.x.shape[:2], box
         most = max(LEAST, WORK / (K * C * self.problem.m))
         points, of = covers(lows, highs, most, random=RANDOM)
-        values = self._at_points(t, x, costate, omega, u, p, points[of])
+        values = self._at_points(columns, u, points[of])
         picks = best_apart(values, points[of], lows, highs, PICKS if K * C * self.problem.m < MANY else 1)
         if self.kinked:  # Newton's method leads nowhere there: near the best of them only
 
             def at(z: Array) -> Array:
-                return self._at_points(t, x, costate, omega, u, p, z)
+                return self._at_points(columns, u, z)
 
             near = [zoomed(at, pick, lows, highs, np.clip(most / ZOOMS, COARSE, ZOOM)) for pick in picks]
             best = np.argmin([value for value, _ in near], axis=0)
             picks = [np.stack([z for _, z in near])[best, np.arange(len(lows))]]
-        return [self._controls(u, pick) for pick in picks]
+        return list(picks)
 
-    def _at_points(self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array, points: Array) -> Array:
+    def _at_points(self, columns: Columns, u: Array, points: Array) -> Array:
         """H_g (K·G, L) at points (K·G, L, size) of every group, in blocks that bound the memory."""
-        (K, C), (G, size), L = x.shape[:2], self.groups.shape, points.shape[1]
+        (K, C), (G, size), L = columns.x.shape[:2], self.groups.shape, points.shape[1]
         found = np.empty((K, G, L))
         step = max(1, AT_ONCE // (K * C * (self.problem.m + 2 * self.problem.n)))
         for begin in range(0, L, step):
@@ -277,35 +248,23 @@ class SeparatedHamiltonian:
             J = chosen.shape[2]
             controls = np.repeat(u[None], J, axis=0)
             controls[:, :, self.groups] = np.moveaxis(chosen, 2, 0)
-            many = (np.tile(t, (J, 1)), np.tile(x, (J, 1, 1)), np.tile(costate, (J, 1, 1)), omega)
-            values = self.values(*many, controls.reshape(J * K, -1), p)
+            values = self.values(*columns.of(np.tile(np.arange(K), J)).at(controls.reshape(J * K, -1)))
             found[:, :, begin : begin + J] = np.moveaxis(values.reshape(J, K, G), 0, 2)
         return found.reshape(K * G, L)
 
     def _corner(self, u: Array, slope: Array, box: tuple[Array, Array]) -> Array:
-        """The corner (K, m) of the box along −∇H (K, G, size); u where there is none."""
-        lows, highs = self._boxes(len(u), box)
-        corner = np.where(slope.reshape(lows.shape) > 0.0, lows, highs)
-        return self._controls(u, np.where(np.isfinite(corner), corner, u[:, self.groups].reshape(lows.shape)))
-
-    def _controls(self, u: Array, of_groups: Array) -> Array:
-        """Controls (K, m) from those of the groups (K·G, size)."""
-        controls = u.copy()
-        controls[:, self.groups] = of_groups.reshape(len(u), *self.groups.shape)
-        return controls
+        """The corner (K·G, size) of the box along −∇H (K, G, size); u where there is none."""
+        corner = np.where(slope.reshape(box[0].shape) > 0.0, *box)
+        return np.where(np.isfinite(corner), corner, grouped(u, self.groups))
 
     def _endless(
         self,
-        t: Array,
-        x: Array,
-        costate: Array,
-        omega: Array,
+        columns: Columns,
         u: Array,
-        p: Array,
         value: Array,
         slope: Array,
         curvature: tuple[Array, Array],
-        boxes: tuple[Array, Array],
+        box: tuple[Array, Array],
     ) -> NDArray[np.bool_]:
         """Which H_g fall without end, (K, G): along the axes, −∇H, the least curvature and −∇H where H is flat."""
         K, (G, size) = len(u), self.groups.shape
@@ -314,31 +273,21 @@ class SeparatedHamiltonian:
         along = np.einsum("kgij,kgi->kgj", vectors, slope) * flat
         level = -np.einsum("kgij,kgj->kgi", vectors, along)
         further = [-slope, level, vectors[..., 0], -vectors[..., 0]]
-        directions = rays(*boxes, [d.reshape(K * G, size) for d in further])
+        directions = rays(*box, [d.reshape(K * G, size) for d in further])
 
         def values(z: Array) -> Array:
-            return self.values(t, x, costate, omega, self._controls(u, z), p).ravel()
+            return self.values(*columns.at(ungrouped(z, u, self.groups))).ravel()
 
-        begin = u[:, self.groups].reshape(K * G, size)
+        begin = grouped(u, self.groups)
         return np.asarray(falls_for_ever(values, begin, value.ravel(), directions).reshape(K, G))
 
-    def _left(
-        self,
-        t: Array,
-        x: Array,
-        costate: Array,
-        omega: Array,
-        u: Array,
-        p: Array,
-        least: Array,
-        boxes: tuple[Array, Array],
-    ) -> Array:
+    def _left(self, columns: Columns, u: Array, least: Array, box: tuple[Array, Array]) -> Array:
         """What convex H_g may still lose from u, (K, G): |∇H|²/2λ over what is free, λ the ``least`` curvature, and no
         more than ∇H·(u − v) at the corner v along −∇H.
         """
         K, (G, size) = len(u), self.groups.shape
-        slope = self.derivatives(t, x, costate, omega, u, p)[1]
-        z, low, high = (a.reshape(K, G, size) for a in (u[:, self.groups], *boxes))
+        slope = self.derivatives(*columns.at(u))[1]
+        z, low, high = (a.reshape(K, G, size) for a in (u[:, self.groups], *box))
         reach = np.where(slope > 0.0, z - low, high - z)
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             corner = np.where(slope != 0.0, np.abs(slope) * reach, 0.0).sum(axis=-1)
@@ -425,6 +374,15 @@ class SeparatedHamiltonian:
     def _blocks(self, gradient: Any, u: Any) -> Any:
         rows = [[int(i) for i in members] for members in self.groups]
         return ca.vertcat(*[ca.vec(ca.densify(ca.jacobian(gradient[i], u[i]))) for i in rows])
+
+
+def _random(u: Array, box: tuple[Array, Array], starts: int) -> list[Array]:
+    """So many random points of the box, each of the shape of u; N(u, 1) where it is unbounded."""
+    finite, generator = np.isfinite(box[0]) & np.isfinite(box[1]), np.random.default_rng(0)
+    low, high = np.where(finite, box[0], 0.0), np.where(finite, box[1], 1.0)
+    return [
+        np.where(finite, generator.uniform(low, high), u + generator.standard_normal(u.shape)) for _ in range(starts)
+    ]
 
 
 def _entries(expression: ca.SX, u: ca.SX) -> tuple[Indices, Indices]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import xarray as xr
 from ocdl.arrays import Array
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, NotWritten
+from ocdl.files import whole_file
 from ocdl.referee import hdf5, schema
 from ocdl.referee.certificate import Certificate
 from ocdl.referee.outcome import Status
@@ -274,8 +274,7 @@ class Solution:
     def save(self, path: str | Path) -> None:
         """Write everything to a netCDF file (groups nodes, layers, stages, ...).
 
-        It is written beside ``path`` and renamed: the name always stands for a whole file, the old one or the new,
-        whenever the program or the machine is stopped.
+        The name always stands for a whole file, the old one or the new (``whole_file``).
 
         Raises InvalidInput where this is no name of a file, NotWritten where the system refuses.
         """
@@ -283,25 +282,15 @@ class Solution:
 
 
 def write_tree(tree: xr.DataTree, path: str | Path) -> None:
-    """Write a tree beside ``path`` and rename it (``Solution.save``)."""
+    """Write a tree, whole or not at all (``Solution.save``)."""
     said = f"save({str(path)!r})"
     whole = _file_name(said, path)
-    begun = os.fsencode(whole.name)[:200].decode(errors="ignore")  # leaves room for what makes it unique
-    part = whole.with_name(f".{begun}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
-        part.touch()
-    except OSError as error:
-        raise NotWritten(f"{said}: this file cannot be written; {error.strerror}.") from None
-    try:
-        tree.to_netcdf(part, engine="netcdf4")
-        with open(part, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(part, whole)
+        with whole_file(whole) as part:
+            tree.to_netcdf(part, engine="netcdf4")
     except (OSError, RuntimeError) as error:  # the netCDF library says RuntimeError where the disk is full
         why = getattr(error, "strerror", None) or f"{error}; is the disk full?"
         raise NotWritten(f"{said}: this file cannot be written; {why}.") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _file_name(said: str, path: Any) -> Path:

@@ -13,7 +13,7 @@ from ocdl.arrays import real_array
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, OcdlError, SolveFailed
 from ocdl.interrupts import interruptible
-from ocdl.referee.certify import judged, unjudged
+from ocdl.referee.judgement import judged, unjudged
 from ocdl.referee.outcome import FEASIBLE, Outcome, Status
 from ocdl.referee.solution import Solution
 from ocdl.solving.diagnosis import LOST, lost_along, lost_at, violations

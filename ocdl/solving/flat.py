@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ocdl.arrays import Array
 from ocdl.batch import Batch
 from ocdl.depth.schemes import DepthScheme
-from ocdl.referee.certify import coefficients
 from ocdl.referee.hamiltonian import Hamiltonian
+from ocdl.referee.labels import coefficients
 from ocdl.referee.solution import Solution
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import Sweeper

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ocdl.depth.control_shapes import PiecewiseConstant
 from ocdl.depth.schemes import Collocation, DepthScheme
-from ocdl.referee.certify import coefficients
+from ocdl.referee.labels import coefficients
 from ocdl.referee.local_errors import LocalErrors, local_errors
 from ocdl.referee.solution import Solution
 from ocdl.statement.problem import ControlProblem

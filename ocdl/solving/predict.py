@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ocdl.errors import InvalidInput
-from ocdl.referee.certify import coefficients
+from ocdl.referee.labels import coefficients
 from ocdl.referee.solution import Solution
 from ocdl.statement.selection import Grid, SelectionProblem
 from ocdl.sweeps.sweeper import Sweeper

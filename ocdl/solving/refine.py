@@ -23,7 +23,7 @@ from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, SolveFailed
 from ocdl.interrupts import uninterrupted
 from ocdl.progress import progress_bar
-from ocdl.referee.certify import coefficients
+from ocdl.referee.labels import coefficients
 from ocdl.referee.outcome import FEASIBLE, Status
 from ocdl.referee.phases import PhasesSolution, judged_as
 from ocdl.referee.solution import Solution
@@ -413,7 +413,11 @@ def _solved(problem: Problem | Phases, grid: Any, method: Method, begin: Any, se
     """One round on ``grid``."""
     clock = time.perf_counter()
     solution: Any = solve(problem, grid, method, start=begin, seed=seed, progress=False)
-    phases = tuple(starmap(_Phase.of, _phases(problem, grid, solution)))
+    try:
+        phases = tuple(starmap(_Phase.of, _phases(problem, grid, solution)))
+    except SweepFailed as error:  # the formulas end where the answer is: a table, a root of a negative number
+        said = f"{method.name}'s answer cannot be integrated anew, layer by layer, to tell its error: {error}"
+        raise SolveFailed(said, solution) from error
     errors = LayerErrors.of_all([phase.errors for phase in phases])
     row = Round(
         nodes=sum(phase.statement.n for phase in phases),

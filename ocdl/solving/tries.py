@@ -15,7 +15,7 @@ import numpy as np
 from ocdl.arrays import Array
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported, OcdlError
-from ocdl.referee.certify import coefficients
+from ocdl.referee.labels import coefficients
 from ocdl.referee.outcome import FEASIBLE, Outcome, Status
 from ocdl.referee.solution import Solution
 from ocdl.solving.diagnosis import EXPLODED

@@ -15,7 +15,7 @@ import ocdl
 from ocdl import interrupts
 from ocdl.interrupts import interruptible, uninterrupted
 from ocdl.nlp.ipopt import _Watch
-from ocdl.referee.certify import judged
+from ocdl.referee.judgement import judged
 from ocdl.referee.outcome import Outcome, Status
 from ocdl.solving.method import Method
 from ocdl.solving.refine import continuation, sequence

@@ -12,10 +12,9 @@ from families import scalar, selection
 from scipy.integrate import solve_ivp
 
 import ocdl
-from ocdl.depth import fine_mesh
 from ocdl.doors.report import certificate_lines, solution_summary, solution_text
-from ocdl.referee import certificate
-from ocdl.referee.certify import judged
+from ocdl.referee import certificate, reintegration
+from ocdl.referee.judgement import judged
 
 # f' = tanh(1 + |f|) is the fastest rise: sinh(1 + |f|) grows like e^t above f = 0 and falls like e^−t below
 RISEN = np.arcsinh(np.e * np.sinh(1.5)) - 1.0
@@ -233,18 +232,33 @@ def test_wide_problems_are_re_integrated_without_jacobians():
 
 
 def matrix_free_is_used(problem):
-    return sys.modules["ocdl.sweeps.matrix_free"].suits(problem, certificate.dormand_prince())
+    return sys.modules["ocdl.sweeps.matrix_free"].suits(problem, reintegration.dormand_prince())
 
 
 @pytest.mark.parametrize("shape", [ocdl.PiecewiseConstant(), ocdl.PiecewiseLinear(), ocdl.PerStage()])
-def test_halved_controls_are_the_same_function_of_depth(shape):
+def test_halved_layers_have_the_same_controls(shape):
+    """Gauss of three stages integrates the square of a polynomial of degree 2 without error, halved or not."""
     scheme = ocdl.Gauss((0.2, 0.5), degree=3, controls=shape)
-    u = np.random.default_rng(2).uniform(-1, 1, (scheme.control_rows, 2))
-    mesh, halved = scheme.mesh(0.7), scheme.with_layers((0.1, 0.1, 0.25, 0.25))
-    v = fine_mesh.halved_controls(scheme, mesh, u)
-    t, whole, half = np.array([0.05, 0.15, 0.3, 0.6]), np.array([0, 0, 1, 1]), np.arange(4)
-    expected = fine_mesh.control_at(scheme, mesh, u, whole, t)
-    np.testing.assert_allclose(fine_mesh.control_at(halved, halved.mesh(0.7), v, half, t), expected, atol=1e-12)
+    problem = scalar(dynamics=lambda x, u: u, running=lambda t, u: u**2 * (1 + t), horizon=0.7)
+    u = np.random.default_rng(2).uniform(-0.3, 0.3, (scheme.control_rows, 1))
+    whole = ocdl.certify(problem, scheme, u, np.zeros(0)).cost
+    assert reintegration.halved_cost(problem, scheme, u, np.zeros(0)) == pytest.approx(whole, abs=1e-13)
+    steeper = replace(problem, running=lambda t, u: u**2 * t**6)  # of degree 6 and more, which the halves see better
+    coarse, fine = (
+        ocdl.certify(steeper, scheme, u, np.zeros(0)).cost,
+        reintegration.halved_cost(steeper, scheme, u, np.zeros(0)),
+    )
+    assert 1e-12 < abs(coarse - fine) < 1e-3
+
+
+def test_halved_layers_of_a_scheme_with_two_stages_at_one_depth():
+    """∫ u² of a linear u, which Simpson's rule, the quadrature of Kutta4, has without error."""
+    problem = scalar(dynamics=lambda x, u: u, running=lambda u: u**2)
+    scheme = ocdl.Kutta4((0.3, 0.7), controls=ocdl.PiecewiseLinear())
+    ramp = np.array([[0.0], [0.3], [1.0]])
+    assert reintegration.halved_cost(problem, scheme, ramp, np.zeros(0)) == pytest.approx(
+        ocdl.certify(problem, scheme, ramp, np.zeros(0)).cost, abs=1e-14
+    )
 
 
 def test_a_comparison_of_per_stage_controls_warns_of_its_best():

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 import ocdl
-from ocdl.referee.certify import certify, judged
+from ocdl.referee.certify import certify
+from ocdl.referee.judgement import judged
 
 few_schemes = pytest.mark.parametrize("scheme", schemes(layers=4, degrees=(1, 2, 3)), ids=name_of)
 NONE = np.zeros(0)

@@ -12,7 +12,8 @@ from families import name_of, rich, schemes, selection
 import ocdl
 from ocdl.depth.control_shapes import ControlShape
 from ocdl.nlp.transcription import Transcription
-from ocdl.referee.certify import certify, coefficients
+from ocdl.referee.certify import certify
+from ocdl.referee.labels import coefficients
 from ocdl.referee.outcome import Multipliers
 from ocdl.solving.start import make_start
 from ocdl.sweeps.sweeper import Sweeper

@@ -10,7 +10,7 @@ import pytest
 from families import name_of, schemes
 
 import ocdl
-from ocdl.referee.certificate import control_at
+from ocdl.depth.fine_mesh import control_at
 from ocdl.referee.equalities import imposed
 
 SHAPES = [ocdl.PiecewiseConstant(), ocdl.PiecewiseLinear(), ocdl.PerStage()]
@@ -178,7 +178,7 @@ REFUSED = [
     ({"path": lambda x, u: u[0] + u[1] - x[0], "initial": [[0, 0], [1, 1], [2, 2]]}, ["path row 0", "3 samples"]),
     ({"bounds": ocdl.Box(u=([0.6, -1], [0.6, -1]), path=(0, 0))}, ["path row 0", "free are 0: none"]),
     (
-        {"dynamics": lambda x, u: [x[0], u[0] + u[1]], "path": lambda x: x[0]},
+        {"dynamics": lambda x, u: [x[0] + 1, u[0] + u[1]], "path": lambda x: x[0]},
         ["path row 0", "None of its first 2 derivatives", "Leave it out"],
     ),
     (
@@ -194,6 +194,33 @@ def test_equalities_that_the_controls_cannot_hold_are_refused(changes, said, sha
     with pytest.raises(ocdl.InvalidInput) as caught:
         ocdl.solve(heading(**changes), ocdl.Radau(4, 3, controls=shape), ocdl.Ipopt())
     assert all(part in str(caught.value) for part in said), str(caught.value)
+
+
+KEPT = [  # by the dynamics, from where the samples start
+    ({"dynamics": lambda x, u: [u[0] + u[1], -u[0] - u[1]], "path": lambda x: x[0] + x[1]}, True),
+    (
+        {"dynamics": lambda x, u: [x[1] * u[0], -x[0] * u[0]], "path": lambda x: ca.sumsqr(x) - 1, "initial": [0, 1]},
+        True,
+    ),
+    ({"dynamics": lambda x, u: [x[0], u[0]], "path": lambda x: x[0]}, True),
+    ({"dynamics": lambda x, u: [u[0] + u[1], -u[0] - u[1]], "path": lambda x: x[0] + x[1] - 1}, False),
+    ({"dynamics": lambda x, u: [u[0] + u[1], 1e-3 - u[0] - u[1]], "path": lambda x: x[0] + x[1]}, False),
+]
+
+
+@pytest.mark.parametrize(("changes", "kept"), KEPT)
+def test_a_row_that_the_dynamics_keep_is_imposed_nowhere(changes, kept):
+    depth = ocdl.Radau(4, 3)
+    problem = heading(
+        terminal=lambda x: 0.5 * ca.sumsqr(x - ca.DM([3, 4])), bounds=ocdl.Box(u=(-1, 1), path=(0, 0)), **changes
+    )
+    if not kept:
+        with pytest.raises(ocdl.InvalidInput, match="path row 0: it is an equality without a control"):
+            ocdl.solve(problem, depth, ocdl.Ipopt())
+        return
+    bare = replace(problem, path=None, bounds=ocdl.Box(u=(-1, 1)))
+    assert not imposed(problem, depth).any()
+    assert solved(problem, depth).cost == pytest.approx(solved(bare, depth).cost, abs=1e-9)
 
 
 def test_inequalities_are_imposed_at_every_stage():

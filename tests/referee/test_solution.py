@@ -14,7 +14,7 @@ from families import rich, selection
 import ocdl
 from ocdl import Outcome, Status
 from ocdl.doors.report import solution_text
-from ocdl.referee.certify import judged
+from ocdl.referee.judgement import judged
 from ocdl.solving.start import make_start
 
 

@@ -13,7 +13,7 @@ from scipy.linalg import solve_continuous_are
 
 import ocdl
 from ocdl.nlp.transcription import Transcription
-from ocdl.referee.certify import coefficients
+from ocdl.referee.labels import coefficients
 from ocdl.referee.outcome import Multipliers, Outcome, Status
 from ocdl.solving.compile import discretised
 from ocdl.solving.start import make_start

@@ -9,7 +9,7 @@ from interrupts import PressesCtrlCLater
 
 import ocdl
 from ocdl.doors.report import solution_text
-from ocdl.referee.certify import coefficients
+from ocdl.referee.labels import coefficients
 from ocdl.solving import diagnosis
 from ocdl.solving.compile import discretised
 

@@ -10,7 +10,7 @@ import pytest
 from families import selection
 
 import ocdl
-from ocdl.referee.certify import coefficients
+from ocdl.referee.labels import coefficients
 from ocdl.solving.compile import discretised
 from ocdl.solving.mesh import layer_errors
 from ocdl.solving.start import make_start

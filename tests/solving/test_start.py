@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import ocdl
 from ocdl import Outcome, Status
-from ocdl.referee.certify import judged
+from ocdl.referee.judgement import judged
 from ocdl.solving.start import make_start, overlap_average
 
 widths = st.lists(st.floats(0.05, 2.0), min_size=1, max_size=6)

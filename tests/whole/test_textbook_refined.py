@@ -37,11 +37,26 @@ def test_a_uniform_mesh_is_refined_to_the_reference(path):
     stated = module(path)
     problem, own = stated.problem(), stated.grid()
     start = stated.start() if hasattr(stated, "start") else None
-    phases = len(problem.names) if isinstance(problem, ocdl.Phases) else 1
-    coarse = own.with_layers(16 // phases)
+    coarse = own.with_layers(getattr(stated, "COARSE", 16))
     refinement = ocdl.refine(problem, coarse, ocdl.Ipopt(), tolerance=TOLERANCE, start=start)
     assert refinement.reached, refinement.message
     solution = refinement.solution
     assert solution.feasibility < 1e-7
     allowed = stated.DIGITS + TOLERANCE * (1.0 + abs(stated.REFERENCE))
     assert abs(solution.cost - stated.REFERENCE) <= allowed, str(refinement)
+
+
+PUBLISHED = [path for path in FILES if "PUBLISHED_DIGITS" in path.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)
+def test_the_reference_is_what_is_published(path):
+    stated = module(path)
+    assert abs(stated.REFERENCE - stated.PUBLISHED) <= stated.PUBLISHED_DIGITS
+
+
+def test_a_redundant_row_of_path_changes_no_answer():
+    stated = module(next(path for path in FILES if path.stem == "tuberculosis"))
+    bare, doubled = (ocdl.solve(stated.problem(total=total), stated.grid(), ocdl.Ipopt()) for total in (False, True))
+    assert doubled.status is ocdl.Status.CONVERGED
+    assert abs(doubled.cost - bare.cost) <= 1e-8 * bare.cost

@@ -7,13 +7,16 @@ know to a fraction of a cell who can stay, the whole rollout is repeated with a 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.depth.schemes import DepthScheme, Kutta4
+from ocdl.hjb.feedback.margins import widened_margins
 from ocdl.hjb.feedback.value_function import ValueFunction
+from ocdl.hjb.schemes.lookahead import Lookahead
 from ocdl.hjb.schemes.state_bounds import ROLLOUTS
 from ocdl.referee.outcome import Multipliers
 from ocdl.statement.problem import ControlProblem
@@ -32,46 +35,61 @@ def closed_loop(value: ValueFunction, depth: DepthScheme, feedback: str) -> tupl
     """
     problem = value.problem
     layers = _AnyLayers(problem, depth) if value.law.time_dependent else _Layers(problem, depth)
-    found: list[tuple[float, Array, Array, Array]] = []
-    margin = 0.0
-    for _ in range(ROLLOUTS):
-        over, u, x, stages = _rolled_out(value, depth, feedback, layers, margin)
-        found.append((over, u, x, stages))
-        if over <= LEFT or not value.viable(x[:1], np.zeros(1))[0]:
-            break
-        margin = 2.0 * margin + over / float(np.min(value.grid.spacing))
-    return min(found, key=lambda one: one[0])[1:]
+    rollout = _Rollout(value, depth, feedback, layers)
+    viable = value.viable(problem.x0.reshape(1, -1), np.zeros(1))[0]
+    most = ROLLOUTS if viable else 1
+    return widened_margins(rollout.with_margin, kept=LEFT, most=most, cell=rollout.cell)[1]
 
 
-def _rolled_out(
-    value: ValueFunction, depth: DepthScheme, feedback: str, layers: _Layers | _AnyLayers, least: float
-) -> tuple[float, Array, Array, Array]:
-    """By how much a rollout with a margin of ``least`` cells or more leaves the bounds, its controls, and its states at
-    the nodes and at the stages.
-    """
-    mesh = depth.mesh(value.problem.span)
-    if depth.tableau.explicit:
-        law = value.law.by(depth.tableau)
-    else:
-        law = value.law.by(Kutta4.tableau).accurate(value.grid, float(np.max(np.diff(mesh))))
-    u: list[Array] = []
-    states, inner, worst = [value.problem.x0.reshape(-1)], [], 0.0
-    for now, h in zip(mesh[:-1], np.diff(mesh), strict=True):
-        inside, margin = np.clip(states[-1], value.grid.lower, value.grid.upper)[None], least
-        tried: list[tuple[float, Array, Array, Array]] = []
-        for _ in range(AGAIN):
-            control = value.steer(inside, now, h, feedback=feedback, law=law, margin=margin)[0]
-            end, stages = layers.advance(states[-1], float(h), [*u, control])
-            tried.append((_violation(value, depth, now, h, end, stages), control, end, stages))
-            if tried[-1][0] <= LEFT or (len(tried) > 1 and tried[-1][0] >= tried[-2][0]):
-                break
-            margin = 2.0 * margin + tried[-1][0] / float(np.min(value.grid.spacing))
-        over, control, end, stages = min(tried, key=lambda one: one[0])
-        worst = max(worst, over)
-        u.append(control)
-        states.append(end)
-        inner.append(stages)
-    return worst, np.array(u), np.array(states), np.array(inner)
+@dataclass(frozen=True, eq=False)
+class _Rollout:
+    """The feedback on the user's layers, each steered by a step of the user's own scheme where that is explicit."""
+
+    value: ValueFunction
+    depth: DepthScheme
+    feedback: str
+    layers: _Layers | _AnyLayers
+
+    @property
+    def cell(self) -> float:
+        return float(np.min(self.value.grid.spacing))
+
+    @cached_property
+    def mesh(self) -> Array:
+        return self.depth.mesh(self.value.problem.span)
+
+    @cached_property
+    def law(self) -> Lookahead:
+        if self.depth.tableau.explicit:
+            return self.value.law.by(self.depth.tableau)
+        return self.value.law.by(Kutta4.tableau).accurate(self.value.grid, float(np.max(np.diff(self.mesh))))
+
+    def with_margin(self, least: float) -> tuple[float, tuple[Array, Array, Array]]:
+        """By how much a rollout with a margin of ``least`` cells or more leaves the bounds; its controls, and its
+        states at the nodes and at the stages.
+        """
+        u: list[Array] = []
+        states, inner, worst = [self.value.problem.x0.reshape(-1)], [], 0.0
+        for now, h in zip(self.mesh[:-1], np.diff(self.mesh), strict=True):
+            steered = partial(self._layer, states[-1], float(now), float(h), u)
+            over, (control, end, stages) = widened_margins(
+                steered, kept=LEFT, most=AGAIN, cell=self.cell, margin=least, while_falling=True
+            )
+            worst = max(worst, over)
+            u.append(control)
+            states.append(end)
+            inner.append(stages)
+        return worst, (np.array(u), np.array(states), np.array(inner))
+
+    def _layer(
+        self, x: Array, now: float, h: float, u: list[Array], margin: float
+    ) -> tuple[float, tuple[Array, Array, Array]]:
+        """By how much one layer from x (S·n,) after the controls u leaves the bounds; its control, end and stages."""
+        value = self.value
+        inside = np.clip(x, value.grid.lower, value.grid.upper)[None]
+        control = value.steer(inside, now, h, feedback=self.feedback, law=self.law, margin=margin)[0]
+        end, stages = self.layers.advance(x, h, [*u, control])
+        return _violation(value, self.depth, now, h, end, stages), (control, end, stages)
 
 
 def multipliers(value: ValueFunction, depth: DepthScheme, u: Array, x: Array, costate: Array) -> Multipliers | None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.hjb.bounds.least_cost import LeastCost, least_cost
+from ocdl.hjb.feedback.margins import widened_margins
 from ocdl.hjb.feedback.synthesis import FEEDBACKS, BoxFeedback, SearchFeedback
 from ocdl.hjb.grids.grid import StateGrid
 from ocdl.hjb.grids.interpolation import Weights, cubic_weights, interpolate, linear_weights
@@ -158,18 +159,20 @@ class ValueFunction:
                 f"rollout(x={points[lost][0]}, t={depths[lost][0]:g}): from there no control keeps the states in "
                 f"{self.problem.bounds!r}."
             )
-        mesh, margin = np.linspace(depths.flat[0], self.t[-1], int(steps) + 1), 0.0
-        for _ in range(ROLLOUTS):
-            states, u, cost = self._trajectories(points, mesh, feedback, margin)
-            if self.bounds is None:
-                break
-            over = max(self.bounds.over(x, now) for x, now in zip(states, mesh, strict=True))
-            if over <= KEPT:
-                break
-            margin = 2.0 * margin + over
+        mesh = np.linspace(depths.flat[0], self.t[-1], int(steps) + 1)
+
+        def attempt(margin: float) -> tuple[float, tuple[Array, Array, Array]]:
+            found = self._trajectories(points, mesh, feedback, margin)
+            return max(self._over(x, now) for x, now in zip(found[0], mesh, strict=True)), found
+
+        _, (states, u, cost) = widened_margins(attempt, kept=KEPT, most=ROLLOUTS)
         trajectory, u = (part.reshape(len(part), *shape, -1) for part in (states, u))
         cost = cost.reshape(shape) + terminal_cost(self.problem, trajectory[-1])
         return Rollout(mesh, trajectory, u, cost, self.problem.unpack(u))
+
+    def _over(self, x: Array, t: float) -> float:
+        """By how many cells states x (q, D) leave their bounds at most."""
+        return -np.inf if self.bounds is None else self.bounds.over(x, t)
 
     def _trajectories(self, x: Array, mesh: Array, feedback: str, margin: float) -> tuple[Array, Array, Array]:
         """States (N+1, q, D), controls (N, q, m) and running costs (q,) from states x (q, D)."""

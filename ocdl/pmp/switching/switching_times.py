@@ -25,7 +25,7 @@ from ocdl.depth.schemes import DepthScheme, Gauss
 from ocdl.errors import InvalidInput
 from ocdl.pmp.switching.arcs import DEGREE, TABLEAU, Field, Flow, Schedule
 from ocdl.pmp.switching.structure import NEGLIGIBLE, as_dataset, check_bang_bang, one_sample, vanishing
-from ocdl.referee.certify import VANISHING, judged
+from ocdl.referee.judgement import VANISHING, judged
 from ocdl.referee.outcome import Outcome, Status
 from ocdl.referee.solution import Solution
 from ocdl.solving.start import make_start
