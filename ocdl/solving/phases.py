@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from ocdl.interrupts import interruptible
 from ocdl.referee.phases import PhasesSolution, ends_of, judged_phases
 from ocdl.referee.solution import Solution
 from ocdl.solving.compile import OnFailure, check_on_failure, discretised, kept, tell_failure
+from ocdl.solving.diagnosis import EXPLODED
 from ocdl.solving.method import Method, Start
 from ocdl.solving.start import make_start
 from ocdl.statement.bounds import Free
@@ -78,22 +79,28 @@ def make_starts(phases: Phases, depths: Sequence[DepthScheme], start: Any, seed:
     starts: list[Start] = []
     for k, (name, core, depth) in enumerate(zip(phases.names, phases.cores, depths, strict=True)):
         own = make_start(core, depth, given.get(name), seed)
-        if k and not isinstance(given.get(name), Solution):
+        if k and "x0" not in _known(given.get(name)):
             end = _ends(phases.cores[k - 1], depths[k - 1], starts[-1])
             own = replace(own, p=_landed(phases, k, end, own.p))
         starts.append(own)
     return starts
 
 
+def _known(given: Any) -> Collection[str]:
+    """What a start gives by name."""
+    return given.parameters if isinstance(given, Solution) else given or ()
+
+
 def _ends(core: ControlProblem, depth: DepthScheme, start: Start) -> Ends:
-    """Where a start begins and ends: by its own states, else by the sweep of its controls, else where it begins."""
-    x = start.x
+    """Where a start begins and ends: by its own states, else by the sweep of its controls, unless that explodes."""
+    x, held = start.x, core.initial_states(start.p)[None]
     if x is None:
         try:
             x = Sweeper(core, depth).state(start.u, start.p).x
         except SweepFailed:
-            x = core.initial_states(start.p)[None]
-    return ends_of(core, x, start.p)
+            x = held
+    tame = np.max(np.abs(x)) <= EXPLODED * (1.0 + np.max(np.abs(held)))
+    return ends_of(core, x if tame else held, start.p)
 
 
 def _landed(phases: Phases, k: int, before: Ends, p: Array) -> Array:

@@ -36,6 +36,11 @@ def outcome():
     return ocdl.Ipopt().solve_phases(PHASES, DEPTHS, make_starts(PHASES, DEPTHS, None, None))
 
 
+@pytest.fixture(scope="module")
+def honest(outcome):
+    return judged(outcome)
+
+
 def judged(outcome):
     return judged_phases(PHASES, DEPTHS, outcome, method="Ipopt", seconds=0.0)
 
@@ -53,26 +58,26 @@ def moved(array, place, by):
     return array
 
 
-def test_an_honest_answer_stands(outcome):
-    solution = judged(outcome)
-    assert solution.status is ocdl.Status.CONVERGED
-    assert solution.feasibility < 1e-9
-    assert solution["a"].gap < 1e-9  # b has controls constant in a layer
-    assert solution.attrs["parameter_worth"] < 1e-8
-    assert all(abs(one.costate_defect).max() < 1e-9 for one in solution.values())
+def test_an_honest_answer_stands(honest):
+    assert honest.status is ocdl.Status.CONVERGED
+    assert honest.feasibility < 1e-9
+    assert honest["a"].gap < 1e-9  # b has controls constant in a layer
+    assert honest.attrs["parameter_worth"] < 1e-8
+    assert all(abs(one.costate_defect).max() < 1e-9 for one in honest.values())
 
 
 @pytest.mark.parametrize("link", range(PHASES.linkage.count), ids=PHASES.linkage.names)
-def test_a_wrong_multiplier_of_any_linkage_is_found(outcome, link):
-    honest, lie = judged(outcome), judged(replace(outcome, multipliers=moved(outcome.multipliers, link, 1e-3)))
+def test_a_wrong_multiplier_of_any_linkage_is_found(outcome, honest, link):
+    lie = judged(replace(outcome, multipliers=moved(outcome.multipliers, link, 1e-3)))
     assert lie.gap - honest.gap > 1e-4
-    large = judged(replace(outcome, multipliers=moved(outcome.multipliers, link, 1e3)))
-    assert large.status is ocdl.Status.NO_EXTREMAL
 
 
-@pytest.mark.parametrize("k", [0, 1])
-@pytest.mark.parametrize("node", [0, 1, -1])
-@pytest.mark.parametrize("state", [0, 1])
+def test_multipliers_that_are_far_off_make_a_success_none(outcome):
+    lie = judged(replace(outcome, multipliers=moved(outcome.multipliers, 0, 1e3)))
+    assert lie.status is ocdl.Status.NO_EXTREMAL
+
+
+@pytest.mark.parametrize(("k", "node", "state"), [(0, 0, 0), (0, 1, 1), (0, -1, 0), (1, 0, 1), (1, 1, 0), (1, -1, 1)])
 def test_a_wrong_state_is_found(outcome, k, node, state):
     x = moved(outcome.outcomes[k].x, (node, 0, state), 1e-3)
     lie = judged(changed(outcome, k, x=x))
@@ -87,9 +92,9 @@ def test_a_wrong_duration_breaks_a_linkage_which_is_named(outcome, k, named):
 
 
 @pytest.mark.parametrize("k", [0, 1])
-def test_a_wrong_costate_is_found(outcome, k):
+def test_a_wrong_costate_is_found(outcome, honest, k):
     costate = moved(outcome.outcomes[k].costate, (-1, 0, 0), 1e-2)
-    honest, lie = judged(outcome), judged(changed(outcome, k, costate=costate))
+    lie = judged(changed(outcome, k, costate=costate))
     assert lie.gap - honest.gap > 1e-3
 
 
@@ -104,23 +109,22 @@ def test_durations_that_are_not_optimal_cost_what_their_gradient_says():
     assert lie.feasibility < 1e-9 and lie.attrs["parameter_worth"] > 1e-2
 
 
-def test_a_file_gives_back_what_was_saved(outcome, tmp_path):
-    solution = judged(outcome)
-    solution.save(tmp_path / "phases.nc")
+def test_a_file_gives_back_what_was_saved(honest, tmp_path):
+    honest.save(tmp_path / "phases.nc")
     again = ocdl.PhasesSolution.load(tmp_path / "phases.nc")
-    assert repr(again) == repr(solution)
-    assert again.links.identical(solution.links)
-    for name, one in solution.items():
+    assert repr(again) == repr(honest)
+    assert again.links.identical(honest.links)
+    for name, one in honest.items():
         assert again[name].tree.identical(one.tree)
-    assert again.times == pytest.approx(solution.times)
+    assert again.times == pytest.approx(honest.times)
 
 
-def test_other_files_and_damaged_ones_are_refused(outcome, tmp_path):
-    solution, path = judged(outcome), tmp_path / "phases.nc"
-    solution.save(path)
+def test_other_files_and_damaged_ones_are_refused(honest, tmp_path):
+    path = tmp_path / "phases.nc"
+    honest.save(path)
     with pytest.raises(ocdl.InvalidInput, match="marked 'ocdl solution 1'"):
         ocdl.load(path)
-    solution["a"].save(tmp_path / "one.nc")
+    honest["a"].save(tmp_path / "one.nc")
     with pytest.raises(ocdl.InvalidInput, match="marked 'ocdl phases 1'"):
         ocdl.PhasesSolution.load(tmp_path / "one.nc")
     damages = (
@@ -139,11 +143,10 @@ def test_other_files_and_damaged_ones_are_refused(outcome, tmp_path):
             ocdl.PhasesSolution.load(path)
 
 
-def test_the_figure_has_every_phase_and_every_name(outcome):
-    solution = judged(outcome)
-    figure = ocdl.plot_phases(solution)
+def test_the_figure_has_every_phase_and_every_name(honest):
+    figure = ocdl.plot_phases(honest)
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles == ["state  x(t)", "costate  r = −p", "Hamiltonian  H(t)", "control  u(t)"]
     for axes in figure.axes:
         assert {" a", " b"} <= {text.get_text() for text in axes.texts}
-        assert np.allclose(axes.get_xlim(), solution.times[[0, -1]])
+        assert np.allclose(axes.get_xlim(), honest.times[[0, -1]])

@@ -61,7 +61,6 @@ def least_energy_of_the_hit():
 @pytest.mark.parametrize(
     "grid",
     [
-        LINEAR,
         [LINEAR, ocdl.Gauss(layers=5, degree=2, controls=ocdl.PerStage())],
         {"after": LINEAR, "before": ocdl.Radau(layers=7, degree=4, controls=ocdl.PerStage())},
     ],
@@ -151,13 +150,13 @@ def test_every_phase_is_refined_by_itself():
 
 
 def test_a_solution_begins_another_on_other_meshes():
-    first = ocdl.solve(hit(), LINEAR, ocdl.Ipopt())
-    other = [LINEAR.with_layers(5), LINEAR.with_layers(2)]
-    again = ocdl.solve(hit(), other, ocdl.Ipopt(), start=first)
+    problem, other = hit(), [LINEAR.with_layers(5), LINEAR.with_layers(2)]
+    first = ocdl.solve(problem, LINEAR, ocdl.Ipopt())
+    again = ocdl.solve(problem, other, ocdl.Ipopt(), start=first)
     assert abs(again.cost - first.cost) < 1e-8
-    drawn = ocdl.solve(hit(), other, ocdl.Ipopt(), seed=0)
+    drawn = ocdl.solve(problem, other, ocdl.Ipopt(), seed=0)
     assert drawn.gap < 1e-8 and drawn.cost > again.cost - 1e-8  # a worse optimum, where the first phase is shortest
-    named = ocdl.solve(hit(), LINEAR, ocdl.Ipopt(), start={"before": {"u": 0.5}, "after": first["after"]})
+    named = ocdl.solve(problem, LINEAR, ocdl.Ipopt(), start={"before": {"u": 0.5}, "after": first["after"]})
     assert abs(named.cost - first.cost) < 1e-8
 
 
