@@ -99,7 +99,7 @@ class Phases:
     shared: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        given = self.phases if isinstance(self.phases, Mapping) else dict(_numbered(self.phases))
+        given = dict(self.phases if isinstance(self.phases, Mapping) else _numbered(self.phases))
         object.__setattr__(self, "phases", given)
         if not given:
             raise InvalidInput("Phases({}): at least one phase is needed.")
@@ -191,7 +191,7 @@ class Phases:
         said, jump = f"jumps[{name!r}]", self.jumps[name]
         seen = {"x": end.xT, "p": end.p}
         found = called(said, "x and p", jump, **{key: seen[key] for key in _arguments(said, jump, tuple(seen))})
-        values = _parts(said, found)
+        values = _parts(said, found, may_lack=True)
         if len(values) != problem.n:
             raise InvalidInput(f"{said}: {problem.n} value(s) are needed, one a state; got {len(values)}.")
         return values
@@ -371,16 +371,13 @@ def _arguments(said: str, function: Any, known: tuple[str, ...]) -> list[str]:
     return names
 
 
-def _parts(said: str, value: Any) -> list[Any]:
-    """The entries of a column or a list."""
-    parts = (
-        list(value)
-        if isinstance(value, (list, tuple))
-        else ca.vertsplit(value)
-        if isinstance(value, ca.SX)
-        else [value]
-    )
+def _parts(said: str, value: Any, may_lack: bool = False) -> list[Any]:
+    """The entries of a column or a list, of which some ``may_lack``: they are None."""
+    column = ca.vertsplit(value) if isinstance(value, ca.SX) else [value]
+    parts = list(value) if isinstance(value, (list, tuple)) else column
     for part in parts:
-        if not (part is None or is_real(part) or (isinstance(part, (ca.SX, ca.DM)) and part.numel() == 1)):
+        if not (
+            (part is None and may_lack) or is_real(part) or (isinstance(part, (ca.SX, ca.DM)) and part.numel() == 1)
+        ):
             raise InvalidInput(f"{said}: it must return an expression or a list of them; got {type(part).__name__}.")
     return parts

@@ -45,6 +45,7 @@ def drawn(phases):
         (([mover(), mover()], {"phase1": lambda x: ["a", x[1]]}), "an expression or a list of them; got str"),
         (([mover(), mover()], {"phase1": lambda x: [x[5], x[1]]}), "jumps.*raised"),
         (([mover(), mover()], {}, lambda other: other.T), "from phase0, phase1; got other"),
+        (([mover(), mover()], {}, lambda phase0: [phase0.T, None]), "a list of them; got NoneType"),
         (([mover(), mover()], {}, lambda phase0: 1.0), "links row 0 depends on no end"),
         (([mover(), mover()], {}, lambda phase0: phase0.T, (1, 0)), "linked.*must not exceed"),
         (([mover(), mover()], {}, None, (0, 0), ["mass"]), "fewer than two phases have 'mass'"),
