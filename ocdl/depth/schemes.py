@@ -192,7 +192,7 @@ class DepthScheme:
     def mesh(self, horizon: float) -> Array:
         """Nodes t_0 = 0 < ... < t_N = T, shape (N+1,)."""
         if isinstance(self.layers, (int, np.integer)):
-            return np.linspace(0.0, horizon, int(self.layers) + 1)
+            return _equal_layers(int(self.layers), horizon).copy()
         nodes = np.concatenate([[0.0], np.cumsum(self.layers)])
         if abs(nodes[-1] - horizon) > 1e-9 * horizon:
             raise InvalidInput(
@@ -201,6 +201,11 @@ class DepthScheme:
             )
         nodes[-1] = horizon
         return nodes
+
+
+@lru_cache(maxsize=16)
+def _equal_layers(count: int, horizon: float) -> Array:
+    return np.linspace(0.0, horizon, count + 1)
 
 
 def _shown(value: object) -> str:

@@ -18,9 +18,9 @@ from ocdl.nlp import rank_one
 from ocdl.nlp.assembly import NonlinearProgram
 from ocdl.nlp.phased import PhasedTranscription
 from ocdl.nlp.reduced import Reduced, not_in_reduced_space
-from ocdl.nlp.scaling import check_scales, chosen_scales, shown_scales
+from ocdl.nlp.scaling import ShownScales, check_scales, chosen_scales
 from ocdl.nlp.settled import objects, settled
-from ocdl.nlp.transcription import PROGRAMS, Transcription, transcribed
+from ocdl.nlp.transcription import Transcription, transcribed
 from ocdl.nlp.worst_rows import explanation
 from ocdl.progress import progress_bar
 from ocdl.referee.outcome import FEASIBLE, Outcome, Status, wrapped_up
@@ -29,6 +29,7 @@ from ocdl.solving.method import Method, Start
 from ocdl.statement.control_set import ControlSet, PairSet, path_rows
 from ocdl.statement.phases import Phases
 from ocdl.statement.problem import ControlProblem
+from ocdl.statement.sharing import sharing
 
 Array = NDArray[np.float64]
 
@@ -48,6 +49,7 @@ STATUS = {
 
 
 REDUCTIONS = ("auto", "rank-one", "none")
+SOLVERS = 4  # of one problem that are kept: for its own units and others, from afar and from a solution
 WIDE = 12  # neurons from which the rank-one form is the faster one
 
 SPACES = ("auto", "full", "reduced")
@@ -147,6 +149,7 @@ class Ipopt(Method):
             return path_rows(set_, u, problem.n)
 
         constrained = replace(problem, path=path, velocity_box=None)
+        constrained = sharing(constrained, problem.built.of("in control set", lambda: constrained))
         outcome = self._solve_in_full_space(constrained, depth, start, progress)
         return replace(outcome, multipliers=None)
 
@@ -176,12 +179,12 @@ class Ipopt(Method):
             held[transcription.places.u] = settled(transcription, start)
         scale = self.objective_scale or 1.0 / (np.mean(transcription.h) * np.mean(problem.state_metric))
         options = self._options(pivot_order(problem, sparse), float(scale), barrier(problem, start, held))
-        key = depth, transcription.scales.key, repr(options)
+        key = depth, transcription.scales.trivial, repr(options)
         with (
             progress_bar(self.name, progress=False if self.verbose else progress) as bar,
             uninterrupted() as ctrl_c,
         ):
-            made = problem.built.recent("ipopt", key, lambda: self._solver(transcription.program, options), PROGRAMS)
+            made = problem.built.recent("ipopt", key, lambda: self._solver(transcription.program, options), SOLVERS)
             watch = made[1]
             watch.begin(guess / transcription.variable_scale, bar, ctrl_c)
             end = _end(*made, transcription, box, guess, held)
@@ -348,7 +351,7 @@ def _outcome(transcription: Transcription, end: _End) -> Outcome:
     return replace(
         _reported(*transcription.controls(w), stats, claim, explained),
         multipliers=transcription.constraint_multipliers(w, multipliers),
-        extras=shown_scales(transcription),
+        extras=ShownScales(transcription),
         x=x,
         stages=stages,
         costate=costate,
@@ -417,8 +420,7 @@ class _Watch(ca.Callback):
 
     def __init__(self, program: NonlinearProgram) -> None:
         ca.Callback.__init__(self)
-        self.sizes = {"x": program.variables, "f": 1, "g": program.constraints}
-        self.sizes |= {"lam_x": program.variables, "lam_g": program.constraints, "lam_p": program.parameters}
+        self.sizes = {"x": program.variables, "f": 1}  # what is not named is not handed over
         self.construct("watch", {})
 
     def begin(self, guess: Array, bar: Any, ctrl_c: uninterrupted) -> None:
@@ -440,14 +442,20 @@ class _Watch(ca.Callback):
     def get_sparsity_in(self, i: int) -> ca.Sparsity:
         return ca.Sparsity.dense(self.sizes.get(ca.nlpsol_out(i), 0), 1)
 
-    def eval(self, arguments: Any) -> list[Any]:
-        iterate = np.asarray(arguments[0]).ravel()
+    def has_eval_buffer(self) -> bool:
+        return True
+
+    def eval_buffer(self, arguments: Any, results: Any) -> int:
+        """CasADi's own memory of x and f, and of the stop."""
+        iterate = np.frombuffer(arguments[0]).copy()
         if np.all(np.isfinite(iterate)):
             self.iterate = iterate
         self.seen += 1
-        self.bar.update()
-        self.bar.set_postfix_str(f"cost {float(arguments[1]):.6g}", refresh=False)
-        return [int(self.ctrl_c.pressed)]
+        if not self.bar.disable:
+            self.bar.update()
+            self.bar.set_postfix_str(f"cost {np.frombuffer(arguments[1])[0]:.6g}", refresh=False)
+        np.frombuffer(results[0])[0] = self.ctrl_c.pressed
+        return 0
 
     def over(self, solver: Any, **given: Any) -> Any:
         """What the solver returns, None where a second Ctrl-C broke it off."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -62,14 +62,20 @@ def _unit(low: Array, high: Array, values: Array) -> Array:
     return np.where(plain, 1.0, 10.0 ** np.round(np.log10(np.where(plain, 1.0, magnitude))))
 
 
-def shown_scales(transcription: Transcription) -> dict[str, xr.DataArray]:
-    scales, problem = transcription.scales, transcription.problem
-    if scales.trivial:
-        return {}
-    names = {"x": list(problem.states or ()), "u": list(problem.controls), "p": list(range(problem.P))}  # type: ignore[arg-type]
-    return {
-        f"scale_{name}": xr.DataArray(
-            getattr(scales, name), dims=(f"unit_{name}",), coords={f"unit_{name}": names[name]}
-        )
-        for name in names
-    }
+class ShownScales(Mapping[str, xr.DataArray]):
+    """The units of a solve, unless all are 1; each is labelled when it is asked for."""
+
+    def __init__(self, transcription: Transcription) -> None:
+        problem, self.scales = transcription.problem, transcription.scales
+        names = {"x": list(problem.states or ()), "u": list(problem.controls), "p": list(range(problem.P))}  # type: ignore[arg-type]
+        self.names = {} if self.scales.trivial else {f"scale_{name}": (name, of) for name, of in names.items()}
+
+    def __getitem__(self, key: str) -> xr.DataArray:
+        name, of = self.names[key]
+        return xr.DataArray(getattr(self.scales, name), dims=(f"unit_{name}",), coords={f"unit_{name}": of})
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)

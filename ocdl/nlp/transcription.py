@@ -36,7 +36,7 @@ from ocdl.sweeps.sweeper import Sweeper, SweepFailed, Trajectory
 
 Array = NDArray[np.float64]
 
-PROGRAMS = 2  # of one problem that are kept, the latest
+PROGRAMS = 2  # of one problem that are kept, the latest: in its own units and in others
 EXPLODED = 1e6  # times 1 + |x_0|: a sweep that goes there is no guess
 CLOSE = 0.1  # of 1 + |x|: within it a sweep replaces states carried over from another grid
 
@@ -90,11 +90,6 @@ class Scales:
     def trivial(self) -> bool:
         return all(bool(np.all(scale == 1.0)) for scale in (self.x, self.u, self.p))
 
-    @property
-    def key(self) -> tuple[bytes, ...]:
-        """What tells them from others."""
-        return self.x.tobytes(), self.u.tobytes(), self.p.tobytes()
-
     @classmethod
     def ones(cls, problem: ControlProblem) -> Scales:
         return cls(np.ones(problem.n), np.ones(problem.m), np.ones(problem.P))
@@ -106,8 +101,8 @@ def transcribed(problem: ControlProblem, depth: DepthScheme, scales: Scales) -> 
     def build() -> Transcription:
         return Transcription(problem, depth, scales)
 
-    found = problem.built.recent("transcription", (depth, scales.key), build, PROGRAMS)
-    return found.with_numbers(problem)
+    found = problem.built.recent("transcription", (depth, scales.trivial), build, PROGRAMS)
+    return found.with_numbers(problem, scales)
 
 
 class Transcription:
@@ -157,11 +152,12 @@ class Transcription:
         columns, rows = self.variable_scale, self.row_scale
         return parameters_of([kind.scaled_values(columns, rows) for kind in self._kinds])
 
-    def with_numbers(self, problem: ControlProblem) -> Transcription:
-        """The same compiled program for other numbers of the same problem."""
+    def with_numbers(self, problem: ControlProblem, scales: Scales) -> Transcription:
+        """The same compiled program for other numbers of the same problem, and other units."""
         _, other = self.program, copy(self)
-        other.problem = problem
-        vars(other).pop("imposed", None)
+        other.problem, other.scales = problem, scales
+        for name in ("imposed", "variable_scale", "row_scale"):
+            vars(other).pop(name, None)
         for name, values in self._values_of(problem).items():
             if name in vars(other):
                 vars(other)[name] = vars(other)[name].with_values(values)

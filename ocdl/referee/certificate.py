@@ -140,7 +140,7 @@ def agreement(answer: Judged) -> float:
     problem, depth, u, verdict = answer.problem, answer.depth, answer.u, answer.verdict
     trajectory, adjoint = verdict.trajectory, verdict.adjoint
     shape, (N, _) = depth.controls, trajectory.stage_t.shape
-    weights = shape.basis(N, depth.tableau.c).T @ (trajectory.h[:, None] * depth.tableau.b).ravel()
+    weights = shape.gathering(N, depth.tableau.c) @ (trajectory.h[:, None] * depth.tableau.b).ravel()
     measure = np.where(weights > 0.0, weights, 0.0)[:, None] * np.asarray(problem.control_metric)
     low, high = problem.coefficient_box(depth)
     with np.errstate(invalid="ignore"):
@@ -163,6 +163,10 @@ def depends_on_depth(problem: ControlProblem) -> bool:
     """Whether dynamics, costs, path or bounds take t (or, of a function that names it, truly use it)."""
     if any(problem.bounds.varies(name) for name in problem.bounds.names):
         return True
+    return problem.built.of("depends on depth", lambda: _formulas_depend_on_depth(problem))
+
+
+def _formulas_depend_on_depth(problem: ControlProblem) -> bool:
     for role in ALONG:
         if _takes(problem, (role,), ("t",)):
             s = problem.symbols()

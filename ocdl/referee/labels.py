@@ -63,6 +63,7 @@ def labelled(
         "cost": verdict.cost,
         "gap": verdict.gap,
         "gap_is_exact": int(verdict.gap_is_exact),
+        "search": verdict.search,
         "feasibility": verdict.feasibility,
         "defect_worth": verdict.defect_worth,
         "scheme": repr(depth),

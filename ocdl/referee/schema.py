@@ -33,7 +33,9 @@ NEEDED = {
     "gap_is_exact": FLAG,
     "feasibility": FIGURE,
 }
-KNOWN = {"defect_worth": FIGURE, "notes": TEXT, "task": TEXT, "statement": TEXT} | {
+KNOWN = {"defect_worth": FIGURE, "referee_seconds": FIGURE, "search": TEXT}
+KNOWN |= {"notes": TEXT, "task": TEXT, "statement": TEXT}
+KNOWN |= {
     PREFIX + field.name: {str: TEXT, bool: FLAG, float: FIGURE}[type(field.default)] for field in fields(Certificate)
 }
 

@@ -134,6 +134,18 @@ class Solution:
         return bool(self.attrs["gap_is_exact"])
 
     @property
+    def search(self) -> str:
+        """How min H was found: "proven", "thorough" (sought in the whole box) or "local" (by a counted number of
+        descents, the same at every call; ``certify(..., thorough=True)`` does more). Empty where a file does not say.
+        """
+        return str(self.attrs.get("search", ""))
+
+    @property
+    def referee_seconds(self) -> float:
+        """What judging took beside ``seconds`` of the method; NaN where it was not judged."""
+        return float(self.attrs.get("referee_seconds", math.nan))
+
+    @property
     def feasibility(self) -> float:
         """Largest violation of a bound, a constraint, or the state equation (there in units of max(1, |x|))."""
         return float(self.attrs["feasibility"])

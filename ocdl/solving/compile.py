@@ -25,6 +25,7 @@ from ocdl.solving.tries import add_note, best_of_sizes, not_idle, sizes
 from ocdl.statement.bounds import Box
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.selection import Grid, SelectionProblem
+from ocdl.statement.sharing import sharing
 
 Problem = SelectionProblem | ControlProblem
 OnFailure = Literal["raise", "warn", "return"]
@@ -154,15 +155,18 @@ def tell_failure(method: Method, solution: Any, said: str, on_failure: OnFailure
         warnings.warn(f"{method.name}: {said}", stacklevel=4)
 
 
-def compile(problem: Problem, grid: Grid | DepthScheme, method: Method) -> Plan:
+def compile(problem: Problem, grid: Grid | DepthScheme, method: Method, *, like: Plan | None = None) -> Plan:
     """What ``ocdl.solve`` needs of a problem, a grid and a method, to be solved for many numbers: ``Plan.solve``.
 
-    Its functions are compiled when they are first needed. Raises InvalidInput and NotSupported.
+    Its functions are compiled when they are first needed. like: another plan, whose functions serve where the formulas
+    turn out to be the same, though they were stated anew. Raises InvalidInput and NotSupported.
     """
     if not isinstance(method, Method):
         raise InvalidInput(f"solve(..., method={method!r}): give an instance of a method, such as ocdl.Ipopt().")
-    core, depth = discretised(problem, grid)
-    method.check(core, depth)
+    with uninterrupted():
+        core, depth = discretised(problem, grid)
+        core = sharing(core, None if like is None else like.core)
+        method.check(core, depth)
     return Plan(problem, grid, core, depth, method)
 
 

@@ -27,7 +27,7 @@ from ocdl.referee.labels import coefficients
 from ocdl.referee.outcome import FEASIBLE, Status
 from ocdl.referee.phases import PhasesSolution, judged_as
 from ocdl.referee.solution import Solution
-from ocdl.solving.compile import Problem, discretised
+from ocdl.solving.compile import Plan, Problem, compile
 from ocdl.solving.mesh import LayerErrors, layer_errors, marked_layers, next_mesh
 from ocdl.solving.method import Method
 from ocdl.solving.phases import Grids, grids
@@ -131,7 +131,8 @@ def refine(
         while step.grid is not None:
             begin = start if not done else done[-1].solution
             try:
-                done.append(_solved(problem, step.grid, method, begin, None if done else seed))
+                plan = done[-1].plan if done else None
+                done.append(_solved(problem, step.grid, method, begin, None if done else seed, plan))
                 step = course.after(done[-1])
             except (SolveFailed, SweepFailed) as error:
                 if not done:
@@ -175,10 +176,11 @@ class _Phase:
 
 @dataclass(frozen=True, eq=False)
 class _Done:
-    """A finished round: its grid, every phase (one, but for ``Phases``) with its depth scheme, what was found, and how
-    good that is.
+    """A finished round: its plan and grid, every phase (one, but for ``Phases``) with its depth scheme, what was found,
+    and how good that is.
     """
 
+    plan: Plan | None
     grid: Any
     phases: tuple[_Phase, ...]
     solution: Any
@@ -364,12 +366,14 @@ def continuation(
     if not values:
         raise InvalidInput("continuation(values=[]): at least one value of the parameter is needed.")
     solutions: list[Solution] = []
+    plan = None
     with uninterrupted(), progress_bar("continuation", len(values), progress=progress) as bar:
         for value in values:
             begin = solutions[-1] if solutions else start
             try:
                 stated = called("continuation(statement=...)", repr(value), statement, value)
-                solutions.append(solve(stated, grid, method, start=begin, progress=False))
+                plan = compile(stated, grid, method, like=plan)
+                solutions.append(plan.solve(start=begin, progress=False))
             except SolveFailed as error:
                 raise SolveFailed(f"continuation at {value!r}: {error}", error.solution) from error
             bar.update()
@@ -390,10 +394,11 @@ def sequence(
     grids = list(grids)
     if not grids:
         raise InvalidInput("sequence(grids=[]): at least one grid is needed.")
-    solution = None
+    solution = plan = None
     with uninterrupted():
         for grid in grids:
-            solution = solve(problem, grid, method, start=solution or start, progress=progress)
+            plan = compile(problem, grid, method, like=plan)
+            solution = plan.solve(start=solution or start, progress=progress)
             if solution.status is Status.INTERRUPTED:
                 break
     assert solution is not None
@@ -409,12 +414,14 @@ def _check(tolerance: Any, state_tolerance: Any, most_rounds: Any, most_layers: 
             raise InvalidInput(f"refine({name}={value!r}): a whole number, at least 1, is needed.")
 
 
-def _solved(problem: Problem | Phases, grid: Any, method: Method, begin: Any, seed: int | None) -> _Done:
-    """One round on ``grid``."""
+def _solved(
+    problem: Problem | Phases, grid: Any, method: Method, begin: Any, seed: int | None, before: Plan | None
+) -> _Done:
+    """One round on ``grid``; ``before``: the plan of the last."""
     clock = time.perf_counter()
-    solution: Any = solve(problem, grid, method, start=begin, seed=seed, progress=False)
+    plan, solution, judged = _answered(problem, grid, method, begin, seed, before)
     try:
-        phases = tuple(starmap(_Phase.of, _phases(problem, grid, solution)))
+        phases = tuple(starmap(_Phase.of, judged))
     except SweepFailed as error:  # the formulas end where the answer is: a table, a root of a negative number
         said = f"{method.name}'s answer cannot be integrated anew, layer by layer, to tell its error: {error}"
         raise SolveFailed(said, solution) from error
@@ -430,14 +437,20 @@ def _solved(problem: Problem | Phases, grid: Any, method: Method, begin: Any, se
         state=float(errors.state.max()),
         seconds=time.perf_counter() - clock,
     )
-    return _Done(grid, phases, solution, errors, row)
+    return _Done(plan, grid, phases, solution, errors, row)
 
 
-def _phases(problem: Problem | Phases, grid: Any, solution: Any) -> list[tuple[ControlProblem, DepthScheme, Solution]]:
-    """Every phase as it was judged: its problem, its depth scheme and its solution."""
-    if not isinstance(problem, Phases):
-        return [(*discretised(problem, grid), solution)]
-    return list(zip(judged_as(problem, solution), grids(problem, grid), solution.values(), strict=True))
+def _answered(
+    problem: Problem | Phases, grid: Any, method: Method, begin: Any, seed: int | None, before: Plan | None
+) -> tuple[Plan | None, Any, list[tuple[ControlProblem, DepthScheme, Solution]]]:
+    """The plan, none of ``Phases``; the answer; and every phase as it was judged: problem, scheme and solution."""
+    if isinstance(problem, Phases):
+        solution = solve(problem, grid, method, start=begin, seed=seed, progress=False)
+        phases = zip(judged_as(problem, solution), grids(problem, grid), solution.values(), strict=True)
+        return None, solution, list(phases)
+    plan = compile(problem, grid, method, like=before)
+    one = plan.solve(start=begin, seed=seed, progress=False)
+    return plan, one, [(plan.core, plan.depth, one)]
 
 
 def _blind(problem: ControlProblem, depth: DepthScheme) -> bool:

@@ -23,7 +23,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import NoneType
-from typing import Any
+from typing import Any, ClassVar
 
 import casadi as ca
 import numpy as np
@@ -69,6 +69,7 @@ HULL_DEPTHS = 1025  # of bounds that depend on depth
 SYMBOL = 200.0  # bytes of a CasADi symbol and its name
 ROLES = {role: (*names, *NAMES) for role, names in ROLES.items()}  # and on the times, as values
 NUMBERS = ("free_initial", "x0", "control_box", "final_box", "parameter_box", "parameter_guess")  # cached
+FORMULAS = ("rate", "terminal_function", "lifted", "_rows")  # cached, too
 INTERVALS = {"path": (-np.inf, 0.0), "boundary": (0.0, 0.0)}  # of constraints whose interval is not given
 
 
@@ -127,6 +128,7 @@ class ControlProblem:
     sample_box: VelocityBox | None = None
     control_set: ControlSet | None = None
     columnwise: bool = False
+    _checked: ClassVar[bool] = False  # every formula has been seen to leave its arguments as they are
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -162,6 +164,7 @@ class ControlProblem:
             self._check_formula(role)
         if self.columnwise:
             self._check_columns()
+        set_(self, "_checked", True)
         self._check_intervals()
 
     # -- the same formulas with other numbers ------------------------------------------------
@@ -174,6 +177,7 @@ class ControlProblem:
     def with_formulas_of(self, other: ControlProblem) -> ControlProblem:
         """This problem, which takes over what was compiled for ``other``, whose formulas and sizes are the same."""
         vars(self)["built"] = other.built
+        vars(self).update({name: vars(other)[name] for name in FORMULAS if name in vars(other)})
         return self
 
     def with_numbers(
@@ -358,7 +362,7 @@ class ControlProblem:
     @cached_property
     def _rows(self) -> dict[str, int]:
         given = {role: getattr(self, role) is not None for role in INTERVALS}
-        return {role: int(self.evaluate(role, **self._all_symbols()).numel()) if given[role] else 0 for role in given}
+        return {role: int(self.evaluate(role, **self.all_symbols()).numel()) if given[role] else 0 for role in given}
 
     @property
     def has_running_cost(self) -> bool:
@@ -400,7 +404,10 @@ class ControlProblem:
         lengths = ", ".join(f"{name} of length {value.numel()}" for name, value in arguments.items()) or "nothing"
         with warnings.catch_warnings():  # CasADi announces a future change of np.tanh(DM)
             warnings.simplefilter("ignore", FutureWarning)
-            value = called(role, lengths, protected, role, function, arguments)
+            if self._checked:
+                value = called(role, lengths, function, **arguments)
+            else:
+                value = called(role, lengths, protected, role, function, arguments)
         return _expression(role, value, kind)
 
     def _taken(self, role: str) -> list[str]:
@@ -416,7 +423,7 @@ class ControlProblem:
         sizes = {"t": 1, "x": self.n, "u": self.m, "p": self.P, "d": int(np.shape(self.data)[1])}
         return {name: kind.sym(name, size) for name, size in sizes.items()}
 
-    def _all_symbols(self) -> dict[str, Any]:
+    def all_symbols(self) -> dict[str, Any]:
         """Those, and x0 and xT of the boundary."""
         return self.symbols() | {name: ca.SX.sym(name, self.n) for name in ("x0", "xT")}
 
@@ -476,7 +483,7 @@ class ControlProblem:
             return
         if not callable(function):
             raise InvalidInput(f"{role}={function!r}: give a function of {', '.join(ROLES[role])}.")
-        s = self._all_symbols()
+        s = self.all_symbols()
         value = self.evaluate(role, **s)
         if role == "dynamics" and value.shape != (self.n, 1):
             raise InvalidInput(f"dynamics: {self.n} state(s) need {self.n} derivative(s); got {_shape(value)}.")

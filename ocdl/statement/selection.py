@@ -128,6 +128,7 @@ class SelectionProblem:
         )
         nodes = width.on(self.domain)
         w, M = nodes.weights, nodes.weights.size
+        weighed = ca.DM(w)  # numpy's own product with a symbol takes a detour
         x0 = self._initial(nodes)
         readout = _Output.of(self.readout, w)
         labels = self._labels(nodes, len(x0), readout)
@@ -142,7 +143,7 @@ class SelectionProblem:
         parameter_box = readout.box(self.readout, M)
         return ControlProblem(
             dynamics=lambda z: self.activation(z),
-            lift=lambda x, u: u[:M] - ca.reshape(u[M:], M, M).T @ (w * x),
+            lift=lambda x, u: u[:M] - ca.reshape(u[M:], M, M).T @ (weighed * x),
             initial=x0,
             horizon=self.horizon,
             terminal=lambda x, p, d: ca.dot(readout.weights, self.loss.density(readout(x, p), d, self.link)),
