@@ -19,7 +19,7 @@ from ocdl.depth.schemes import (
     Radau,
     Tableau,
 )
-from ocdl.doors.plot import plot_comparison, plot_solution
+from ocdl.doors.plot import plot_comparison, plot_phases, plot_solution
 from ocdl.errors import InvalidInput, NotSupported, NotWritten, OcdlError, SolveFailed
 from ocdl.hjb import LowerBound, ValueFunction, ValueIteration, lower_bound
 from ocdl.nlp import InteriorPoint, Ipopt
@@ -46,6 +46,7 @@ from ocdl.pmp import (
 from ocdl.referee.certificate import Certificate
 from ocdl.referee.certify import certify
 from ocdl.referee.outcome import Outcome, Status
+from ocdl.referee.phases import PhasesSolution
 from ocdl.referee.solution import Solution, load
 from ocdl.referee.summary import Summary
 from ocdl.solving.compile import Plan, compile
@@ -76,6 +77,7 @@ from ocdl.statement.delay import DelayProblem
 from ocdl.statement.implicit import Implicit
 from ocdl.statement.losses import CrossEntropy, HalfSquare, IdentityLink, Link, Logistic, Loss, Readout
 from ocdl.statement.measurements import Measurements
+from ocdl.statement.phases import Phases
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.regularisers import Regulariser, Tikhonov
 from ocdl.statement.selection import Grid, SelectionProblem

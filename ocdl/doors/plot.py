@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ocdl.comparison.compare import Comparison
+from ocdl.referee.phases import PhasesSolution
 from ocdl.referee.solution import Solution
 from ocdl.statement.layout import UNITS_OF
 
@@ -52,6 +54,52 @@ def plot_solution(solution: Solution) -> Figure:
     for panel, slot in zip(panels, slots, strict=False):
         panel(figure, slot)
     return figure
+
+
+def plot_phases(solution: PhasesSolution) -> Figure:
+    """States, costates, Hamiltonian and controls of linked phases over one time; a line stands where a phase begins."""
+    names = list(dict.fromkeys(name for one in solution.values() for name in one.controls))
+    figure, slots = _sheet(3 + len(names))
+    at_least = "" if solution.gap_is_exact else "at least "
+    status = solution.status.name.lower().replace("_", " ")
+    _headline(figure, f"{solution.method}: J = {solution.cost:.8g}, gap {at_least}{solution.gap:.1e}, {status}")
+    drawn: list[tuple[str, Callable[[Solution], xr.DataArray]]] = [
+        ("state  x(t)", lambda one: one.state.isel(sample=0)),
+        ("costate  r = −p", lambda one: one.r.isel(sample=0)),
+        ("Hamiltonian  H(t)", lambda one: one.hamiltonian.expand_dims(entry=["H"], axis=1)),
+        *((f"control  {name}(t)", partial(_control_of, name)) for name in names),
+    ]
+    for (title, taken), slot in zip(drawn, slots, strict=True):
+        _over_phases(figure.add_subplot(slot), title, solution, taken)
+    return figure
+
+
+def _control_of(name: str, solution: Solution) -> xr.DataArray:
+    return solution.controls.get(name, xr.DataArray(np.zeros((0, 0)), dims=("t", "none")))
+
+
+def _over_phases(axes: Any, title: str, solution: PhasesSolution, taken: Callable[[Solution], xr.DataArray]) -> None:
+    """An array (t, name) of every phase, equal names in equal colours."""
+    _labelled(axes, title, "t")
+    colours: dict[str, str] = {}
+    rows = []
+    for one in solution.values():
+        array, edges = _along_depth(taken(one), one.state["t"].values)
+        for i, name in enumerate(_node_labels(array)[0]):
+            label = name if name not in colours else None
+            colour = colours.setdefault(name, _colour(len(colours)))
+            if edges is None:
+                axes.plot(array["t"], array.values[:, i], color=colour, lw=1.7, label=label)
+            else:
+                axes.stairs(array.values[:, i], edges, baseline=None, color=colour, lw=1.7, label=label)
+        rows.append(np.ravel(array.values))
+    for name, t in zip(solution, solution.times, strict=False):
+        axes.axvline(t, color=INK, lw=0.6, ls=":")
+        axes.annotate(f" {name}", (t, 1.0), xycoords=("data", "axes fraction"), fontsize=7, va="top", color=INK)
+    _roomy(axes, np.concatenate(rows))
+    axes.set_xlim(solution.times[0], solution.times[-1])
+    if 1 < len(colours) <= MOST_LINES:
+        _legend(axes)
 
 
 def plot_comparison(comparison: Comparison) -> Figure:

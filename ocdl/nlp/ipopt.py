@@ -16,6 +16,7 @@ from ocdl.errors import InvalidInput, NotSupported
 from ocdl.interrupts import uninterrupted
 from ocdl.nlp import rank_one
 from ocdl.nlp.assembly import NonlinearProgram
+from ocdl.nlp.phased import PhasedTranscription
 from ocdl.nlp.reduced import Reduced, not_in_reduced_space
 from ocdl.nlp.scaling import SCALES, ShownScales, check_scales, chosen_scaling
 from ocdl.nlp.settled import objects, settled
@@ -23,8 +24,10 @@ from ocdl.nlp.transcription import Transcription, transcribed
 from ocdl.nlp.worst_rows import explanation
 from ocdl.progress import progress_bar
 from ocdl.referee.outcome import FEASIBLE, Outcome, Status, wrapped_up
+from ocdl.referee.phases import PhasesOutcome
 from ocdl.solving.method import Method, Start
 from ocdl.statement.control_set import ControlSet, PairSet, path_rows
+from ocdl.statement.phases import Phases
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.sharing import sharing
 
@@ -54,6 +57,7 @@ MANY, FEW = 10, 1500  # samples from which, and unknowns up to which, the reduce
 DENSE = 2000  # unknowns of the reduced space up to which IPOPT is given its dense Hessian
 MEMORY = 6  # pairs of the limited-memory Hessian beyond
 
+WARM = {"mu_init": 1e-4, "bound_push": 1e-6, "bound_frac": 1e-6}  # from a solution of another grid
 HISTORY = {"obj": "cost", "inf_pr": "infeasibility", "inf_du": "dual_infeasibility", "mu": "mu"}
 
 
@@ -86,6 +90,7 @@ class Ipopt(Method):
     control_sets: ClassVar[tuple[type[ControlSet], ...]] = (PairSet,)
     any_controls: ClassVar[bool] = True
     measured: ClassVar[bool] = True
+    linked: ClassVar[bool] = True
 
     tolerance: float = 1e-9
     max_iterations: int = 1000
@@ -201,6 +206,38 @@ class Ipopt(Method):
             shown = ShownScales(transcription, scaling.objective if self.scale == "rows" else None)
             return wrapped_up(lambda: replace(_outcome(transcription, end), extras=shown))
 
+    def solve_phases(
+        self,
+        phases: Phases,
+        depths: Sequence[DepthScheme],
+        starts: Sequence[Start],
+        *,
+        progress: bool | None = None,
+    ) -> PhasesOutcome:
+        if self.space == "reduced":
+            raise NotSupported("Ipopt(space='reduced'): phases are solved in full space; use space='full'.")
+        if self.scale == "rows":
+            raise NotSupported("Ipopt(scale='rows'): the rows of phases are not scaled; use scale='units'.")
+        joint = PhasedTranscription(phases, depths, starts, self.scale, self.scales)
+        width = np.mean(np.concatenate([part.h for part in joint.parts]))
+        continued = all(start.costate is not None for start in starts)
+        options = self._options(7, float(self.objective_scale or 1.0 / width), WARM if continued else {})
+        with (
+            progress_bar(self.name, progress=False if self.verbose else progress) as bar,
+            uninterrupted() as ctrl_c,
+        ):
+            solver, watch = self._solver(joint.program, options)
+            watch.begin(joint.begin / joint.variable_scale, bar, ctrl_c)
+            end = _end(solver, watch, joint, joint.bounds(), joint.begin, np.zeros(joint.begin.size, dtype=bool))
+            if end is None:
+                stopped = {"return_status": "User_Requested_Stop"}
+                end = _End(watch.iterate * joint.variable_scale, np.zeros(joint.row_scale.size), None, stopped)
+            parts = joint.split(end.w, end.multipliers)
+            outcomes = tuple(_outcome(part, _End(w, own, None, end.stats)) for part, w, own in parts)
+            if ctrl_c.taken():
+                outcomes = tuple(replace(outcome, status=Status.INTERRUPTED) for outcome in outcomes)
+            return PhasesOutcome(outcomes, joint.links(end.multipliers))
+
     def _in_reduced_space(self, problem: ControlProblem, depth: DepthScheme) -> bool:
         why_not = not_in_reduced_space(problem, depth)
         if self.space == "reduced" and why_not:
@@ -272,7 +309,7 @@ class _End:
 
     w: Array
     multipliers: Array
-    cost: float
+    cost: float | None  # of one of several phases it does not tell
     stats: Mapping[str, Any]
 
     @property
@@ -294,7 +331,7 @@ class _End:
 def _end(
     solver: ca.Function,
     watch: _Watch,
-    transcription: Transcription,
+    transcription: Transcription | PhasedTranscription,
     box: tuple[Array, Array],
     begin: Array,
     held: NDArray[np.bool_],
@@ -316,7 +353,9 @@ def _end(
 def _outcome(transcription: Transcription, end: _End) -> Outcome:
     w, multipliers, stats = end.w, end.multipliers, end.stats
     costate, stage_costate = transcription.costates(w, multipliers)
-    claim = {"cost": end.cost, "costate": costate, "stage_costate": stage_costate}
+    claim: dict[str, Any] = {"cost": end.cost, "costate": costate, "stage_costate": stage_costate}
+    if end.cost is None:
+        del claim["cost"]
     if transcription.depth.condensed:
         del claim["stage_costate"]
     status = STATUS.get(str(stats["return_status"]), Status.FAILED)
@@ -363,7 +402,7 @@ def barrier(problem: ControlProblem, start: Start, held: NDArray[np.bool_]) -> d
         return {"bound_push": 0.1, "bound_frac": 0.1, "bound_mult_init_method": "mu-based"}
     if start.costate is None or problem.velocity_box is not None:
         return {}
-    return {"mu_init": 1e-4, "bound_push": 1e-6, "bound_frac": 1e-6}
+    return WARM
 
 
 def _together(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -145,10 +145,15 @@ class Transcription:
 
     @cached_property
     def program(self) -> NonlinearProgram:
+        return assemble(self.elements, self.places.size, self._constraints)
+
+    @property
+    def elements(self) -> list[Elements]:
+        """All kinds of elements, in the solver's units."""
         if self.scales.trivial:
-            return assemble(self._kinds, self.places.size, self._constraints)
+            return self._kinds
         columns, rows = self.variable_scale, self.row_scale
-        return assemble([kind.scaled(columns, rows) for kind in self._kinds], self.places.size, self._constraints)
+        return [kind.scaled(columns, rows) for kind in self._kinds]
 
     @property
     def parameters(self) -> Array:

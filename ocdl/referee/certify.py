@@ -196,10 +196,10 @@ def stage_hamiltonian(sweeper: Sweeper, trajectory: Trajectory, adjoint: Adjoint
 
 
 def on_true_depths(problem: ControlProblem, verdict: Verdict, p: Array) -> Verdict:
-    """The verdict on depths t = T τ where the horizon is free: H and its excess are per unit of t."""
-    T = problem.depth_scale(p)
-    if T == 1.0:
-        return verdict
-    old = verdict.trajectory
-    trajectory = replace(old, t=T * old.t, h=T * old.h, stage_t=T * old.stage_t)
-    return replace(verdict, trajectory=trajectory, hamiltonian=verdict.hamiltonian / T, excess=verdict.excess / T)
+    """The verdict on true times; where the horizon is free H and its excess are per unit of t."""
+    times, old = problem.times, verdict.trajectory
+    scale = times.scale(p)
+    trajectory = replace(old, t=times.at(old.t, p), h=scale * old.h, stage_t=times.at(old.stage_t, p))
+    return replace(
+        verdict, trajectory=trajectory, hamiltonian=verdict.hamiltonian / scale, excess=verdict.excess / scale
+    )

@@ -72,7 +72,7 @@ def reintegrated(answer: Judged) -> dict[str, Any]:
         "growth": growth,
         "super_optimal": bool(excess < -error - NEGLIGIBLE * abs(best.cost) - 1e-12 - max(verdict.gap, 0.0)),
         "control_violation": best.control_violation,
-        "control_depth": problem.depth_scale(p) * best.control_depth,
+        "control_depth": float(problem.times.at(best.control_depth, p)),
         "constraint_violation": value,
         "constraint_depth": at,
         "constraint": family,
@@ -185,11 +185,7 @@ def _worst(
     worst = ("", NAN, NAN)
     for family in constraints.families(trajectory, values, p, constraints.no_multipliers(), everywhere=True):
         place = np.unravel_index(int(np.argmax(family.violation)), family.violation.shape)
-        depths = (
-            family.depths
-            if family.name != "boundary"
-            else np.full(len(family.values), problem.depth_scale(p) * trajectory.t[-1])
-        )
+        depths = family.depths if family.name != "boundary" else np.full(len(family.values), problem.times.end(p))
         if not family.violation[place] <= worst[1]:
             worst = (family.name, float(family.violation[place]), float(depths[place[: depths.ndim]]))
     return worst

@@ -47,7 +47,7 @@ def slopes(
         return xr.Dataset()
     fine = layers_of(problem, depth, ImprovedEuler.tableau)  # its stages are the ends of the layer
     sweeper, v = Sweeper(problem, fine), controls_on(problem, depth, fine, u)
-    x, unit = trajectory.x, problem.depth_scale(p)
+    x, unit = trajectory.x, problem.times.scale(p)
     ends = Trajectory(sweeper.t, sweeper.h, sweeper.stage_t, x, np.stack([x[:-1], x[1:]], axis=1))
     costates = np.stack([costate[:-1], ahead], axis=1)
     secant = np.diff(costates, axis=1) / trajectory.h[:, None, None, None]

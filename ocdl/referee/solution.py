@@ -177,8 +177,8 @@ class Solution:
 
     @property
     def horizon(self) -> float:
-        """T, given or found."""
-        return float(self.state["t"][-1])
+        """T − t0, given or found."""
+        return float(self.state["t"][-1] - self.state["t"][0])
 
     @property
     def state(self) -> xr.DataArray:
@@ -342,7 +342,12 @@ class Solution:
 
         Raises InvalidInput where this is no name of a file, NotWritten where the system refuses.
         """
-        _write(f"save({str(path)!r})", path, lambda part: self.tree.to_netcdf(part, engine="netcdf4"))
+        write_tree(self.tree, path)
+
+
+def write_tree(tree: xr.DataTree, path: str | Path) -> None:
+    """Write a tree, whole or not at all (``Solution.save``)."""
+    _write(f"save({str(path)!r})", path, lambda part: tree.to_netcdf(part, engine="netcdf4"))
 
 
 def _write(said: str, path: Any, write: Callable[[Path], Any]) -> None:
@@ -399,6 +404,15 @@ def load(path: str | Path) -> Solution:
     Raises InvalidInput for a file that is missing, is no netCDF, is not ours, links to others, or is damaged: what is
     returned keeps the schema in ``ocdl.schema``, on which everything that a Solution can do relies.
     """
+    tree = read_tree(path, FORMAT)
+    damaged = schema.objection(tree)
+    if damaged:
+        raise InvalidInput(f"load({str(path)!r}): the file is damaged: {damaged}.")
+    return Solution(tree)
+
+
+def read_tree(path: str | Path, format_: str) -> xr.DataTree:
+    """The tree of a file that is safe to read and marked ``format_``; InvalidInput for any other."""
     if not Path(path).is_file():
         found = "this is a directory" if Path(path).is_dir() else "there is no such file"
         raise InvalidInput(f"load({str(path)!r}): {found}; a file that Solution.save wrote is needed.")
@@ -409,13 +423,10 @@ def load(path: str | Path) -> Solution:
         raise InvalidInput(f"load({str(path)!r}): this is no netCDF-4 file that can be read ({error}).") from None
     if tree is None:
         raise InvalidInput(f"load({str(path)!r}): this file is not safe to read: {unsafe}.")
-    if tree.attrs.get("format") != FORMAT:
+    if tree.attrs.get("format") != format_:
         found = tree.attrs.get("format", "no such mark")
-        raise InvalidInput(f"load({str(path)!r}): a file marked {FORMAT!r} is needed; this one has {found!r}.")
-    damaged = schema.objection(tree)
-    if damaged:
-        raise InvalidInput(f"load({str(path)!r}): the file is damaged: {damaged}.")
-    return Solution(tree)
+        raise InvalidInput(f"load({str(path)!r}): a file marked {format_!r} is needed; this one has {found!r}.")
+    return tree
 
 
 def _read(path: str | Path) -> xr.DataTree:

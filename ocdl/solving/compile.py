@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import wraps
-from typing import Any, Literal, ParamSpec
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, SolveFailed
 from ocdl.interrupts import uninterrupted
 from ocdl.referee.outcome import Status
+from ocdl.referee.phases import PhasesSolution
 from ocdl.referee.solution import Solution
 from ocdl.solving.attempt import attempt
 from ocdl.solving.diagnosis import start_notes, target_notes
@@ -32,16 +33,17 @@ from ocdl.statement.sharing import sharing
 Problem = SelectionProblem | ControlProblem
 OnFailure = Literal["raise", "warn", "return"]
 P = ParamSpec("P")
+Judged = TypeVar("Judged", Solution, PhasesSolution)
 
 
-def kept(solve: Callable[P, Solution]) -> Callable[P, Solution]:
+def kept(solve: Callable[P, Judged]) -> Callable[P, Judged]:
     """Ctrl-C ends the method only: before and after it waits, and is in the status of what comes back.
 
     So what calls ``solve`` many times ends there too.
     """
 
     @wraps(solve)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> Solution:
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> Judged:
         with uninterrupted() as ctrl_c:
             try:
                 solution = solve(*args, **kwargs)
@@ -51,7 +53,7 @@ def kept(solve: Callable[P, Solution]) -> Callable[P, Solution]:
                 solution = error.solution
             if ctrl_c.taken() and solution.status is not Status.INTERRUPTED:
                 said = f"The method itself had ended: {solution.status.value} {solution.detail}".strip()
-                solution.tree.attrs.update(status=Status.INTERRUPTED.name, detail=said)
+                solution.attrs.update(status=Status.INTERRUPTED.name, detail=said)
             return solution
 
     return wrapped
@@ -92,17 +94,13 @@ class Plan:
 
         Raises InvalidInput for other shapes, and what ``ocdl.solve`` raises.
         """
-        if on_failure not in ("raise", "warn", "return"):
-            raise InvalidInput(f"solve(on_failure={on_failure!r}): one of 'raise', 'warn', 'return' is needed.")
+        check_on_failure(on_failure)
         stated, core = self._with_numbers(initial, parameters, data, bounds)
         if core is not self.core:
             self.method.check(core, self.depth)
         solution = self._solved(stated, core, start, seed, progress)
-        if solution.status.failed and on_failure != "return":
-            said = " ".join(filter(None, (solution.status.value, solution.detail, *solution.notes)))
-            if on_failure == "raise":
-                raise SolveFailed(f"{self.method.name}: {said}", solution)
-            warnings.warn(f"{self.method.name}: {said}", stacklevel=3)
+        said = " ".join(filter(None, (solution.status.value, solution.detail, *solution.notes)))
+        tell_failure(self.method, solution, said, on_failure)
         return solution
 
     def _solved(self, stated: Problem, core: ControlProblem, start: Any, seed: Any, progress: bool | None) -> Solution:
@@ -147,6 +145,19 @@ class Plan:
         return stated, core.with_formulas_of(self.core)
 
 
+def check_on_failure(on_failure: Any) -> None:
+    if on_failure not in ("raise", "warn", "return"):
+        raise InvalidInput(f"solve(on_failure={on_failure!r}): one of 'raise', 'warn', 'return' is needed.")
+
+
+def tell_failure(method: Method, solution: Any, said: str, on_failure: OnFailure) -> None:
+    """Raise SolveFailed, or warn, where the solution is not what was asked for."""
+    if solution.status.failed and on_failure == "raise":
+        raise SolveFailed(f"{method.name}: {said}", solution)
+    if solution.status.failed and on_failure == "warn":
+        warnings.warn(f"{method.name}: {said}", stacklevel=4)
+
+
 def compile(problem: Problem, grid: Grid | DepthScheme, method: Method, *, like: Plan | None = None) -> Plan:
     """What ``ocdl.solve`` needs of a problem, a grid and a method, to be solved for many numbers: ``Plan.solve``.
 
@@ -177,7 +188,9 @@ def discretised(problem: Problem, grid: Grid | DepthScheme) -> tuple[ControlProb
                 f"grid={grid!r}: a ControlProblem is solved on a depth scheme, e.g. Radau(layers=50, degree=3)."
             )
         return _affordable(problem, grid)
-    raise InvalidInput(f"problem={problem!r}: give a SelectionProblem or a ControlProblem.")
+    raise InvalidInput(
+        f"problem={problem!r}: give a SelectionProblem or a ControlProblem; Phases are taken by solve and refine alone."
+    )
 
 
 def _affordable(problem: ControlProblem, depth: DepthScheme) -> tuple[ControlProblem, DepthScheme]:

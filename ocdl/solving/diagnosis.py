@@ -108,9 +108,10 @@ def start_notes(problem: ControlProblem, depth: DepthScheme, given: Any, start: 
     """Entries of a start that lay outside their box and were moved into it."""
     if not isinstance(given, Mapping):
         return []
-    layout, mesh, T = problem.layout, depth.mesh(problem.span), problem.depth_scale(start.p)
+    layout, mesh, times = problem.layout, depth.mesh(problem.span), problem.times
     assert layout is not None
-    t, asked = T * depth.controls.depths(mesh, depth.tableau.c), guessed(problem, depth, given, start)
+    t = times.at(depth.controls.depths(mesh, depth.tableau.c), start.p)
+    asked = guessed(problem, depth, given, start)
     notes = []
     for parts, wanted, taken, depths in (
         (layout.controls, asked.u, start.u, t),
@@ -123,7 +124,7 @@ def start_notes(problem: ControlProblem, depth: DepthScheme, given: Any, start: 
     if start.x is not None and "x" in problem.bounds.names:
         box = [end[:, None] for end in problem.state_box_at(mesh)]
         states, inside = start.x[1:], np.clip(start.x, *box)[1:]  # the start is given
-        notes += _moved(problem, layout.state, states[:, 0], inside[:, 0], T * mesh[1:])
+        notes += _moved(problem, layout.state, states[:, 0], inside[:, 0], times.at(mesh[1:], start.p))
     return notes
 
 
@@ -221,7 +222,7 @@ def _place(problem: ControlProblem, points: Points, role: str, k: int) -> str:
         return ""
     if role in ("terminal", "boundary"):
         return f" at the end{_of_sample(problem, k)}"
-    t = problem.depth_scale(points.p) * points.t[k]
+    t = problem.times.at(points.t[k], points.p)
     return f" at t = {t:g} (layer {points.layer[k]}{_of_sample(problem, int(points.sample[k]))})"
 
 

@@ -19,6 +19,7 @@ from ocdl.errors import InvalidInput
 from ocdl.solving.courses import Course, last_time, read
 from ocdl.solving.method import Start
 from ocdl.solving.simulation import Simulation
+from ocdl.statement.bounds import Free
 from ocdl.statement.labelled import by_labels
 from ocdl.statement.layout import Layout, Part
 from ocdl.statement.problem import ControlProblem
@@ -36,7 +37,8 @@ def named(problem: ControlProblem, start: Any) -> Any:
     if not isinstance(start, Mapping) or not problem.has_free_horizon or "horizon" in start:
         return start
     ends = [end for end in map(last_time, start.values()) if end is not None]
-    return {**start, "horizon": max(ends)} if ends else start
+    t0 = problem.t0.begin if isinstance(problem.t0, Free) else problem.t0
+    return {**start, "horizon": max(ends) - start.get("t0", t0)} if ends else start
 
 
 def guessed(problem: ControlProblem, depth: DepthScheme, start: Mapping[str, Any], centre: Start) -> Start:
@@ -52,14 +54,14 @@ def guessed(problem: ControlProblem, depth: DepthScheme, start: Mapping[str, Any
     for one in _of(guesses, layout.parameters):
         one.put_into(p, one.numbers(layout), ())
     parameters = layout.pack(layout.parameters, p, ())
-    T = problem.depth_scale(np.clip(parameters, *problem.parameter_box))
-    places = T * depth.controls.depths(mesh, depth.tableau.c)
+    held = np.clip(parameters, *problem.parameter_box)
+    nodes, places = (problem.times.at(t, held) for t in (mesh, depth.controls.depths(mesh, depth.tableau.c)))
     u = layout.unpack(layout.controls, centre.u.copy())
     for one in _of(guesses, layout.controls):
         one.put_into(u, one.values(places, layout, STAGE), (rows,))
     controls = layout.pack(layout.controls, u, (rows,))
     states = _of(guesses, (layout.state,))
-    return Start(controls, parameters, _states(problem, T * mesh, parameters, states) if states else None)
+    return Start(controls, parameters, _states(problem, nodes, parameters, states) if states else None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,10 +56,10 @@ def parameters_of(problem: ControlProblem, given: Mapping[str, Any], controls: A
     return p
 
 
-def law_of(problem: ControlProblem, given: Any, p: Array, horizon: float) -> Law:
+def law_of(problem: ControlProblem, given: Any, p: Array, ends: tuple[float, float]) -> Law:
     """The law in what is given: a solution, a mapping by names, a function, numbers, or a pair (times, values).
 
-    p: the user's own parameters; horizon: T, over which an array without times is spread in equal layers.
+    p: the user's own parameters; ends: t0 and T, over which an array without times is spread in equal layers.
     Raises InvalidInput for anything else.
     """
     if isinstance(given, Solution):
@@ -68,7 +68,7 @@ def law_of(problem: ControlProblem, given: Any, p: Array, horizon: float) -> Law
         return _of_names(problem, given)
     if callable(given):
         return _feedback(problem, given, p)
-    return _of_rows(problem, given, horizon)
+    return _of_rows(problem, given, ends)
 
 
 def _of_solution(problem: ControlProblem, solution: Solution) -> Law:
@@ -145,7 +145,7 @@ def _feedback(problem: ControlProblem, function: Callable[..., Any], p: Array) -
     return Law(at, NONE)
 
 
-def _of_rows(problem: ControlProblem, given: Any, horizon: float) -> Law:
+def _of_rows(problem: ControlProblem, given: Any, ends: tuple[float, float]) -> Law:
     """One row u (m,) for all depths, rows (N, m) for N equal layers, or rows with their times."""
     part = Part("u", ("control",), (problem.m,))
     if not is_pair(given):
@@ -153,7 +153,7 @@ def _of_rows(problem: ControlProblem, given: Any, horizon: float) -> Law:
         if rows.shape in ((), (problem.m,)):
             u = np.broadcast_to(rows, (problem.m,))
             return Law(lambda t, x: u, NONE)
-        given = (np.linspace(0.0, horizon, len(rows) + 1), rows)
+        given = (np.linspace(*ends, len(rows) + 1), rows)
     course = read("simulate(controls=...)", given, part, {}, STAGE)
     assert isinstance(course, Course)
     shape = course.at(np.zeros(1)).shape[1:]

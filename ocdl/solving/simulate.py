@@ -67,21 +67,19 @@ def simulate(
     core = _core(problem, grid)
     core = core if initial is None else core.with_numbers(initial=initial)
     p = parameters_of(core, parameters or {}, controls)
-    T = core.depth_scale(p)
-    plant = _Plant(core, p, law_of(core, controls, p[: core.own_parameters], T * core.span))
-    asked = np.zeros(0) if times is None else _depths(times, T * core.span) / T
+    t0, T = float(core.times.begin(p)), float(core.times.end(p))
+    plant = _Plant(core, p, law_of(core, controls, p[: core.own_parameters], (t0, T)))
+    asked = np.zeros(0) if times is None else plant.depth(_within(times, t0, T))
     flown = plant.flown(float(tolerance), asked)
     return plant.labelled(flown, slice(None) if times is None else np.searchsorted(flown.t, asked))
 
 
-def _depths(times: Any, horizon: float) -> Array:
+def _within(times: Any, t0: float, T: float) -> Array:
     t = finite_array("simulate(times=...)", times)
-    beyond = horizon * (1.0 + 1e-12)
-    if t.ndim != 1 or t.size == 0 or np.any(np.diff(t) <= 0.0) or t[0] < 0.0 or t[-1] > beyond:
-        raise InvalidInput(
-            f"simulate(times=...): depths that increase are needed, in [0, {horizon:g}]; got {shown(t)}."
-        )
-    return np.minimum(t, horizon)
+    slack = (T - t0) * 1e-12
+    if t.ndim != 1 or t.size == 0 or np.any(np.diff(t) <= 0.0) or t[0] < t0 - slack or t[-1] > T + slack:
+        raise InvalidInput(f"simulate(times=...): depths that increase are needed, in [{t0:g}, {T:g}]; got {shown(t)}.")
+    return np.clip(t, t0, T)
 
 
 def _core(problem: Any, grid: Any) -> ControlProblem:
@@ -121,7 +119,7 @@ class _Plant:
     def flown(self, tolerance: float, asked: Array) -> _Flown:
         """From jump to jump of the controls, and at the depths asked for."""
         span, x0 = self.problem.span, self.problem.initial_states(self.p)
-        jumps = self.law.breaks / self.problem.depth_scale(self.p)
+        jumps = self.depth(self.law.breaks)
         ends = np.unique([0.0, *jumps[(jumps > 0.0) & (jumps < span)], span])
         y, pieces = np.append(x0.ravel(), 0.0), []
         for a, b in pairwise(ends):
@@ -154,13 +152,18 @@ class _Plant:
             y[0], y[-1] = found.y[:, 0], found.y[:, -1]
             u = np.array([self.control(min(depth, last), row) for depth, row in zip(t, y, strict=True)])
             return _Flown(t, y, u, u)
-        at = rates.reached * self.problem.depth_scale(self.p)
+        at = self.problem.times.at(rates.reached, self.p)
         raise SweepFailed(f"simulate: from t = {at:g} on the states escape or change too fast to be followed.")
+
+    def depth(self, t: Array) -> Array:
+        """The core's depths at the true times t (K,)."""
+        times, span = self.problem.times, self.problem.span
+        return np.minimum((t - times.begin(self.p)) / times.scale(self.p), span)
 
     def control(self, t: float, y: Array) -> Array:
         """u (m,) at a depth of the core."""
         x = y[:-1].reshape(self.problem.samples, -1)
-        return self.law.at(t * self.problem.depth_scale(self.p), x)
+        return self.law.at(self.problem.times.at(t, self.p), x)
 
     def rate(self, t: float, y: Array, u: Array) -> Array:
         """(ẋ, running cost)."""
@@ -194,7 +197,7 @@ class _Plant:
         """The record of a flight, at the depths ``kept`` of it."""
         problem, layout = self.problem, self.problem.layout
         assert layout is not None
-        t = {"t": self.problem.depth_scale(self.p) * flown.t[kept]}
+        t = {"t": self.problem.times.at(flown.t[kept], self.p)}
         x = flown.y[:, :-1].reshape(flown.t.size, problem.samples, *layout.state.shape)
         samples = {**t, "sample": np.arange(problem.samples)}
         arrays = {"states": layout.label(layout.state, x[kept], samples, **layout.units_of(layout.state))}

@@ -132,7 +132,8 @@ def carried(
 ) -> Array:
     """A control of ``solution`` as coefficients (Q, *shape) on ``mesh``, depths scaled to the same horizon."""
     old_t = solution.state["t"].to_numpy()
-    old_t, scale = old_t * (mesh[-1] / old_t[-1]), mesh[-1] / old_t[-1]
+    begin, scale = old_t[0], mesh[-1] / (old_t[-1] - old_t[0])
+    old_t = scale * (old_t - begin)
     constant = array.sizes["t"] == old_t.size - 1 and "stage" not in array.dims
     if constant and isinstance(depth.controls, PiecewiseConstant):
         return np.tensordot(overlap_average(old_t, mesh), on_width(array, part, coords), axes=1)
@@ -153,7 +154,7 @@ def at_depths(array: xr.DataArray, mesh: Array, t: Array, scale: float) -> Array
     """The control at depths t, (len(t), *shape), whatever its shape in a layer."""
     layer = np.clip(np.searchsorted(mesh, t, side="right") - 1, 0, mesh.size - 2)
     if "stage" in array.dims:
-        nodes = (scale * array["depth"].values[0] - mesh[0]) / (mesh[1] - mesh[0])
+        nodes = scale * (array["depth"].values[0] - array["t"].values[0]) / (mesh[1] - mesh[0])
         c = (t - mesh[layer]) / np.diff(mesh)[layer]
         return np.einsum("qs,qs...->q...", PerStage().weights(c, nodes), array.values[layer])
     if array.sizes["t"] == mesh.size:
@@ -167,7 +168,7 @@ def _nodal(problem: ControlProblem, array: xr.DataArray, mesh: Array) -> Array |
     assert layout is not None
     if array.sizes["sample"] != problem.samples or not np.all(np.isfinite(array.values)):
         return None
-    old_t = array["t"].to_numpy()
+    old_t = array["t"].to_numpy() - array["t"].values[0]
     at = scipy.interpolate.make_interp_spline(old_t * (mesh[-1] / old_t[-1]), array.values, k=1)(mesh)
     labelled = xr.DataArray(
         at, dims=array.dims, coords={d: array[d] for d in layout.state.dims if d in array.coords}, name=array.name

@@ -120,7 +120,11 @@ class Box:
 
     def holding(self, name: str, values: Array) -> Box:
         """The same box with ``name`` held at ``values``."""
-        return Box(**{**self._intervals, **self._functions, name: (values, values)})
+        return self.with_interval(name, (values, values))
+
+    def with_interval(self, name: str, interval: tuple[Any, Any]) -> Box:
+        """The same box with another interval of ``name``."""
+        return Box(**{**self._intervals, **self._functions, name: interval})
 
     def __repr__(self) -> str:
         intervals = {**self._intervals, **self._functions}

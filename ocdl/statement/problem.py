@@ -3,17 +3,18 @@
     min Σ_s ω_s [ ℓ(x_s(T), p, d_s) + ∫_0^T L(t, x_s, u, p, d_s) dt ] + ∫_0^T E(t, u, p) dt + P(p)
     ẋ_s = φ(t, x_s, u, p, d_s, z_s),  z_s = g(t, x_s, u, p, d_s),  x_s(0) = x_s^0,  u and p in a box,
     and where asked for: x_s in a box,  path c(t, x_s, u, p, d_s, z_s) and boundary B(x_s(0), x_s(T), T, p, d_s)
-    in intervals, parts of x_s(0) and x_s(T) given or free in an interval, T free,
+    in intervals, parts of x_s(0) and x_s(T) given or free in an interval, T free; time begins at 0, or at t0 (x(0) then
+    stands for the initial value), given or free,
 
 for S samples s that share the controls u and the parameters p. S = 1 is ordinary optimal control.
 
-What is free beside the controls is a parameter of the core: p = [the user's own, free initial states, T]; with a free
-horizon the core lives on depths τ = t/T in [0, 1], where ẋ = T φ. ``evaluate`` does that, so no route needs to know.
+What is free beside the controls is a parameter of the core: p = [the user's own, free initial states, t0, horizon];
+with a free horizon the core lives on depths τ in [0, 1], where ẋ = horizon · φ and t = t0 + horizon · τ (``times``).
+``evaluate`` does that, so no route needs to know.
 """
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +30,6 @@ import xarray as xr
 
 from ocdl.arrays import (
     LARGEST,
-    SMALLEST,
     Array,
     finite_array,
     fits_memory,
@@ -52,6 +52,7 @@ from ocdl.statement.layout import Layout, Part
 from ocdl.statement.measurements import Measurements
 from ocdl.statement.names import Names, Signature, automatic, formula
 from ocdl.statement.table import Reading, readings, watched
+from ocdl.statement.times import NAMES, Times, check_horizon, check_t0
 from ocdl.statement.velocity_box import VelocityBox
 
 ROLES = {  # the functions of a problem, and what each may depend on
@@ -71,6 +72,7 @@ PER_DEPTH = ("dynamics", "running", "effort")  # multiplied by T on the depths t
 ROUNDING = 1e-9  # by which an end may lie outside its bounds
 HULL_DEPTHS = 1025  # of bounds that depend on depth
 SYMBOL = 200.0  # bytes of a CasADi symbol and its name
+ROLES = {role: (*names, *NAMES) for role, names in ROLES.items()}  # and on the times, as values
 ENDS = ("free_initial", "x0", "final_box", "parameter_box", "parameter_guess")
 NUMBERS = (*ENDS, "control_box", "state_hull")  # cached
 FORMULAS = ("rate", "terminal_function", "lifted", "_rows")  # cached, too
@@ -83,12 +85,14 @@ class ControlProblem:
 
     dynamics: φ, running: L, terminal: ℓ, effort: E, penalty: P, lift: g, path: c. Each is a function of those it
         needs of ``t, x, u, p, d, z``, told apart by these argument names; x, u, p, d, z arrive as CasADi
-        columns; return a CasADi expression or a list of them. Write with CasADi or numpy functions. What depends on
+        columns; return a CasADi expression or a list of them. Write with CasADi or numpy functions. Every function,
+        also that of boundary, may take ``t0`` and ``T``, the initial and the final time, given or free. What depends on
         nothing may be a number: ``running=1.0``.
     boundary: B, a function of those it needs of ``x0, xT, t, p, d``, where t is T.
     initial: x^0, shape (n,) for one sample or (S, n); entries may be ``Free(lower, upper)``.
     final: x(T), of the same shape; None, or ``Free(lower, upper)``, where it is not prescribed.
-    horizon: T > 0, or ``Free(lower, upper)`` with lower > 0.
+    t0: where time begins, 0 by default, or ``Free(lower, upper)``: t runs from t0 to T = t0 + horizon.
+    horizon: T − t0 > 0, the final time T where t0 = 0, or ``Free(lower, upper)`` with lower > 0.
     bounds: ``Box(u=..., p=..., x=..., path=..., boundary=...)``, pairs (lower, upper) of numbers or arrays; those of u,
         x and path may be functions of t. path is in (−∞, 0] and boundary in [0, 0] where no interval is given. An
         equality of path, lower = upper, needs controls in it (``equalities``): it takes one of them away.
@@ -114,6 +118,7 @@ class ControlProblem:
     dynamics: Callable[..., Any]
     initial: Any
     horizon: float | Free
+    t0: float | Free = 0.0
     final: Any = None
     terminal: Callable[..., Any] | None = None
     running: Callable[..., Any] | None = None
@@ -155,6 +160,8 @@ class ControlProblem:
             set_(self, "horizon", float(self.horizon))
         elif not self.horizon.lower > 0.0:
             raise InvalidInput(f"horizon={self.horizon!r}: a free horizon needs a positive lower bound.")
+        check_t0(self.t0)
+        set_(self, "t0", self.t0 if isinstance(self.t0, Free) else float(self.t0))
         if not isinstance(self.bounds, Box):
             raise InvalidInput(f"bounds={self.bounds!r}: give an instance such as ocdl.Box(u=(-1, 1)).")
         named = {} if isinstance(self.states, NoneType | str) else {"state": (("state",), list(self.states))}
@@ -263,8 +270,8 @@ class ControlProblem:
 
     @property
     def P(self) -> int:
-        """Number of time-invariant parameters: the user's own, free initial states, and a free horizon."""
-        return self.own_parameters + len(self.free_initial) + self.has_free_horizon
+        """Number of time-invariant parameters: the user's own, free initial states, and free times."""
+        return self.own_parameters + len(self.free_parameters)
 
     @property
     def own_parameters(self) -> int:
@@ -281,18 +288,25 @@ class ControlProblem:
         counts = {
             "trains {} parameter{}": self.own_parameters,
             "leaves {} initial state{} free": len(self.free_initial),
+            "leaves its initial time free": int(isinstance(self.t0, Free)),
             "leaves its horizon free": int(self.has_free_horizon),
         }
         return " and ".join(said.format(k, "s" * (k > 1)) for said, k in counts.items() if k)
 
+    @cached_property
+    def times(self) -> Times:
+        """The initial time and the horizon, and the true times of the core's depths."""
+        return Times(self.t0, self.horizon)
+
     @property
     def span(self) -> float:
-        """The length of the core's depth: T, or 1 where T is free."""
-        return 1.0 if isinstance(self.horizon, Free) else self.horizon
+        """The length of the core's depth: the horizon, or 1 where it is free."""
+        return self.times.span
 
-    def depth_scale(self, p: Array) -> float:
-        """What the core's depths are multiplied by: 1, or T where it is free."""
-        return float(p[-1]) if self.has_free_horizon else 1.0
+    @property
+    def free_parameters(self) -> list[Free]:
+        """What is free behind the user's own parameters: initial states and times."""
+        return [*(self.initial[place] for place in self.free_initial), *self.times.free.values()]
 
     @cached_property
     def free_initial(self) -> tuple[tuple[int, int], ...]:
@@ -325,7 +339,7 @@ class ControlProblem:
 
     def control_box_at(self, t: Array) -> tuple[Array, Array]:
         """Lower and upper bounds of u at depths t (K,), each (K, m)."""
-        return self.bounds.interval_at("u", (self.m,), t)
+        return self.bounds.interval_at("u", (self.m,), self.times.shifted(t))
 
     def coefficient_box(self, depth: Layers) -> tuple[Array, Array]:
         """Lower and upper bounds of the coefficients of the controls on the layers of ``depth``, each (Q, m)."""
@@ -336,7 +350,7 @@ class ControlProblem:
 
     def state_box_at(self, t: Array) -> tuple[Array, Array]:
         """Lower and upper bounds of x at depths t (K,), each (K, n), with the conditions at those that have some."""
-        box = self.bounds.interval_at("x", (self.n,), t)
+        box = self.bounds.interval_at("x", (self.n,), self.times.shifted(t))
         return conditioned(box, t, self._conditioned, self.span)
 
     @cached_property
@@ -392,8 +406,7 @@ class ControlProblem:
     def parameter_box(self) -> tuple[Array, Array]:
         """Lower and upper bounds of p, each (P,)."""
         low, high = self.bounds.interval("p", (self.own_parameters,))
-        free = [self.initial[place] for place in self.free_initial]
-        free += [self.horizon] if self.has_free_horizon else []
+        free = self.free_parameters
         low, high = np.append(low, [f.lower for f in free]), np.append(high, [f.upper for f in free])
         ends = self.state_box_at(np.zeros(1))  # a free initial state keeps to the box of the states
         for k, (_, i) in enumerate(self.free_initial, start=self.own_parameters):
@@ -403,15 +416,13 @@ class ControlProblem:
     @cached_property
     def parameter_guess(self) -> Array:
         """Where the parameters begin: the guesses of what is free, elsewhere NaN."""
-        free = [self.initial[place] for place in self.free_initial]
-        free += [self.horizon] if self.has_free_horizon else []
-        return np.append(np.full(self.own_parameters, np.nan), [f.begin for f in free])
+        return np.append(np.full(self.own_parameters, np.nan), [free.begin for free in self.free_parameters])
 
     def interval_at(self, role: str, t: Array) -> tuple[Array, Array]:
         """The interval of the constraint ``path`` or ``boundary`` at depths t (K,), each end (K, rows)."""
         if role not in self.bounds.names:
             return tuple(np.full((t.size, self.rows(role)), end) for end in INTERVALS[role])  # type: ignore[return-value]
-        return self.bounds.interval_at(role, (self.rows(role),), t)
+        return self.bounds.interval_at(role, (self.rows(role),), self.times.shifted(t))
 
     def rows(self, role: str) -> int:
         """Number of rows of ``path`` or ``boundary``."""
@@ -445,8 +456,8 @@ class ControlProblem:
         if function is None:
             return kind(0)
         wanted = self._signature(role).needed
-        if self.has_free_horizon and "t" in given:
-            given["t"] = given["t"] * given["p"][-1]
+        if "t" in given:
+            given["t"] = self.times.at(given["t"], given.get("p"))
         value = self._written(role, function, wanted, kind, given)
         return value * given["p"][-1] if self.has_free_horizon and role in PER_DEPTH else value
 
@@ -457,7 +468,8 @@ class ControlProblem:
         if "z" in wanted and "z" not in given:
             lift: Any = self.lift
             given["z"] = self._written("lift", lift, self._signature("lift").needed, kind, given)
-        arguments = {name: given[name] for name in wanted}
+        own = {"t0": self.times.begin, "T": self.times.end}
+        arguments = {name: kind(own[name](given["p"])) if name in own else given[name] for name in wanted}
         if "p" in wanted and self.own_parameters < self.P:
             arguments["p"] = given["p"][: self.own_parameters]
         lengths = ", ".join(f"{name} of length {value.numel()}" for name, value in arguments.items()) or "nothing"
@@ -485,6 +497,10 @@ class ControlProblem:
         if role not in self._signatures:
             self._signatures[role] = self.names.signature(role, getattr(self, role), ROLES[role])
         return self._signatures[role]
+
+    def arguments(self, role: str) -> list[str]:
+        """What the function of ``role`` takes, by name; nothing where there is none."""
+        return [] if getattr(self, role) is None else list(self._signature(role).needed)
 
     def symbols(self, kind: Any = ca.SX) -> dict[str, Any]:
         """Fresh symbols t, x, u, p, d of one sample."""
@@ -593,9 +609,10 @@ class ControlProblem:
         """Measurements and conditions fit the sizes and the horizon."""
         if self.measurements is None and self.conditions is None:
             return
-        if self.has_free_horizon:
+        if self.times.free or self.t0 != 0.0:
             raise NotSupported(
-                f"horizon={self.horizon!r}: measurements and conditions at given depths need a horizon that is given."
+                f"t0={self.t0!r}, horizon={self.horizon!r}: measurements and conditions at given depths need t0 = 0 "
+                "and a horizon that is given."
             )
         for depth in self._conditioned:
             low, high = (end[0] for end in self.state_box_at(np.array([depth])))
@@ -621,10 +638,10 @@ class ControlProblem:
         varying = [name for name in self.bounds.names if self.bounds.varies(name)]
         if set(varying) - {"u", "x", "path"}:
             raise InvalidInput(f"{self.bounds!r}: bounds of u, x and path may depend on depth; got {varying}.")
-        if varying and self.has_free_horizon:
+        if varying and self.times.free:
             raise NotSupported(
-                f"{self.bounds!r}: bounds that depend on depth need a horizon that is not free; "
-                "write them as a path constraint, which may use t."
+                f"{self.bounds!r}: bounds that depend on depth need a horizon that is not free, and such an initial "
+                "time; write them as a path constraint, which may use t."
             )
 
     def _check_intervals(self) -> None:
@@ -694,7 +711,7 @@ class ControlProblem:
         parts = [
             *([Part("p", ("parameter",), (self.own_parameters,))] if parameters else []),
             *([Part("x0", ("free",), (len(free),))] if free else []),
-            *([Part("horizon", (), ())] if self.has_free_horizon else []),
+            *(Part(name, (), ()) for name in self.times.free),
         ]
         return Layout(
             state=Part("x", ("state",), (self.n,)),
@@ -706,14 +723,6 @@ class ControlProblem:
                 "parameter": (("parameter",), list(parameters)),
                 "free": (("free",), free),
             },
-        )
-
-
-def check_horizon(horizon: Any) -> None:
-    """Raise InvalidInput where T is no positive finite number."""
-    if not is_real(horizon) or not math.isfinite(horizon) or horizon < SMALLEST:
-        raise InvalidInput(
-            f"horizon={shown(horizon)}: the horizon T must be a positive finite number, at least {SMALLEST:.1e}."
         )
 
 

@@ -32,6 +32,7 @@ def _plain(problem: ControlProblem) -> list[Any]:
     given = [getattr(problem, role) is None for role in ROLES]
     return [
         *given,
+        problem.t0,
         problem.horizon,
         *sizes,
         *names,

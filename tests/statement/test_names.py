@@ -71,9 +71,9 @@ def test_columns_of_a_columnwise_problem_are_rows_by_name():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"dynamics": lambda h, w: [h, w, h]}, "dynamics: .* t, x, u, p, d, z, h, v, m, thrust, beta; got w"),
-        ({"boundary": lambda h: h}, "boundary: .* x0, xT, t, p, d, h0, v0, m0, hT, vT, mT, beta; got h"),
-        ({"penalty": lambda thrust: thrust}, "penalty: .* from p, beta; got thrust"),
+        ({"dynamics": lambda h, w: [h, w, h]}, "dynamics: .* t, x, u, p, d, z, t0, T, h, v, m, thrust, beta; got w"),
+        ({"boundary": lambda h: h}, "boundary: .* x0, xT, t, p, d, t0, T, h0, v0, m0, hT, vT, mT, beta; got h"),
+        ({"penalty": lambda thrust: thrust}, "penalty: .* from p, t0, T, beta; got thrust"),
         ({"states": ["x", "v", "m"], "dynamics": lambda x, v, m: [x, v, m]}, "x has a meaning of its own.*a state is"),
         ({"states": ["t", "v", "m"], "dynamics": lambda t: [t, t, t]}, "t has a meaning of its own.*rename the state"),
         ({"parameters": ["u"], "dynamics": lambda u: [u[0]] * 3}, "u has a meaning of its own.*a parameter is called"),
@@ -96,7 +96,7 @@ def test_a_name_that_stands_for_a_whole_vector_still_does():
 
 
 def test_names_that_nobody_gave_are_no_arguments():
-    with pytest.raises(ocdl.InvalidInput, match="from x0, xT, t, p, d; got x1"):
+    with pytest.raises(ocdl.InvalidInput, match="from x0, xT, t, p, d, t0, T; got x1"):
         rocket(states=None, dynamics=lambda x: x, controls=1, parameters=0, boundary=lambda x1: x1)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import ocdl
 from ocdl.solving.compile import discretised
+from ocdl.solving.phases import grids, make_starts
 from ocdl.solving.start import make_start
 
 FILES = sorted((Path(__file__).parent.parent.parent / "problems").glob("*.py"))
@@ -26,14 +27,29 @@ def test_every_file_states_a_problem_in_its_docstring_and_can_be_judged(file):
     stated = module(file.stem)
     assert "=" in (stated.__doc__ or ""), "the docstring holds the formula"
     problem = stated.problem()
-    assert isinstance(problem, (ocdl.SelectionProblem, ocdl.ControlProblem))
-    discrete, depth = discretised(problem, stated.grid())
-    begin = make_start(discrete, depth, stated.start() if hasattr(stated, "start") else None, None)
+    assert isinstance(problem, (ocdl.SelectionProblem, ocdl.ControlProblem, ocdl.Phases))
+    start = stated.start() if hasattr(stated, "start") else None
+    verdicts = [guess_judged(*part, begin) for part, begin in begins(problem, stated.grid(), start)]
+    assert all(np.isfinite(verdict.cost) for verdict in verdicts)
+    slopes = [
+        np.abs(verdict.adjoint.gradient_p).max(initial=0.0) for verdict in verdicts
+    ]  # where these are all that is free
+    assert any(
+        v.gap > 0.0 or v.feasibility > 0.0 or p > 0.0 for v, p in zip(verdicts, slopes, strict=True)
+    )  # no optimum
+
+
+def begins(problem, grid, start):
+    if not isinstance(problem, ocdl.Phases):
+        part = discretised(problem, grid)
+        return [(part, make_start(*part, start, None))]
+    depths = grids(problem, grid)
+    return zip(zip(problem.cores, depths, strict=True), make_starts(problem, depths, start, None), strict=True)
+
+
+def guess_judged(discrete, depth, begin):
     u = np.clip(begin.u + 0.05, *discrete.control_box)  # a guess may be stationary, as u = 0 is for the beam
-    verdict = ocdl.certify(discrete, depth, u, begin.p)
-    assert np.isfinite(verdict.cost)
-    slope = np.abs(verdict.adjoint.gradient_p).max(initial=0.0)  # where parameters are all that is free
-    assert verdict.gap > 0.0 or verdict.feasibility > 0.0 or slope > 0.0  # a guess is no optimum
+    return ocdl.certify(discrete, depth, u, begin.p)
 
 
 def test_one_neuron_is_exact_for_every_route():
