@@ -16,6 +16,7 @@ from ocdl.vectorised import Vectorised, vectorises
 Array = NDArray[np.float64]
 
 SIZES = 64  # of which mapped functions are kept
+HELD = 20_000  # numbers of a call for which a function keeps its memory: pointing it to other costs more than a copy
 MANY = 1000  # columns from which numpy is faster than CasADi
 
 
@@ -32,21 +33,38 @@ class Direct:
         self._arguments = [self.function.numel_in(i) for i in range(self.function.n_in())]
         self._shapes = [self.function.size_out(i) for i in range(self.function.n_out())]
         self._buffer, self._run = self.function.buffer()
+        self._held: tuple[list[Array], list[Array]] | None = None
+        if sum(self._arguments) + sum(rows * columns for rows, columns in self._shapes) <= HELD:
+            given = [np.zeros(size) for size in self._arguments]
+            self._held = given, [np.zeros(shape, order="F") for shape in self._shapes]
+            self._point_to(*self._held)
 
     def __call__(self, *arguments: Any) -> list[Array]:
         given = [np.asfortranarray(argument, dtype=float) for argument in arguments]
         if [array.size for array in given] != self._arguments:
             raise ValueError(f"{self.function.name()}: arguments of {self._arguments} entries are needed.")
-        results = [np.empty(shape, order="F") for shape in self._shapes]
         with uninterrupted():
-            for set_, arrays in ((self._buffer.set_arg, given), (self._buffer.set_res, results)):
-                for i, array in enumerate(arrays):
-                    if array.size:
-                        set_(i, array.reshape(-1, order="A").data)
-            self._run()
-            if self._buffer.ret():
-                raise RuntimeError(f"{self.function.name()}: CasADi could not evaluate it.")
-        return results
+            if self._held is None:
+                results = [np.empty(shape, order="F") for shape in self._shapes]
+                self._point_to(given, results)
+                self._evaluate()
+                return results
+            for held, array in zip(self._held[0], given, strict=True):
+                held[:] = array.reshape(-1, order="A")
+            self._evaluate()
+            return [result.copy(order="F") for result in self._held[1]]
+
+    def _point_to(self, given: list[Array], results: list[Array]) -> None:
+        """Have the function read and write this memory."""
+        for set_, arrays in ((self._buffer.set_arg, given), (self._buffer.set_res, results)):
+            for i, array in enumerate(arrays):
+                if array.size:
+                    set_(i, array.reshape(-1, order="A").data)
+
+    def _evaluate(self) -> None:
+        self._run()
+        if self._buffer.ret():
+            raise RuntimeError(f"{self.function.name()}: CasADi could not evaluate it.")
 
 
 def evaluated(function: Any, *arguments: Any) -> list[Array]:

@@ -9,7 +9,7 @@ import signal
 class PressesCtrlC:
     """Stands for ``progress_bar``; sends SIGINT at update number ``at``."""
 
-    at = 3
+    at, disable = 3, False
 
     def __init__(self, *_, **__):
         self.seen = 0

@@ -1,11 +1,12 @@
 """What does a re-solve cost? A pendulum loop by ``ocdl.compile`` and by CasADi's Opti built once, both in one run.
 
-    python benchmarks/solving/resolve.py [--many]
+    python benchmarks/solving/resolve.py [--many] [--against DIR]
 
 50 receding starts, 20 layers of Radau 3, each warm-started from the last answer with equal tolerance and IPOPT options;
 ours with the referee's verdict and certificate, Opti's with its solution alone. Both sides take turns, five times; the
-least CPU seconds of each. Then what the smallest single solve takes: one neuron, 50 layers. ``--many``: 1,000 re-solves
-and the resident memory before and after.
+least CPU seconds of each. Then what the smallest single solve takes: one neuron, 50 layers. ``--many``: 1,000 more
+re-solves, the resident memory before and after, and how many IPOPT objects they made. ``--against``: the smallest solve
+by another checkout of ocdl, too, in processes that take turns.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -144,12 +147,46 @@ def least(work: Callable[[], object]) -> float:
     return min(found)
 
 
+def alone(checkout: str) -> float:
+    """The smallest solve by a checkout of ocdl, in a process of its own."""
+    command = f"import sys; sys.path[:0] = [{checkout!r}, {str(Path(__file__).parent)!r}]; import resolve"
+    command += "; resolve.smallest(); print(resolve.least(resolve.smallest))"
+    environment = os.environ | {"PYTHONPATH": checkout}
+    said = subprocess.run([sys.executable, "-c", command], env=environment, check=True, capture_output=True, text=True)
+    return float(said.stdout.split()[-1])
+
+
+def compared(other: str) -> None:
+    """The smallest solve here and by another checkout."""
+    here = str(Path(__file__).parents[2])
+    runs = [(alone(here), alone(str(Path(other).resolve()))) for _ in range(3)]
+    ours, theirs = (min(run[side] for run in runs) for side in (0, 1))
+    print(f"one neuron, 50 layers: {ours:.1f} ms here, {theirs:.1f} ms by {other}: {ours / theirs:.2f} times")
+
+
+def repeated(side: Ours) -> None:
+    """1,000 re-solves: memory, and IPOPT objects made on the way."""
+    loop(side, starts(100))
+    made, nlpsol = [], ca.nlpsol
+
+    def counted(*arguments: object) -> object:
+        made.append(arguments[0])
+        return nlpsol(*arguments)
+
+    ca.nlpsol, before = counted, resident()
+    loop(side, starts(MANY))
+    ca.nlpsol, after = nlpsol, resident()
+    print(f"{MANY} re-solves: {before:.1f} MB before, {after:.1f} MB after; {len(made)} IPOPT objects made")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--many", action="store_true", help="1,000 re-solves and their memory")
-    many = parser.parse_args().many
+    parser.add_argument("--against", metavar="DIR", help="another checkout, for the smallest solve")
+    asked = parser.parse_args()
     points = starts(SOLVES)
-    sides = {"ocdl with referee": Ours(), "Opti": Opti(expand=False), "Opti expanded": Opti(expand=True)}
+    ours_side = Ours()
+    sides = {"ocdl with referee": ours_side, "Opti": Opti(expand=False), "Opti expanded": Opti(expand=True)}
     runs = [{name: loop(side, points) for name, side in sides.items()} for _ in range(RUNS)]
     costs = [found[:, 0] for found, _ in runs[-1].values()]
     print(f"costs agree to {max(np.max(np.abs(other / costs[0] - 1.0)) for other in costs[1:]):.1e}")
@@ -159,11 +196,10 @@ def main() -> None:
         iterations = runs[-1][name][0][:, 1].mean()
         print(f"{name}: {took:.2f} ms a solve, {iterations:.1f} iterations; ocdl takes {ours / took:.2f} times that")
     print(f"one neuron, 50 layers, a single solve: {least(smallest):.1f} ms")
-    if many:
-        loop(side := sides["ocdl with referee"], starts(100))
-        before = resident()
-        loop(side, starts(MANY))
-        print(f"{MANY} re-solves: {before:.1f} MB before, {resident():.1f} MB after")
+    if asked.against:
+        compared(asked.against)
+    if asked.many:
+        repeated(ours_side)
 
 
 if __name__ == "__main__":

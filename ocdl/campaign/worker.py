@@ -20,7 +20,7 @@ from ocdl.comparison.rows import Failure
 from ocdl.errors import InvalidInput, NotSupported, OcdlError
 from ocdl.referee.outcome import Status
 from ocdl.referee.solution import Solution, load
-from ocdl.solving.solve import solve
+from ocdl.solving.compile import Plan, compile
 
 
 @dataclass(frozen=True)
@@ -94,15 +94,18 @@ def _solution(work: Work) -> Solution:
         with NETCDF:
             beginning = load(start)
     with stated.blamed():
-        return solve(
-            stated.problem,
-            stated.grid if grid is None else grid,
-            method,
-            start=beginning,
-            seed=seed,
-            on_failure="return",
-            progress=False,
-        )
+        plan = compile(stated.problem, stated.grid if grid is None else grid, method, like=_before.plan)
+        _before.plan = plan
+        return plan.solve(start=beginning, seed=seed, on_failure="return", progress=False)
+
+
+class _Before(threading.local):
+    """The plan of the task before in this thread: the next one's formulas are often the same."""
+
+    plan: Plan | None = None
+
+
+_before = _Before()
 
 
 def obey(parent: Connection) -> None:

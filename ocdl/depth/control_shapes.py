@@ -62,6 +62,10 @@ class ControlShape:
         """Controls at the stages (N·s, m) from coefficients (Q, m)."""
         return _basis(self, N, tuple(nodes.tolist()))
 
+    def gathering(self, N: int, nodes: Array) -> scipy.sparse.csr_array:
+        """The transpose of ``basis``: what acts at the stages (N·s, m), gathered on the coefficients (Q, m)."""
+        return _gathering(self, N, tuple(nodes.tolist()))
+
 
 @lru_cache(maxsize=16)
 def _basis(shape: ControlShape, N: int, nodes: tuple[float, ...]) -> scipy.sparse.csr_array:
@@ -71,6 +75,11 @@ def _basis(shape: ControlShape, N: int, nodes: tuple[float, ...]) -> scipy.spars
     rows = np.repeat(np.arange(N * s), K)
     places = np.repeat(columns, s, axis=0).ravel()
     return scipy.sparse.csr_array((np.tile(weights, (N, 1)).ravel(), (rows, places)), shape=(N * s, shape.rows(N, s)))
+
+
+@lru_cache(maxsize=16)
+def _gathering(shape: ControlShape, N: int, nodes: tuple[float, ...]) -> scipy.sparse.csr_array:
+    return _basis(shape, N, nodes).T.tocsr()
 
 
 @dataclass(frozen=True)

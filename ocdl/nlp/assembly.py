@@ -45,21 +45,19 @@ class Elements:
         return int(self.variables.shape[1])
 
     def scaled(self, columns: Array, rows: Array) -> Elements:
-        """The same elements in the variables w / columns and with residuals times ``rows``."""
-        units, factors = columns[self.variables], rows[self.rows]
-        local, constants = ca.SX.sym("local", self.local.numel()), self.constants
-        unit, factor = ca.SX(units[:, 0]), ca.SX(factors[:, 0])
-        if _vary(units, factors):
-            unit, factor = ca.SX.sym("unit", len(units)), ca.SX.sym("factor", len(factors))
-            constants = ca.vertcat(constants, unit, factor)
+        """The same elements in the variables w / columns and with residuals times ``rows``: further constants, so that
+        other units need no other program.
+        """
+        local = ca.SX.sym("local", self.local.numel())
+        unit, factor = ca.SX.sym("unit", len(self.variables)), ca.SX.sym("factor", len(self.rows))
+        constants = ca.vertcat(self.constants, unit, factor)
         cost, residual = ca.substitute([self.cost, self.residual], [self.local], [local * unit])
         values = self.scaled_values(columns, rows)
         return replace(self, local=local, constants=constants, values=values, cost=cost, residual=residual * factor)
 
     def scaled_values(self, columns: Array, rows: Array) -> Array:
-        """The values of the scaled elements: the units are among them where they are not the same for all."""
-        units, factors = columns[self.variables], rows[self.rows]
-        return np.concatenate([self.values, units, factors]) if _vary(units, factors) else self.values
+        """The values of the scaled elements: the units are among them."""
+        return np.concatenate([self.values, columns[self.variables], rows[self.rows]])
 
     def with_values(self, values: Array) -> Elements:
         """The same elements, and what was compiled of them, with other values of the constants."""
@@ -74,6 +72,20 @@ class Elements:
         lagrangian = self.cost + ca.dot(multiplier, self.residual)
         return Direct(self.mapped("lagrangian", [multiplier], [ca.gradient(lagrangian, self.local)]))
 
+    def steepness(self, w: Array, columns: Array) -> tuple[Array, Array]:
+        """The largest |∂/∂(w / columns)| of every residual (rows, K), and of every cost (K,)."""
+        found = []
+        for value in (self.residual, self.cost):
+            jacobian = ca.jacobian(value, self.local)
+            i, j = (np.array(part, dtype=np.int64) for part in jacobian.sparsity().get_triplet())
+            entries = Direct(self.mapped("steepness", [], [ca.vertcat(*jacobian.nonzeros())]))
+            largest = np.zeros((value.numel(), self.count))
+            if i.size:
+                units = columns[self.variables[j]]
+                np.maximum.at(largest, i, np.abs(entries(w[self.variables], self.values)[0] * units))
+            found.append(largest)
+        return found[0], found[1][0]
+
     def gather(self, w: ca.MX) -> ca.MX:
         """The local variables of all elements as columns."""
         return ca.reshape(w[self.variables.ravel(order="F").tolist()], *self.variables.shape)
@@ -82,11 +94,6 @@ class Elements:
         """(local, constants, *extra) → outputs, mapped over the K elements."""
         function = ca.Function(name, [self.local, self.constants, *extra], [ca.densify(out) for out in outputs])
         return function.map(self.count)
-
-
-def _vary(units: Array, factors: Array) -> bool:
-    """The elements of one kind have different units."""
-    return bool(np.any(units != units[:, :1]) or np.any(factors != factors[:, :1]))
 
 
 @dataclass(frozen=True, eq=False)

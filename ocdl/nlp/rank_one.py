@@ -23,6 +23,7 @@ from ocdl.depth.schemes import DepthScheme
 from ocdl.solving.method import Start
 from ocdl.statement.bounds import Box
 from ocdl.statement.problem import ControlProblem
+from ocdl.statement.sharing import sharing
 from ocdl.statement.velocity_box import VelocityBox
 
 Array = NDArray[np.float64]
@@ -33,7 +34,7 @@ def applies(problem: ControlProblem, depth: DepthScheme) -> bool:
     controls constant in a layer, and no constraints.
     """
     box = problem.velocity_box
-    if box is None or problem.has_running_cost or problem.constraints:
+    if box is None or problem.has_running_cost or problem.constraints or problem.measurements is not None:
         return False
     if not isinstance(depth.controls, PiecewiseConstant):
         return False
@@ -75,7 +76,8 @@ class RankOne:
             state_metric=original.state_metric,
             columnwise=True,
         )
-        return cls(original, box, reduced)
+        before = original.built.of("rank-one", lambda: reduced)
+        return cls(original, box, sharing(reduced, before))
 
     def start(self, start: Start) -> Start:
         """(θ, v) nearest to given (a, b): θ from a, v from b by least squares, sign f_I where b says nothing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
@@ -138,7 +138,7 @@ class Outcome:
     detail: str = ""
     claim: dict[str, Any] = field(default_factory=dict)
     history: dict[str, list[float]] = field(default_factory=dict)
-    extras: dict[str, xr.DataArray] = field(default_factory=dict)
+    extras: Mapping[str, xr.DataArray] = field(default_factory=dict)
     multipliers: Multipliers | None = None
     judge: ControlProblem | None = None
     x: Array | None = None

@@ -13,6 +13,8 @@ from ocdl.arrays import Array, is_real, real_array, shown
 from ocdl.callables import called
 from ocdl.errors import InvalidInput, NotSupported
 
+UNBOUNDED = np.array(-np.inf), np.array(np.inf)
+
 
 class Box:
     """Named intervals, e.g. ``Box(a=(-1, 1), b=(-1, 1))``: A = [a−, a+] × [b−, b+].
@@ -75,11 +77,14 @@ class Box:
         """Whether the interval of ``name`` depends on depth."""
         return name in self._functions
 
+    def given(self, name: str) -> tuple[Any, Any]:
+        """The ends of ``name`` as they stand: numbers, arrays, functions of the depth."""
+        return {**self._intervals, **self._functions}[name]
+
     def interval_at(self, name: str, shape: tuple[int, ...], t: Array) -> tuple[Array, Array]:
         """Lower and upper bound of ``name`` at depths t (K,), each (K, *shape)."""
         if not self.varies(name):
-            low, high = self.interval(name, shape)
-            return np.broadcast_to(low, (t.size, *shape)).copy(), np.broadcast_to(high, (t.size, *shape)).copy()
+            return self._full(name, self._steady(name), shape, (t.size,))
         given, pairs = self._functions[name], []
         written = f"{self.said}({name}={_shown(given)})"
         for depth in t:
@@ -94,19 +99,32 @@ class Box:
             raise NotSupported(
                 f"{self.said}({name}=...): bounds that depend on depth; one interval for all depths is needed here."
             )
-        return self._full(name, self._intervals.get(name, (np.array(-np.inf), np.array(np.inf))), shape)
+        return self._full(name, self._steady(name), shape)
 
-    def _full(self, name: str, interval: tuple[Array, Array], shape: tuple[int, ...]) -> tuple[Array, Array]:
+    def _steady(self, name: str) -> tuple[Array, Array]:
+        """The interval as it was given, unbounded where none was."""
+        return self._intervals.get(name, UNBOUNDED)
+
+    def _full(
+        self, name: str, interval: tuple[Array, Array], shape: tuple[int, ...], rows: tuple[int, ...] = ()
+    ) -> tuple[Array, Array]:
+        """Both ends as arrays of ``shape``, in so many equal rows."""
         low, high = interval
         if low.shape not in ((), shape):
             raise InvalidInput(
                 f"{self.said}({name}=...): bounds are scalars or arrays of shape {shape} on this grid; got {low.shape}."
             )
-        return np.broadcast_to(low, shape).copy(), np.broadcast_to(high, shape).copy()
+        ends = np.empty((2, *rows, *shape))
+        ends[0], ends[1] = low, high
+        return ends[0], ends[1]
 
     def holding(self, name: str, values: Array) -> Box:
         """The same box with ``name`` held at ``values``."""
-        return Box(**{**self._intervals, **self._functions, name: (values, values)})
+        return self.with_interval(name, (values, values))
+
+    def with_interval(self, name: str, interval: tuple[Any, Any]) -> Box:
+        """The same box with another interval of ``name``."""
+        return Box(**{**self._intervals, **self._functions, name: interval})
 
     def without(self, name: str) -> Box:
         """The same box without the interval of ``name``."""

@@ -71,13 +71,14 @@ def check_columns(role: str, build: Callable[[ca.MX, ca.MX, ca.MX], Any], n: int
     draw = np.random.default_rng(0)
     x, u, p = draw.uniform(0.1, 1.0, (n, COLUMNS)), draw.uniform(-1.0, 1.0, m), draw.uniform(0.1, 1.0, P)
 
-    def compiled(columns: int) -> Direct:
+    def compiled(columns: int, times: int) -> Direct:
         symbols = ca.MX.sym("x", n, columns), ca.MX.sym("u", m), ca.MX.sym("p", P)
-        return Direct(ca.Function("columns", list(symbols), [build(*symbols)]))
+        return Direct(ca.Function("columns", list(symbols), [build(*symbols) for _ in range(times)]))
 
-    together, alone, again = compiled(COLUMNS), compiled(1), compiled(1)
-    apart = np.hstack([alone(column, u, p)[0] for column in x.T])
-    if not np.array_equal(apart[:, :1], again(x[:, 0], u, p)[0], equal_nan=True):
+    together, alone = compiled(COLUMNS, 1), compiled(1, 2)
+    found = [alone(column, u, p) for column in x.T]
+    apart, again = (np.hstack([values[which] for values in found]) for which in (0, 1))
+    if not np.array_equal(apart, again, equal_nan=True):
         raise InvalidInput(f"{role}: two evaluations differ, so that it depends on more than its arguments.")
     _compare_columns(role, together(x, u, p)[0], apart)
 

@@ -27,8 +27,9 @@ from ocdl.statement.control_set import ControlSet, PairSet, SetVelocities, path_
 from ocdl.statement.labelled import by_labels
 from ocdl.statement.layout import Layout, Part
 from ocdl.statement.losses import HalfSquare, IdentityLink, Link, Loss, Readout
-from ocdl.statement.problem import ControlProblem, check_horizon
+from ocdl.statement.problem import ControlProblem
 from ocdl.statement.regularisers import Regulariser
+from ocdl.statement.times import check_horizon
 from ocdl.statement.velocity_box import VelocityBox
 from ocdl.statement.width import Nodes, Width, intervals
 
@@ -127,6 +128,7 @@ class SelectionProblem:
         )
         nodes = width.on(self.domain)
         w, M = nodes.weights, nodes.weights.size
+        weighed = ca.DM(w)  # numpy's own product with a symbol takes a detour
         x0 = self._initial(nodes)
         readout = _Output.of(self.readout, w)
         labels = self._labels(nodes, len(x0), readout)
@@ -141,7 +143,7 @@ class SelectionProblem:
         parameter_box = readout.box(self.readout, M)
         return ControlProblem(
             dynamics=lambda z: self.activation(z),
-            lift=lambda x, u: u[:M] - ca.reshape(u[M:], M, M).T @ (w * x),
+            lift=lambda x, u: u[:M] - ca.reshape(u[M:], M, M).T @ (weighed * x),
             initial=x0,
             horizon=self.horizon,
             terminal=lambda x, p, d: ca.dot(readout.weights, self.loss.density(readout(x, p), d, self.link)),

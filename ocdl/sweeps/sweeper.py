@@ -5,7 +5,8 @@ Costate:  K_i = h b_i p_{k+1} + h Σ_j a_ji G_j,      p_k = p_{k+1} + Σ_j G_j,
           G_j = φ_x(X_j)ᵀ K_j + h b_j ω_s L_x(X_j),   Λ_i = K_i / (h b_i).
 
 Controls u (Q, m) are the coefficients of the scheme's control shape; u_j are their values at the stages. Forces, the
-multipliers of state and path constraints, are added to p_k, to the stages' h b_j ω_s L_x, and to the gradients.
+multipliers of state and path constraints and the gradient of measurements at their nodes, are added to p_k, to the
+stages' h b_j ω_s L_x, and to the gradients.
 With b_i ≠ 0 this is the symplectic partitioned pair of the scheme, so the costate sweep *is* the
 gradient of the discrete cost: ∂J/∂u_k = Σ_i φ_uᵀ K_i + h b_i (ω L_u + E_u).
 Sources: Hager, Numer. Math. 87 (2000), section 2; Sanz-Serna, SIAM Review 58 (2016), section 3.
@@ -14,7 +15,7 @@ Sources: Hager, Numer. Math. 87 (2000), section 2; Sanz-Serna, SIAM Review 58 (2
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -28,6 +29,7 @@ from ocdl.depth.control_shapes import PiecewiseConstant
 from ocdl.depth.schemes import Layers, Tableau
 from ocdl.errors import OcdlError
 from ocdl.once import once
+from ocdl.statement.measurements import nodes_at
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps import matrix_free
 from ocdl.sweeps.matrix_free import MatrixFreeLayers
@@ -35,6 +37,7 @@ from ocdl.sweeps.matrix_free import MatrixFreeLayers
 Array = NDArray[np.float64]
 
 BLOCK = 4_000_000  # entries of a batch of Jacobians held at once
+NESTED = 4  # marches inside a march: building them is quick for a few at a time, and slow for tens
 
 
 class SweepFailed(OcdlError, ArithmeticError):
@@ -130,7 +133,7 @@ class Sweeper:
         self.constant = isinstance(depth.controls, PiecewiseConstant)
         self.copies = 1 if self.constant else self.tableau.stages  # of the controls in a layer
         self._data = np.asarray(problem.data)
-        self.variant = (*self.tableau.key, self.copies)
+        self._steps = (*self.tableau.key, self.copies)  # what tells the steps of one problem apart
 
     def for_samples(self, problem: ControlProblem) -> Sweeper:
         """The same compiled sweeps for other samples, weights and data of the same problem."""
@@ -140,39 +143,55 @@ class Sweeper:
 
     # -- forward ---------------------------------------------------------------------------------
 
-    @once
+    @property
     def _step(self) -> ca.Function:
-        """(x, t, h, u, p, d) → x⁺, the stages and the residual of the stage equations, of one sample over one layer.
+        """(x, t, h, u, p, d) → x⁺, the stages, the residual of the stage equations, and the running cost, of one sample
+        over one layer.
 
         u is what the stages share, or the controls of all stages one after the other.
         """
-        build = _explicit_step if self.tableau.explicit else _implicit_step
-        return build(self.problem, self.tableau, self.copies)
+
+        def step() -> ca.Function:
+            build = _explicit_step if self.tableau.explicit else _implicit_step
+            return build(self.problem, self.tableau, self.copies)
+
+        return self.problem.built.recent("step", self._steps, step)
 
     def _march(self, samples: int) -> Direct:
         """The steps of all samples over all layers in one call; every argument but x side by side, layer by layer."""
 
         def march() -> Direct:
             step = self._step.map(f"step_{samples}", "serial", samples, [1, 2, 3, 4], [])
-            return Direct(step.mapaccum(f"march_{samples}", self.h.size))
+            return Direct(step.mapaccum(f"march_{samples}", self.h.size, {"base": NESTED}))
 
-        return self.problem.built.recent("march", (self.variant, samples, self.h.size), march)
+        return self.problem.built.recent("march", (self._steps, samples, self.h.size), march)
 
     def state(self, u: Array, p: Array, x0: Array | None = None) -> Trajectory:
         """States for controls u (Q, m) and parameters p (P,), from x^0 (S, n) or the problem's own."""
         x0 = self.problem.initial_states(p) if x0 is None else x0
+        trajectory = self._matrix_free_state(u, p, x0) if self._suits_matrix_free else None
+        return self._marched(u, p, x0)[0] if trajectory is None else trajectory
+
+    def integral(self, u: Array, p: Array) -> tuple[Trajectory, float]:
+        """The states from the problem's own x^0 and their discrete cost, in one sweep."""
+        x0 = self.problem.initial_states(p)
+        trajectory = self._matrix_free_state(u, p, x0) if self._suits_matrix_free else None
+        if trajectory is not None:
+            return trajectory, self.cost(trajectory, u, p)
+        trajectory, running = self._marched(u, p, x0)
+        return trajectory, self._cost(trajectory, float(np.sum(running @ self.problem.weights)), u, p)
+
+    def _marched(self, u: Array, p: Array, x0: Array) -> tuple[Trajectory, Array]:
+        """The states layer after layer, and ∫ L of every layer and sample, (N, S)."""
         N, s, (S, n) = self.h.size, self.tableau.stages, x0.shape
-        if self._suits_matrix_free:
-            trajectory = self._matrix_free_state(u, p, x0)
-            if trajectory is not None:
-                return trajectory
         data = np.broadcast_to(self._data.T, (self._data.shape[1], S))  # one sample's data go with every state
         layers = self._at_stages(u).reshape(N, self.copies * self.problem.m)
         given = (x0.T, self.t[None, :-1], self.h[None, :], layers.T, np.tile(p[:, None], N), np.tile(data, N))
-        ends, inner, residual = self._march(S)(*given)
+        ends, inner, residual, running = self._march(S)(*given)
         x = np.concatenate([x0[None], ends.T.reshape(N, S, n)])
         self._check(x, residual.reshape(N, S))
-        return Trajectory(self.t, self.h, self.stage_t, x, inner.T.reshape(N, S, s, n).swapaxes(1, 2))
+        trajectory = Trajectory(self.t, self.h, self.stage_t, x, inner.T.reshape(N, S, s, n).swapaxes(1, 2))
+        return trajectory, running.reshape(N, S)
 
     def restarted(self, x: Array, u: Array, p: Array) -> tuple[Array, Array]:
         """Ends (N, S, n) and stages (N, s, S, n) of every layer, each from its own start x (N, S, n)."""
@@ -181,10 +200,17 @@ class Sweeper:
         step = Direct(self._step.map(N * S))
         t, h = np.repeat(self.t[None, :-1], S, axis=1), np.repeat(self.h[None], S, axis=1)
         data = np.tile(self._data.T, (1, N))
-        ends, inner, residual = step(x.reshape(-1, n).T, t, h, layers.T, np.tile(p[:, None], N * S), data)
+        ends, inner, residual, _ = step(x.reshape(-1, n).T, t, h, layers.T, np.tile(p[:, None], N * S), data)
         reached = np.concatenate([x[:1], ends.T.reshape(N, S, n)])
         self._check(reached, residual.reshape(N, S))
         return reached[1:], inner.T.reshape(N, S, self.tableau.stages, n).swapaxes(1, 2)
+
+    def along(self, x0: ca.MX, u: Array, p: ca.MX, data: Array) -> ca.MX:
+        """States at the nodes, (n, N+1), of one sample with ``data`` (k,), as an expression of x0 (n,) and p (P,)."""
+        N = self.h.size
+        layers = self._at_stages(u).reshape(N, self.copies * self.problem.m)
+        given = self.t[None, :-1], self.h[None, :], layers.T, ca.repmat(p, 1, N), np.tile(data[:, None], N)
+        return ca.horzcat(x0, self._step.mapaccum("along", N)(x0, *given)[0])
 
     @cached_property
     def basis(self) -> scipy.sparse.csr_array:
@@ -201,25 +227,26 @@ class Sweeper:
 
     def stage_controls(self, u: Array) -> Array:
         """The controls at the stages, (N·s, m), from the coefficients u (Q, m)."""
-        return np.asarray(self.basis @ u)
+        return u.repeat(self.tableau.stages, axis=0) if self.constant else np.asarray(self.basis @ u)
 
     def _wide_layers(self, samples: int) -> MatrixFreeLayers:
         def layers() -> MatrixFreeLayers:
             return MatrixFreeLayers(self.problem, self.tableau, samples)
 
-        return self.problem.built.recent("wide", (self.variant, samples), layers)
+        return self.problem.built.recent("wide", (self._steps, samples), layers)
 
     def _matrix_free_state(self, u: Array, p: Array, x0: Array) -> Trajectory | None:
         layers = self._wide_layers(len(x0))
-        x, stages = [x0], []
-        for h, controls in zip(self.h, u, strict=True):
-            passed = layers.forward(x[-1], h, controls, p)
+        N = self.h.size
+        x, stages = np.empty((N + 1, *x0.shape)), np.empty((N, self.tableau.stages, *x0.shape))
+        x[0] = x0
+        for k, (h, controls) in enumerate(zip(self.h, u, strict=True)):
+            passed = layers.forward(x[k], h, controls, p)
             if passed is None:
                 return None
-            x.append(passed[0])
-            stages.append(passed[1])
-        self._check(np.array(x), np.zeros((self.h.size, len(x0))))
-        return Trajectory(self.t, self.h, self.stage_t, np.array(x), np.array(stages))
+            x[k + 1], stages[k] = passed
+        self._check(x, np.zeros((N, len(x0))))
+        return Trajectory(self.t, self.h, self.stage_t, x, stages)
 
     def _matrix_free_costate(self, trajectory: Trajectory, u: Array, p: Array, back: _Backward) -> bool:
         """Fill K and p without Jacobians; False where Picard's iteration does not contract."""
@@ -257,13 +284,21 @@ class Sweeper:
 
     def cost(self, trajectory: Trajectory, u: Array, p: Array) -> float:
         """The discrete cost: terminal losses, running costs by the scheme's own quadrature, penalty."""
-        problem = self.problem
+        running = 0.0
+        if self.problem.running is not None:
+            weights = self._stage_weights()[:, :, None] * self.problem.weights
+            running = float(np.sum(weights * self.running(trajectory, u, p)))
+        return self._cost(trajectory, running, u, p)
+
+    def _cost(self, trajectory: Trajectory, running: float, u: Array, p: Array) -> float:
+        """With ``running``, the running costs of all samples."""
         terminal = self._terminal(trajectory.x[-1].T, p, self._data.T)[0][0]
-        total = float(np.dot(problem.weights, terminal))
-        if problem.running is not None:
-            weights = self._stage_weights()[:, :, None] * problem.weights
-            total += float(np.sum(weights * self.running(trajectory, u, p)))
-        return total + float(np.sum(self._stage_weights() * self.effort(u, p))) + float(self._penalty(p)[0])
+        total = float(np.dot(self.problem.weights, terminal)) + running
+        if self.problem.effort is not None:
+            total += float(np.sum(self._stage_weights() * self.effort(u, p)))
+        if self.problem.measurements is not None:
+            total += float(np.sum(self._residuals(trajectory, p)[1]))
+        return total + float(self._penalty(p)[0])
 
     def running(self, trajectory: Trajectory, u: Array, p: Array) -> Array:
         """L at the stages, (N, s, S)."""
@@ -284,6 +319,40 @@ class Sweeper:
         t, x, d = self._columns(trajectory)
         return self._rate(t, x, self._at_stages(u).T, p, d)[0].T.reshape(trajectory.stages.shape)
 
+    def residuals(self, trajectory: Trajectory, p: Array) -> Array:
+        """(h − y)/σ of the problem's measurements, (K, S, r); 0 where nothing was measured."""
+        return np.asarray(self._residuals(trajectory, p)[0].T.reshape(self.measured.size, len(trajectory.x[0]), -1))
+
+    @cached_property
+    def measured(self) -> NDArray[np.int64]:
+        """The nodes at which the problem has measurements, (K,). Raises InvalidInput where the mesh has none there."""
+        return nodes_at(self.problem.measured_depths, self.t)
+
+    def _residuals(self, trajectory: Trajectory, p: Array) -> list[Array]:
+        """The residuals of every measured depth and sample, χ², and its gradients in x and p, as columns."""
+        x, measurements = trajectory.x[self.measured], self.problem.measurements
+        assert measurements is not None
+        K, S, n = x.shape
+        t, d = np.repeat(self.t[self.measured], S)[None, :], np.tile(self._data.T, (1, K))
+        return self._misfit(t, x.reshape(-1, n).T, p, d, measurements.columns)
+
+    def with_measurements(self, trajectory: Trajectory, p: Array, forces: Forces | None) -> Forces | None:
+        """``forces``, and those of the measurements: the gradient of their χ² at the nodes."""
+        if self.problem.measurements is None:
+            return forces
+        (N, s, S, n), m = trajectory.stages.shape, self.problem.m
+        nothing = Forces(
+            np.zeros((N + 1, S, n)), np.zeros((N, s, S, n)), np.zeros((N * s, m)), np.zeros(self.problem.P)
+        )
+        given = nothing if forces is None else forces
+        _, _, in_x, in_p = self._residuals(trajectory, p)
+        nodes, parameters = given.nodes.copy(), given.parameters + in_p.sum(axis=1)
+        nodes[self.measured] += in_x.T.reshape(-1, S, n)
+        if self.measured[0] == 0:  # the first node is no end of a layer: its force moves what is free there
+            for k, place in enumerate(self.problem.free_initial, start=self.problem.own_parameters):
+                parameters[k] += in_x.T[place]
+        return replace(given, nodes=nodes, parameters=parameters)
+
     # -- backward --------------------------------------------------------------------------------
 
     def costate(self, trajectory: Trajectory, u: Array, p: Array, forces: Forces | None = None) -> Adjoint:
@@ -291,6 +360,7 @@ class Sweeper:
         ``forces`` are given. A costate at a node is the one just behind it (at T, the one just before it).
         """
         (N, s, S, n) = trajectory.stages.shape
+        forces = self.with_measurements(trajectory, p, forces)
         costate, K = np.empty((N + 1, S, n)), np.empty((N, s, S, n))
         self._sweep_back(trajectory, u, p, forces, _Backward(costate, costate, K))
         return self._adjoint(trajectory, u, p, forces, costate, K)
@@ -301,6 +371,7 @@ class Sweeper:
         """The adjoint of given nodal costates (N+1, S, n): those of the stages, and the gradient, follow from them
         layer by layer; and what they miss of the adjoint equation.
         """
+        forces = self.with_measurements(trajectory, p, forces)
         predicted, K, pulled = (
             np.empty(costate.shape),
             np.empty(trajectory.stages.shape),
@@ -317,6 +388,15 @@ class Sweeper:
         ends = np.diff(x, axis=0) - h * np.einsum("i,kisn->ksn", self.tableau.b, rates)
         inner = trajectory.stages - x[:-1, None] - h[:, None] * np.einsum("ij,kjsn->kisn", self.tableau.A, rates)
         return Defects(np.concatenate([first, ends]), inner)
+
+    def costate_rates(self, trajectory: Trajectory, u: Array, p: Array, costates: Array) -> Array:
+        """−∂H/∂x = −φ_xᵀ Λ − ω L_x at the stages, for costates Λ there; both (N, s, S, n)."""
+        rates, weights = np.empty(costates.shape), self._stage_weights()[:, :, None, None]
+        for layers in self._blocks(len(costates), costates[0].size * costates.shape[-1]):
+            block = slice(layers.start, layers.stop)
+            jacobian, source = self._linearised(trajectory, u, p, layers)
+            rates[block] = -np.einsum("kisa,kisab->kisb", costates[block], jacobian) - source / weights[block]
+        return rates
 
     def transitions(self, trajectory: Trajectory, u: Array, p: Array) -> Array:
         """∂x_{k+1}/∂x_k of every layer and sample, (N, S, n, n)."""
@@ -379,12 +459,17 @@ class Sweeper:
                 back.pulled[k] = G
 
     def _implicit_backward(self, layers: range, jacobian: Array, source: Array, back: _Backward, kicks: Array) -> None:
-        """(I − h Aᵀ ⊗ φ_xᵀ) K = h b ⊗ p⁺ + h Aᵀ g: all systems are solved for K's dependence on p⁺ and g at once."""
+        """(I − h Aᵀ ⊗ φ_xᵀ) K = h b ⊗ p⁺ + h Aᵀ g: all systems are solved for K's dependence on p⁺ and g at once, or,
+        where every p⁺ is given, for K.
+        """
         A, b = self.tableau.A, self.tableau.b
         h = self.h[layers.start : layers.stop]
         L, s, S, n, _ = jacobian.shape
-        system = np.einsum("l,ji,ljSba->lSiajb", -h, A, jacobian, optimize=True).reshape(L, S, s * n, s * n)
+        system = np.einsum("lji,ljSba->lSiajb", -h[:, None, None] * A, jacobian).reshape(L, S, s * n, s * n)
         system += np.eye(s * n)
+        if back.pulled is not None:
+            self._implicit_given(layers, jacobian, source, back, kicks, system)
+            return
         right = np.empty((L, S, s * n, n + 1))
         right[..., :n] = h[:, None, None, None] * np.kron(b[:, None], np.eye(n))
         right[..., n] = np.einsum("l,ji,ljSa->lSia", h, A, source).reshape(L, S, s * n)
@@ -396,8 +481,21 @@ class Sweeper:
             back.K[k] = K.reshape(S, s, n).swapaxes(0, 1)
             G = (back.K[k, :, :, None, :] @ J)[:, :, 0] + g
             back.costate[k] = at + G.sum(axis=0)
-            if back.pulled is not None:
-                back.pulled[k] = G
+
+    def _implicit_given(
+        self, layers: range, jacobian: Array, source: Array, back: _Backward, kicks: Array, system: Array
+    ) -> None:
+        """The same of layers that do not wait for each other."""
+        (L, s, S, n), part = source.shape, slice(layers.start, layers.stop)
+        at = back.after[layers.start + 1 : layers.stop + 1].copy()
+        inner = slice(0, self.h.size - 1 - layers.start)  # no jump behind the last layer
+        at[inner] += kicks[layers.start + 1 : layers.stop + 1][inner]
+        pulls = np.einsum("ji,ljSa->liSa", self.tableau.A, source) + self.tableau.b[:, None, None] * at[:, None]
+        right = (self.h[part, None, None, None] * pulls).swapaxes(1, 2).reshape(L, S, s * n, 1)
+        K = np.linalg.solve(system, right).reshape(L, S, s, n).swapaxes(1, 2)
+        G = (K[..., None, :] @ jacobian)[..., 0, :] + source
+        assert back.pulled is not None
+        back.K[part], back.pulled[part], back.costate[part] = K, G, at + G.sum(axis=1)
 
     def _linearised(self, trajectory: Trajectory, u: Array, p: Array, layers: range) -> tuple[Array, Array]:
         """φ_x (layers, s, S, n, n) and h b ω L_x (layers, s, S, n)."""
@@ -415,8 +513,10 @@ class Sweeper:
         N, _, _, n = K.shape
         if self._suits_matrix_free:
             layers = self._wide_layers(K.shape[2])
-            pulled = [layers.gradients(*given) for given in zip(trajectory.stages, u, [p] * N, K, strict=True)]
-            gradient_u, gradient_p = np.array([q[0] for q in pulled]), np.sum([q[1] for q in pulled], axis=0)
+            gradient_u, parts = np.empty(u.shape), np.empty((N, p.size))
+            for k in range(N):
+                gradient_u[k], parts[k] = layers.gradients(trajectory.stages[k], u[k], p, K[k])
+            gradient_p = parts.sum(axis=0)
         else:
             weights = self._stage_weights()[:, :, None] * self.problem.weights
             t, x, d = self._columns(trajectory)
@@ -425,7 +525,7 @@ class Sweeper:
         if self.problem.effort is not None:
             _, in_u, in_p = self._effort(self.stage_t.reshape(1, -1), self._at_stages(u).T, p)
             stage_weights = self._stage_weights()
-            gradient_u = gradient_u + self.basis.T @ (stage_weights.reshape(-1, 1) * in_u.T)
+            gradient_u += self.basis.T @ (stage_weights.reshape(-1, 1) * in_u.T)
             gradient_p = gradient_p + in_p @ stage_weights.ravel()
         return gradient_u, gradient_p
 
@@ -474,6 +574,10 @@ class Sweeper:
     def _terminal(self) -> Batch:
         return Batch(self.problem.terminal_function, shared=(1,))
 
+    @once
+    def _misfit(self) -> Batch:
+        return Batch(self.problem.residual_function, shared=(2,))
+
     def _penalty(self, p: Array) -> tuple[float, Array]:
         if self.problem.penalty is None:
             return 0.0, np.zeros(self.problem.P)
@@ -511,12 +615,30 @@ def _explicit_step(problem: ControlProblem, tableau: Tableau, copies: int) -> ca
     x, t, h, u, p, d = _step_symbols(problem, ca.SX, copies)
     controls = _of_stages(u, problem.m, tableau.stages)
     slopes: list[Any] = []
-    stages = []
+    stages: list[Any] = []
+    places = []
     for row, c, v in zip(tableau.A.tolist(), tableau.c.tolist(), controls, strict=True):  # numpy's own floats are slow
-        stages.append(x + h * sum((a * k for a, k in zip(row, slopes, strict=False) if a), ca.SX(0)))
-        slopes.append(problem.rate(t + c * h, stages[-1], v, p, d))
-    end = x + h * sum((b * k for b, k in zip(tableau.b.tolist(), slopes, strict=True)), ca.SX(0))
-    return ca.Function("step", [x, t, h, u, p, d], [end, ca.vertcat(*stages), ca.SX(0)])
+        stages.append(x + h * _weighted(row, slopes))
+        places.append((t + c * h, stages[-1], v, p, d))
+        slopes.append(problem.rate(*places[-1]))
+    end = x + h * _weighted(tableau.b.tolist(), slopes)
+    running = _running_cost(problem, tableau, h, places)
+    return ca.Function("step", [x, t, h, u, p, d], [end, ca.vertcat(*stages), ca.SX(0), running])
+
+
+def _weighted(weights: list[float], terms: list[Any]) -> ca.SX:
+    """Σ weight · term; zero weights, and those beyond the terms, count for nothing. One product: many take longer."""
+    used = [(weight, term) for weight, term in zip(weights, terms, strict=False) if weight]
+    return ca.mtimes(ca.horzcat(*[term for _, term in used]), [weight for weight, _ in used]) if used else ca.SX(0)
+
+
+def _running_cost(problem: ControlProblem, tableau: Tableau, h: Any, places: list[Any]) -> ca.SX:
+    """h Σ b_i L at the stages (t, x, u, p, d)."""
+    if problem.running is None:
+        return ca.SX(0)
+    names = "t", "x", "u", "p", "d"
+    values = [problem.evaluate("running", **dict(zip(names, place, strict=True))) for place in places]
+    return h * _weighted(tableau.b.tolist(), values)
 
 
 def _of_stages(u: ca.SX, m: int, s: int) -> list[ca.SX]:
@@ -530,11 +652,12 @@ def _implicit_step(problem: ControlProblem, tableau: Tableau, copies: int) -> ca
     arguments = _step_symbols(problem, ca.SX, copies)
     x, t, h, u, p, d = arguments
     stages = ca.SX.sym("X", n * s)
-    at = [(t + c * h, stages[i * n : (i + 1) * n]) for i, c in enumerate(tableau.c.tolist())]
-    slopes = [problem.rate(*place, v, p, d) for place, v in zip(at, _of_stages(u, problem.m, s), strict=True)]
-    sums = [sum((a * k for a, k in zip(row, slopes, strict=True)), ca.SX(0)) for row in tableau.A.tolist()]
+    controls = _of_stages(u, problem.m, s)
+    at = [(t + c * h, stages[i * n : (i + 1) * n], controls[i], p, d) for i, c in enumerate(tableau.c.tolist())]
+    slopes = [problem.rate(*place) for place in at]
+    sums = [_weighted(row, slopes) for row in tableau.A.tolist()]
     residual = ca.vertcat(*[stages[i * n : (i + 1) * n] - x - h * total for i, total in enumerate(sums)])
-    end = x + h * sum((b * k for b, k in zip(tableau.b.tolist(), slopes, strict=True)), ca.SX(0))
+    end = x + h * _weighted(tableau.b.tolist(), slopes)
     given = ca.vertcat(*arguments)
     options: dict[str, Any] = {
         "linear_solver": "lapacklu",
@@ -545,12 +668,12 @@ def _implicit_step(problem: ControlProblem, tableau: Tableau, copies: int) -> ca
         "show_eval_warnings": False,
     }
     newton = ca.rootfinder("stages", "newton", {"x": stages, "p": given, "g": residual}, options)
-    close = ca.Function("close", [stages, given], [end, ca.norm_inf(residual)])
+    close = ca.Function("close", [stages, given], [end, ca.norm_inf(residual), _running_cost(problem, tableau, h, at)])
     symbols = _step_symbols(problem, ca.MX, copies)
     packed = ca.vertcat(*symbols)
     solved = newton(ca.repmat(symbols[0], s, 1), packed)
-    end_value, error = close(solved, packed)
-    return ca.Function("step", list(symbols), [end_value, solved, error])
+    end_value, error, running = close(solved, packed)
+    return ca.Function("step", list(symbols), [end_value, solved, error, running])
 
 
 def _step_symbols(problem: ControlProblem, kind: Any, copies: int) -> tuple[Any, ...]:

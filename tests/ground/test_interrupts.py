@@ -179,15 +179,16 @@ def test_pressed_while_the_referee_judges_the_answer_is_judged_and_kept(monkeypa
 
 
 def test_a_second_one_breaks_ipopt_off_and_keeps_its_iterate(monkeypatch):
-    def pressed(self, arguments):
-        self.seen += 1
-        self.iterate = np.asarray(arguments[0]).ravel()
+    read = _Watch.eval_buffer
+
+    def pressed(self, arguments, results):
+        failed = read(self, arguments, results)
         if self.seen == 3:
             press()
             press()
-        return [0]
+        return failed
 
-    monkeypatch.setattr(_Watch, "eval", pressed)
+    monkeypatch.setattr(_Watch, "eval_buffer", pressed)
     solution = ocdl.solve(scalar(), ocdl.Radau(4), ocdl.Ipopt(space="full"))
     assert solution.status is Status.INTERRUPTED and "broken off after 3 iterations" in solution.detail
     assert np.isfinite(solution.cost)

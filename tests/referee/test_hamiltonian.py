@@ -267,3 +267,26 @@ def test_a_path_that_does_not_depend_on_the_controls_restricts_nothing():
     for law in (Hamiltonian(told), Hamiltonian(bare)):
         found = law.least(*given)
         assert found.value[0] == pytest.approx(-0.7, rel=1e-14) and found.proven
+
+
+@pytest.mark.parametrize("curvature", [3.0, -3.0])
+def test_controls_that_meet_no_other_are_at_the_vertex_of_their_parabola_or_at_a_bound(curvature):
+    ends = (-1.0, -np.inf), (0.5, np.inf)
+    problem = ocdl.ControlProblem(
+        dynamics=lambda x, u: [u[0] + x[1], u[1] * x[0]],
+        effort=lambda t, u: (1 + t) * u[0] ** 2 + curvature * u[1] ** 2,
+        initial=[0.0, 0.0],
+        controls=2,
+        horizon=1.0,
+        bounds=ocdl.Box(u=ends if curvature > 0 else ((-1.0, -2.0), (0.5, 1.0))),
+    )
+    points = drawn(replace(problem, bounds=ocdl.Box(u=(-1.0, 0.5))), 3, K=50)
+    t, x, costate = points["t"], points["x"][:, 0], points["costate"][:, 0]
+    best = np.clip(-costate[:, 0] / (2 * (1 + t)), -1.0, 0.5)
+    slope = costate[:, 1] * x[:, 0]
+    second = -slope / 6 if curvature > 0 else np.where(1.0 * slope - 3.0 < -2.0 * slope - 12.0, 1.0, -2.0)
+    least = Hamiltonian(problem).least(**points)
+    written = costate[:, 0] * (best + x[:, 1]) + slope * second + (1 + t) * best**2 + curvature * second**2
+    np.testing.assert_allclose(least.value, written, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(least.at, np.stack([best, second], axis=1), atol=1e-9)
+    assert least.proven == (curvature > 0)

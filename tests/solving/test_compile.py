@@ -49,7 +49,7 @@ def same(one, other):
     """Every figure and array but the seconds."""
     left, right = (dict(s.attrs) for s in (one, other))
     for attrs in (left, right):
-        del attrs["seconds"]
+        del attrs["seconds"], attrs["referee_seconds"]
     np.testing.assert_equal(left, right)
     xr.testing.assert_identical(xr.DataTree.from_dict(groups(one)), xr.DataTree.from_dict(groups(other)))
 
@@ -200,3 +200,92 @@ def test_a_problem_with_other_numbers_is_checked_like_a_new_one():
     other = problem.with_numbers(initial=[2.0, 0.0], data=[[0.3]])
     assert problem.x0.tolist() == [[1.0, 0.0]] and other.x0.tolist() == [[2.0, 0.0]]
     assert replace(problem, initial=[2.0, 0.0]).built is not problem.built is other.built
+
+
+def test_units_that_change_from_solve_to_solve_need_no_other_program(solvers):
+    plan = ocdl.compile(pendulum(bounds=ocdl.Box(u=(-9, 9))), DEPTH, COLD)
+    found = [plan.solve(initial=[size, 0.0]) for size in (1.0, 30.0, 400.0, 0.02, 1.0)]
+    assert len(solvers) == 2  # in the problem's own units, and in others
+    units = [solution.extras["scale_x"].values[0] for solution in found[1:4]]
+    assert units == [10.0, 1000.0, 0.01]
+    same(found[0], found[-1])
+
+
+# -- formulas that are stated anew --------------------------------------------------------------------
+
+
+@pytest.fixture
+def solvers(monkeypatch):
+    """The IPOPT objects that are built."""
+    made, nlpsol = [], ca.nlpsol
+
+    def counted(*arguments):
+        made.append(arguments)
+        return nlpsol(*arguments)
+
+    monkeypatch.setattr(ca, "nlpsol", counted)
+    return made
+
+
+GRID = ocdl.Grid(width=ocdl.Midpoint(2), depth=ocdl.Radau(4, 3))
+COLD = ocdl.Ipopt(options={"mu_init": 0.1, "bound_push": 1e-2, "bound_frac": 1e-2})  # the same, however it begins
+
+
+@pytest.mark.parametrize("method", [COLD, ocdl.Ipopt(options=COLD.options, reduction="rank-one")], ids=["full", "rank"])
+def test_a_continuation_in_numbers_compiles_once(solvers, method):
+    found = ocdl.continuation(lambda end: selection(target=end), [0.2, 0.1, 0.0], GRID, method)
+    assert len(solvers) == 1
+    for solution, end in zip(found, [0.2, 0.1, 0.0], strict=True):
+        assert solution.cost == pytest.approx(ocdl.solve(selection(target=end), GRID, method).cost, abs=1e-9)
+
+
+def test_a_continuation_in_a_formula_compiles_anew(solvers):
+    def weighed(weight):
+        return selection(regulariser=ocdl.Tikhonov(weight))
+
+    found = ocdl.continuation(weighed, [1e-1, 1e-2], GRID, COLD)
+    assert len(solvers) == 2
+    assert found[1].cost == pytest.approx(ocdl.solve(weighed(1e-2), GRID, COLD).cost, rel=1e-9)
+
+
+def test_rounds_on_one_mesh_and_comparisons_compile_once(solvers):
+    ocdl.sequence(selection(), [GRID, GRID], COLD)
+    assert len(solvers) == 1
+    ocdl.compare(pendulum(), DEPTH, [COLD, ocdl.ProjectedGradient(max_iterations=2), COLD])
+    assert len(solvers) == 2
+
+
+def test_tasks_of_one_process_compile_once(solvers, tmp_path):
+    from ocdl.campaign.worker import Work, perform
+
+    tasks = ocdl.multi_start(selection, GRID, COLD, seeds=range(3))
+    for task in tasks:
+        perform(Work.of(task, str(tmp_path), retry_failed=False))
+    assert len(solvers) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        dict(dynamics=lambda x, u, p, d: [x[1], ca.sin(x[0]) + p[0] * u[0] - d[0]]),
+        dict(running=None),
+        dict(horizon=2.0),
+        dict(states=("angle", "speed")),
+        dict(data=[[0.1, 0.2]]),
+        dict(initial=[[1.0, 0.0], [0.0, 1.0]], data=[[0.1], [0.2]]),
+        dict(initial=[ocdl.Free(0.0, 2.0), 0.0]),
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_other_formulas_share_nothing(other):
+    first = ocdl.compile(pendulum(), DEPTH, IPOPT)
+    assert ocdl.compile(pendulum(initial=[0.3, 0.1]), DEPTH, IPOPT, like=first).core.built is first.core.built
+    assert ocdl.compile(pendulum(**other), DEPTH, IPOPT, like=first).core.built is not first.core.built
+
+
+def test_another_control_set_shares_nothing():
+    def within(radius):
+        return selection(bounds=ocdl.Disc((0.0, 0.0), radius))
+
+    first = ocdl.compile(within(1.0), GRID, IPOPT)
+    assert ocdl.compile(within(0.5), GRID, IPOPT, like=first).core.built is not first.core.built
