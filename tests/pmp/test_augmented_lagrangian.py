@@ -55,6 +55,26 @@ def test_parameters_and_a_terminal_loss_stay():
     assert solution.cost == pytest.approx(3.0, abs=1e-7) and solution.p.item() == pytest.approx(1.0, abs=1e-6)
 
 
+@pytest.mark.parametrize("t0", [0.0, 1.0, ocdl.Free(0, 1)])
+def test_the_times_of_the_loss_are_the_true_ones(t0):
+    """x' = u, |u| ≤ 1, from 0 to 1: T = t0 + 1, and J = T + (T − t0)/2 begins as early as it may."""
+    problem = ocdl.ControlProblem(
+        dynamics=lambda u: u,
+        initial=[0.0],
+        boundary=lambda xT, T, t0: xT - (T - t0) ** 2,
+        final=[1.0],
+        t0=t0,
+        horizon=ocdl.Free(0.1, 5, guess=2),
+        terminal=lambda t, T, t0: t + (T - t0) / 2,
+        bounds=ocdl.Box(u=(-1, 1)),
+    )
+    begin = 0.0 if isinstance(t0, ocdl.Free) else t0
+    for method in (ocdl.AugmentedLagrangian(), ocdl.IndirectShooting()):
+        solution = ocdl.solve(problem, ocdl.Gauss(layers=3, degree=1), method)
+        assert not solution.status.failed
+        assert solution.cost == pytest.approx(begin + 1.5, abs=1e-6)
+
+
 def test_without_ends_it_is_the_inner_method():
     grid = ocdl.Gauss(layers=6, degree=2)
     inner, outer = (ocdl.solve(linear_quadratic(), grid, m) for m in (ocdl.LBFGSB(), ocdl.AugmentedLagrangian()))

@@ -147,6 +147,7 @@ def test_a_bound_on_a_state_that_binds_is_a_failure_in_words():
     ("problem", "grid", "said"),
     [
         (bounded(path=lambda x: x[0] - 1), RADAU, "not path="),
+        (bounded(conditions={0.5: [0.1, None]}), RADAU, "not conditions="),
         (energy(initial=[[0.0], [1.0]], final=[[2.0], [3.0]]), RADAU, "one sample, and this problem has 2"),
         (bounded(bounds=ocdl.Box(u=(lambda t: -t - 9, 9))), RADAU, "bounds of the controls that depend on depth"),
     ],

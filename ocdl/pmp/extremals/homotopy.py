@@ -49,10 +49,11 @@ class Homotopy:
 
     def _gradually(self, extremal: LayeredExtremal, start: Start) -> Outcome:
         """Each solution starts the next; a failure of Newton's method takes the square root of the factor."""
+        remedy = "Start from an answer of Ipopt." if start.costate is None else "Scale the states to about 1."
         begun = self._begun(extremal, extremal.guess(start))
         if begun is None:
-            said = f"Newton's method found no solution even of the smoothed problem, ε = {LARGER[-1]:g}."
-            return Outcome(start.u, start.p, Status.FAILED, f"{said} Start from an answer of Ipopt.")
+            said = f"Newton's method finds no solution from this start, not even of the problem smoothed by {LARGER[-1]:g}."
+            return Outcome(start.u, start.p, Status.FAILED, f"{said} {remedy}")
         (at, first), factor = begun, self.factor
         reached = first
         while factor <= SLOWEST:
@@ -66,7 +67,7 @@ class Homotopy:
                 break
             else:
                 factor = np.sqrt(factor)
-        said = f"Newton's method ended at ε = {reached:.1g} of the smoothed problem. Start from an answer of Ipopt."
+        said = f"Newton's method ended at ε = {reached:.1g} of the smoothed problem. {remedy}"
         return _outcome(extremal, at, Status.STALLED, said)
 
     def _begun(self, extremal: LayeredExtremal, guess: Array) -> tuple[Array, float] | None:

@@ -168,9 +168,11 @@ def check_one_sample(what: str, problem: ControlProblem) -> None:
             f"{what}: the boundary value problem is that of one sample, and this problem has {problem.samples}; use "
             "Ipopt, or state the samples as states of one."
         )
-    if problem.path is not None:
+    between = [f"{name}=..." for name in ("path", "conditions", "measurements") if getattr(problem, name) is not None]
+    if between:
         raise NotSupported(
-            f"{what}: it takes conditions at the ends (final, boundary) and bounds, not path=... in between; use Ipopt."
+            f"{what}: it takes conditions at the ends (final, boundary) and bounds, not {', '.join(between)} in "
+            "between; use Ipopt."
         )
     if problem.control_set is not None:
         raise NotSupported(f"{what}: controls in a box are needed, not in {problem.control_set!r}; use Ipopt.")

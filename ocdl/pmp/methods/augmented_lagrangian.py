@@ -35,9 +35,9 @@ class AugmentedLagrangian(Method):
     """An ``inner`` method of this route on problems with conditions at the ends (``final``, ``boundary``).
 
     Of one sample; boundary rows need an initial state that is given. What else the inner method refuses it refuses, and
-    where nothing is prescribed at the ends it is the inner method. penalty: the first ρ, which grows as
-    it must. tolerance: for the violation of the ends, and for
-    slack where a multiplier presses. max_iterations: solves by the inner method.
+    where nothing is prescribed at the ends it is the inner method. penalty: the first ρ, which grows as it must.
+    tolerance: for the violation of the ends, and for slack where a multiplier presses. max_iterations: solves by the
+    inner method.
     """
 
     inner: Method = field(default_factory=LBFGSB)
@@ -116,13 +116,13 @@ class Ends:
         )
         self.rows = self.low.size
         x, p = ca.SX.sym("x", problem.n), ca.SX.sym("p", problem.P)
-        self._function = ca.Function("ends", [x, p], [self._values(x, ca.SX(problem.span), p)])
+        self._function = ca.Function("ends", [x, p], [self._values(x, p)])
 
-    def _values(self, x: Any, t: Any, p: Any) -> Any:
+    def _values(self, x: Any, p: Any) -> Any:
         problem, rows = self.problem, [x[[int(i) for i in self.states]]] if len(self.states) else []
         if problem.boundary is not None:
             data, x0 = ca.DM(np.asarray(problem.data)[0]), ca.DM(problem.x0[0])
-            rows.append(problem.evaluate("boundary", x0=x0, xT=x, t=t, p=p, d=data))
+            rows.append(problem.evaluate("boundary", x0=x0, xT=x, t=ca.SX(problem.span), p=p, d=data))
         return ca.vertcat(*rows)
 
     def penalised(self, multipliers: Array, rho: float) -> ControlProblem:
@@ -130,12 +130,13 @@ class Ends:
         problem = self.problem
         shift = multipliers / rho
 
-        def terminal(t: Any, x: Any, p: Any, d: Any) -> Any:
-            rest = [0.0] * len(problem.free_initial) + [1.0] * problem.has_free_horizon  # t is T already
-            whole = ca.vertcat(p, *rest)
-            shifted = self._values(x, t, whole) + shift
+        def terminal(x: Any, p: Any, d: Any, t0: Any, T: Any) -> Any:
+            times = {"t0": t0, "horizon": T - t0}
+            whole = ca.vertcat(p, *[0.0] * len(problem.free_initial), *[times[name] for name in problem.times.free])
+            shifted = self._values(x, whole) + shift
             beyond = shifted - ca.fmin(ca.fmax(shifted, self.low), self.high)
-            return problem.evaluate("terminal", x=x, t=t, p=whole, d=d) + 0.5 * rho * ca.sumsqr(beyond)
+            loss = problem.evaluate("terminal", x=x, t=ca.SX(problem.span), p=whole, d=d)
+            return loss + 0.5 * rho * ca.sumsqr(beyond)
 
         bounds = problem.bounds
         return replace(problem, final=None, boundary=None, terminal=terminal, bounds=bounds.without("boundary"))
