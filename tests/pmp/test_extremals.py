@@ -143,6 +143,21 @@ def test_a_bound_on_a_state_that_binds_is_a_failure_in_words():
         ocdl.solve(bounded(bounds=ocdl.Box(x=(-np.inf, [1 / 9, np.inf]))), RADAU, ocdl.IndirectShooting())
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_controls_that_maximise_the_hamiltonian_are_no_success(sign):
+    """J = ±∫(cosh u − 1): u = 0 is stationary, the minimiser for + and the maximiser for −."""
+    problem = ocdl.ControlProblem(
+        dynamics=lambda u: u,
+        initial=[0.0],
+        horizon=1.0,
+        running=lambda u: sign * (np.cosh(u) - 1),
+        bounds=ocdl.Box(u=(-1, 1)),
+    )
+    solution = ocdl.solve(problem, ocdl.Gauss(layers=3, degree=2), ocdl.IndirectShooting(), start={"u": 0.0})
+    assert solution.status is (ocdl.Status.CONVERGED if sign > 0 else ocdl.Status.NO_EXTREMAL)
+    assert solution.gap == pytest.approx(0.0 if sign > 0 else np.cosh(1) - 1, abs=1e-9)
+
+
 @pytest.mark.parametrize(
     ("problem", "grid", "said"),
     [

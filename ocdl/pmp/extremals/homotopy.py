@@ -17,6 +17,7 @@ from ocdl.solving.method import Start
 from ocdl.statement.problem import ControlProblem
 
 LARGER = (1.0, 10.0, 100.0, 1000.0)
+CONCAVE = -1e-6  # relative curvature of H in the controls below which they are no minimiser
 SLOWEST = 0.9  # factor from one ε to the next beyond which the homotopy gives up
 
 
@@ -52,7 +53,7 @@ class Homotopy:
         remedy = "Start from an answer of Ipopt." if start.costate is None else "Scale the states to about 1."
         begun = self._begun(extremal, extremal.guess(start))
         if begun is None:
-            said = f"Newton's method finds no solution from this start, not even of the problem smoothed by {LARGER[-1]:g}."
+            said = f"Newton's method finds no solution from this start, not even smoothed by ε = {LARGER[-1]:g}."
             return Outcome(start.u, start.p, Status.FAILED, f"{said} {remedy}")
         (at, first), factor = begun, self.factor
         reached = first
@@ -81,6 +82,8 @@ class Homotopy:
 
 def _outcome(extremal: LayeredExtremal, w: Array, status: Status, detail: str) -> Outcome:
     numbers, u = extremal.answer(w)
+    if extremal.curvature(w) < CONCAVE:
+        status, detail = Status.NO_EXTREMAL, f"{detail} The controls do not minimise H: it is concave in them."
     outside = _outside(extremal, numbers)
     if outside:
         status, detail = Status.FAILED, f"{detail} {outside}"

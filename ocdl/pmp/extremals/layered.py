@@ -19,7 +19,7 @@ import numpy as np
 from ocdl.arrays import Array
 from ocdl.depth.schemes import DepthScheme
 from ocdl.pmp.extremals.newton import Equations
-from ocdl.pmp.extremals.system import Unknowns, projected, system
+from ocdl.pmp.extremals.system import Unknowns, local_function, local_symbols, projected, system
 from ocdl.referee.outcome import Multipliers
 from ocdl.solving.method import Start
 from ocdl.statement.problem import ControlProblem
@@ -60,6 +60,25 @@ class LayeredExtremal:
         """The numbers of the system, and the controls (Q, m) in their box against rounding."""
         numbers, rest = self.unknowns.split(w)
         return numbers, np.clip(rest.reshape(self.shape), *self.problem.coefficient_box(self.depth))
+
+    def curvature(self, w: Array) -> float:
+        """The least eigenvalue of H_uu in the controls that are on no bound, averaged over each layer, relative to the
+        largest: below 0 where the controls do not minimise H (Legendre and Clebsch's condition).
+        """
+        problem, depth, (numbers, u) = self.problem, self.depth, self.answer(w)
+        tableau, m, N = depth.tableau, problem.m, depth.count
+        symbols, _, H = local_symbols(problem)
+        bend = local_function("bend", symbols, [ca.hessian(H, symbols["u"])[0]])
+        t = (self.t[:-1, None] + self.h[:, None] * tableau.c).ravel()
+        controls = depth.controls.basis(N, tableau.c) @ u
+        p = np.tile(numbers.p, (1, t.size))
+        values = bend.map(t.size)(t[None], numbers.X, controls.T, p, numbers.L).full()
+        layers = np.einsum("i,acki->kac", tableau.b, values.reshape(m, N, tableau.stages, m).transpose(0, 3, 1, 2))
+        low, high = problem.control_box
+        free = np.all((controls > low) & (controls < high), axis=1).reshape(N, -1).all(axis=1)
+        if not m or not np.any(free):
+            return 0.0
+        return float(np.min(np.linalg.eigvalsh(layers[free]))) / max(float(np.max(np.abs(layers))), 1e-300)
 
 
 def near(problem: ControlProblem, depth: DepthScheme, start: Start) -> Unknowns:
