@@ -90,8 +90,20 @@ def near(problem: ControlProblem, depth: DepthScheme, start: Start) -> Unknowns:
     loss = problem.terminal_function(x[-1], start.p, np.asarray(problem.data)[0])[1].full().ravel()
     held = np.any(np.isfinite(problem.final_box), axis=0)[0]
     nu = np.where(held & (start.costate is not None), costate[-1] - loss, 0.0)
-    pulled = np.zeros((problem.P, depth.count + 1))
+    pulled = _pulled(problem, depth, start, X, L)
     return Unknowns(x.T, costate.T, X, L, pulled, start.p, nu, np.zeros(problem.rows("boundary")))
+
+
+def _pulled(problem: ControlProblem, depth: DepthScheme, start: Start, X: Array, L: Array) -> Array:
+    """∫_0^{t_k} H_p dt, (P, N+1), from states and costates at the stages."""
+    symbols, _, H = local_symbols(problem)
+    slope = local_function("slope", symbols, [ca.gradient(H, symbols["p"])])
+    mesh, c = depth.mesh(problem.span), depth.tableau.c
+    t = (mesh[:-1, None] + np.diff(mesh)[:, None] * c).ravel()
+    u = depth.controls.basis(depth.count, c) @ start.u
+    values = slope.map(t.size)(t[None], X, u.T, np.tile(start.p[:, None], t.size), L).full()
+    layers = values.reshape(problem.P, depth.count, c.size) @ depth.tableau.b * np.diff(mesh)
+    return np.concatenate([np.zeros((problem.P, 1)), np.cumsum(layers, axis=1)], axis=1)
 
 
 def _states(problem: ControlProblem, depth: DepthScheme, start: Start) -> Array:
