@@ -8,7 +8,7 @@ from test_extremals import bounded, energy, least_time
 import ocdl
 from problems import turnpike
 
-INNER = [ocdl.LBFGSB(), ocdl.ProjectedGradient(tolerance=1e-9), ocdl.NeedleSteps()]
+INNER = [ocdl.LBFGSB(), ocdl.ProjectedGradient(tolerance=1e-7), ocdl.NeedleSteps()]
 CASES = {  # x' = u, J = ½∫u²: least cost, and the costate −u
     "prescribed": (energy(initial=[0.0], final=[2.0]), 2.0, -2.0),
     "in an interval, which binds": (energy(initial=[0.0], final=[ocdl.Free(2, 3)]), 2.0, -2.0),

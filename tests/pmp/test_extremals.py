@@ -6,6 +6,7 @@ import pytest
 import ocdl
 from ocdl.pmp.extremals.layered import LayeredExtremal
 from ocdl.solving.start import make_start
+from problems import cart_pole, jackson, oscillator, van_der_pol
 
 RADAU = ocdl.Radau(layers=20, degree=3)
 
@@ -112,6 +113,15 @@ def test_it_finds_the_direct_answer_for_every_shape_of_controls(controls):
     assert float(abs(shot.costate - direct.costate).max()) <= 1e-6
     u = shot.u.to_numpy()
     assert np.any(u == -0.3) and np.any(u == 0.2) and np.any((u > -0.29) & (u < 0.19))
+
+
+@pytest.mark.parametrize("stated", [cart_pole, jackson, oscillator, van_der_pol], ids=lambda m: m.__name__)
+def test_from_no_guess_it_finds_the_extremal_of_the_direct_route(stated):
+    problem, grid = stated.problem(), stated.grid()
+    direct = ocdl.solve(problem, grid, ocdl.Ipopt())
+    shot = ocdl.solve(problem, grid, ocdl.IndirectShooting())
+    assert shot.status is ocdl.Status.CONVERGED and shot.feasibility <= 1e-10
+    assert shot.cost == pytest.approx(direct.cost, abs=1e-8 * (1 + abs(direct.cost)))
 
 
 def test_a_solution_of_the_equations_is_what_the_sweeps_give():

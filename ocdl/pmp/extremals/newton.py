@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import casadi as ca
@@ -37,20 +38,45 @@ class Equations:
 
 @np.errstate(over="ignore", invalid="ignore")  # trial points may be anywhere; they are not accepted
 def newton(equations: Equations, w: Array, given: Any, iterations: int) -> tuple[Array, bool]:
-    """The last point, and whether it solves the equations."""
+    """The last point, and whether it solves the equations.
+
+    Steps are damped until the residual falls; where that fails, once more from w until the step that would follow with
+    the same Jacobian is shorter, which no scaling of the equations changes (Deuflhard, "Newton methods for nonlinear
+    problems", 2004, section 3.1). From different points each succeeds where the other does not.
+    """
+    last, solved = _damped(equations, w, given, iterations, _residual)
+    return (last, solved) if solved else _damped(equations, w, given, iterations, _following_step)
+
+
+def _residual(values: Array, w: Array, solve: Callable[[Array], Array]) -> float:
+    return float(np.linalg.norm(values))
+
+
+def _following_step(values: Array, w: Array, solve: Callable[[Array], Array]) -> float:
+    return float(np.linalg.norm(solve(values) / (1.0 + np.abs(w))))
+
+
+def _damped(
+    equations: Equations,
+    w: Array,
+    given: Any,
+    iterations: int,
+    merit: Callable[[Array, Array, Callable[[Array], Array]], float],
+) -> tuple[Array, bool]:
     residual = equations(w, given)
     for _ in range(iterations):
         size = float(np.max(np.abs(residual), initial=0.0))
         if size <= ACCURATE * (1.0 + float(np.max(np.abs(w), initial=0.0))):
             return w, True
-        step = _step(equations.jacobian(w, given), residual) if np.isfinite(size) else None
-        if step is None:
+        solve = _inverse(equations.jacobian(w, given)) if np.isfinite(size) else None
+        if solve is None:
             return w, False
-        length = 1.0
+        step, length = -solve(residual), 1.0
+        before = merit(residual, w, solve)
         for _ in range(HALVINGS):
             trial = w + length * step
             following = equations(trial, given)
-            if np.linalg.norm(following) <= (1.0 - SHORTEST * length) * np.linalg.norm(residual):
+            if merit(following, w, solve) <= (1.0 - SHORTEST * length) * before:
                 break
             length *= 0.5
         else:
@@ -59,17 +85,17 @@ def newton(equations: Equations, w: Array, given: Any, iterations: int) -> tuple
     return w, False
 
 
-def _step(jacobian: Any, residual: Array) -> Array | None:
-    """The Newton step; of least squares where the system is not square or singular, None where it is lost."""
+def _inverse(jacobian: Any) -> Callable[[Array], Array] | None:
+    """F ↦ J⁻¹ F; by least squares where the system is not square or singular, None where it is lost."""
     if not np.all(np.isfinite(jacobian.data)):
         return None
     if jacobian.shape[0] == jacobian.shape[1]:
         try:
-            step = -scipy.sparse.linalg.splu(jacobian.tocsc()).solve(residual)
-            if np.all(np.isfinite(step)):
-                return np.asarray(step)
+            factors = scipy.sparse.linalg.splu(jacobian.tocsc())
+            return lambda values: np.asarray(factors.solve(values))
         except RuntimeError:  # singular
             pass
     if jacobian.shape[1] > DENSE:
         return None
-    return np.asarray(-scipy.linalg.lstsq(jacobian.toarray(), residual, lapack_driver="gelsy")[0])
+    inverse = np.linalg.pinv(jacobian.toarray())
+    return lambda values: np.asarray(inverse @ values)
