@@ -40,7 +40,7 @@ def test_from_a_uniform_mesh_to_the_exact_arcs(case):
     assert exact.status is ocdl.Status.CONVERGED
     assert [arc.kind for arc in exact.arcs] == kinds
     assert exact.switches == pytest.approx(np.array(switches), abs=1e-9)
-    assert abs(exact.cost - least) <= 1e-11 and exact.error <= 1e-11
+    assert abs(exact.cost - least) <= 1e-12 and exact.error <= 1e-12
     assert abs(exact.gap) <= 1e-9 and exact.solution().feasibility <= 1e-10
     assert exact.arcs[0].begin == 0.0 and exact.arcs[-1].end == pytest.approx(exact.solution().horizon)
 
