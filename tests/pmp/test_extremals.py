@@ -47,7 +47,6 @@ def test_from_nothing_the_costates_are_the_analytic_ones():
     assert solution.gap <= 1e-12
 
 
-FREE = ocdl.Free(-5, 5)
 CASES = {  # ends, least cost and costate of x' = u, J = ½∫u² + ...: u = −p constant
     "prescribed": (energy(initial=[0.0], final=[2.0]), 2.0, -2.0),
     "in an interval, which binds": (energy(initial=[0.0], final=[ocdl.Free(2, 3)]), 2.0, -2.0),
@@ -58,8 +57,7 @@ CASES = {  # ends, least cost and costate of x' = u, J = ½∫u² + ...: u = −
         4.5,
         3.0,
     ),
-    # x(0) = a costs a²/2: a = u, a + u = 2, J = ½ + ½
-    "free start": (energy(initial=[FREE], final=[2.0], boundary=None, terminal=None, penalty=None), 0.0, 0.0),
+    "free start": (energy(initial=[ocdl.Free(-5, 5)], final=[2.0]), 0.0, 0.0),
 }
 
 
@@ -74,7 +72,7 @@ def test_every_kind_of_end(case):
 
 
 def test_parameters_and_a_free_start_are_stationary():
-    """x' = u + p, x(0) = a, x(1) = 3, J = ½a² (by boundary, on x0) … a = u = p = 1: every share costs the same."""
+    """x' = u + p, x(0) = a, x(1) = 3, J = ½∫u² + ½p² + ½a², a a second state: a = u = p = 1."""
     problem = ocdl.ControlProblem(
         states=["x", "start"],
         dynamics=lambda x, u, p: [u + p, 0],
