@@ -209,6 +209,17 @@ class Transcription:
             kinds.append(self._initial)
         return kinds
 
+    @property
+    def elements(self) -> list[Elements]:
+        """All kinds of elements, the layers first."""
+        return self._kinds
+
+    @property
+    def elements_with_data(self) -> list[Elements]:
+        """Those whose last constants are the data of a sample; the samples come fastest."""
+        known = [vars(self).get(name) for name in self._values_of(self.problem)]
+        return [kind for kind in self._kinds if any(kind is one for one in known)]
+
     def _values_of(self, problem: ControlProblem) -> dict[str, Array]:
         """The values of those kinds of elements that hold weights or data."""
         N, weights, data = self.h.size, np.asarray(problem.weights)[None, :], np.asarray(problem.data).T
@@ -397,12 +408,15 @@ class Transcription:
 
     def guess(self, start: Start) -> Array:
         """w from controls and parameters: the states given, else those of ``_states``, and the lift there."""
-        problem, places = self.problem, self.places
-        x, stages = self._states(start)
+        return self.point(start, *self._states(start))
+
+    def point(self, start: Start, x: Array, stages: Array) -> Array:
+        """w from the controls and parameters of ``start`` and states at nodes (N+1, S, n) and stages (N, S, s, n)."""
+        places = self.places
         w = np.zeros(places.size)
         w[places.x], w[places.u], w[places.p] = x, start.u, start.p
         w[places.stages] = stages[:, :, self.own]
-        if problem.lifted and self.lifted_stages:
+        if self.problem.lifted and self.lifted_stages:
             w[places.z] = self._lift(stages, start)
         return w
 
