@@ -19,7 +19,7 @@ from ocdl.depth.schemes import (
     Radau,
     Tableau,
 )
-from ocdl.doors.plot import plot_comparison, plot_solution
+from ocdl.doors.plot import plot_comparison, plot_phases, plot_solution
 from ocdl.errors import InvalidInput, NotSupported, NotWritten, OcdlError, SolveFailed
 from ocdl.hjb import LowerBound, ValueFunction, ValueIteration, lower_bound
 from ocdl.nlp import InteriorPoint, Ipopt, NeighbouringExtremals, neighbouring
@@ -46,12 +46,19 @@ from ocdl.pmp import (
 from ocdl.referee.certificate import Certificate
 from ocdl.referee.certify import certify
 from ocdl.referee.outcome import Outcome, Status
+from ocdl.referee.phases import PhasesSolution
 from ocdl.referee.solution import Solution, load
+from ocdl.referee.summary import Summary
 from ocdl.solving.compile import Plan, compile
+from ocdl.solving.confidence import Confidence, confidence
 from ocdl.solving.method import Method, Start
 from ocdl.solving.predict import accuracy, predict
 from ocdl.solving.refine import Refinement, continuation, refine, sequence
+from ocdl.solving.simulate import simulate
+from ocdl.solving.simulation import Simulation
 from ocdl.solving.solve import solve
+from ocdl.solving.through import through
+from ocdl.solving.unstacked import Unstacked, unstacked
 from ocdl.statement.activations import (
     ELU,
     Activation,
@@ -66,8 +73,13 @@ from ocdl.statement.activations import (
 from ocdl.statement.bounds import Box, Free
 from ocdl.statement.control_set import ControlSet, Disc, Finite, Polygon
 from ocdl.statement.data import Samples, digits
+from ocdl.statement.delay import DelayProblem
+from ocdl.statement.implicit import Implicit
 from ocdl.statement.losses import CrossEntropy, HalfSquare, IdentityLink, Link, Logistic, Loss, Readout
+from ocdl.statement.measurements import Measurements
+from ocdl.statement.phases import Phases
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.regularisers import Regulariser, Tikhonov
 from ocdl.statement.selection import Grid, SelectionProblem
+from ocdl.statement.table import Table
 from ocdl.statement.width import ClenshawCurtis, GaussLegendre, Midpoint, Nodes, TensorProduct, Trapezoid

@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 
 from ocdl.depth.schemes import DepthScheme, Radau
-from ocdl.errors import InvalidInput, OcdlError
+from ocdl.errors import InvalidInput, NotSupported, OcdlError
 from ocdl.interrupts import interruptible
 from ocdl.referee.solution import Solution
 from ocdl.solving.compile import Problem
 from ocdl.solving.method import Method
+from ocdl.statement.phases import Phases
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.selection import Grid, SelectionProblem
 from ocdl.statement.width import Midpoint, TensorProduct, Width, intervals
@@ -175,6 +176,10 @@ def _problem(path: Path, module: ModuleType, parameters: dict[str, Any]) -> Prob
             f"{path}: problem({_written(parameters)}): {error}; its parameters are: {accepted}."
         ) from None
     problem = function(**parameters)
+    if isinstance(problem, Phases):
+        raise NotSupported(
+            f"{path}: it states Phases, which the command line does not take; call ocdl.solve in Python."
+        )
     if not isinstance(problem, (SelectionProblem, ControlProblem)):
         raise InvalidInput(f"{path}: problem() must return a SelectionProblem or a ControlProblem; got {problem!r}.")
     return problem

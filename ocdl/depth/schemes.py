@@ -81,6 +81,13 @@ class Tableau:
         """The last stage is the end of the layer."""
         return bool(np.array_equal(self.A[-1], self.b))
 
+    @property
+    def collocates(self) -> bool:
+        """The stages lie on a polynomial of degree s whose slope there is φ: Σ_j a_ij c_j^{k−1} = c_i^k / k, k ≤ s."""
+        distinct = np.unique(self.c).size == self.stages
+        moments = (np.abs(self.A @ self.c ** (k - 1) - self.c**k / k) for k in range(1, self.stages + 1))
+        return distinct and all(bool(np.all(moment <= EXACT)) for moment in moments)
+
 
 def _conditions(A: Array, b: Array, c: Array) -> Iterator[tuple[int, str, float, float]]:
     """Order, formula, value and right value of conditions for the order (Hairer, Nørsett and Wanner, table II.2.2)."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ocdl.comparison.compare import Comparison
+from ocdl.referee.phases import PhasesSolution
 from ocdl.referee.solution import Solution
+from ocdl.statement.layout import UNITS_OF
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +41,7 @@ def plot_solution(solution: Solution) -> Figure:
         lambda figure, slot: _field(figure.add_subplot(slot), solution.r, _switching_title(solution)),
         lambda figure, slot: _hamiltonian(figure, slot, solution),
     ]
-    panels += [_control_panel(name, array, solution) for name, array in solution.controls.items()]
+    panels += [_control_panel(name, array, solution) for name, array in solution.controls.items() if array.size]
     if "cost" in solution.history:
         panels.append(lambda figure, slot: _learning(figure.add_subplot(slot), solution))
     if "value" in solution.extras:
@@ -53,12 +56,58 @@ def plot_solution(solution: Solution) -> Figure:
     return figure
 
 
+def plot_phases(solution: PhasesSolution) -> Figure:
+    """States, costates, Hamiltonian and controls of linked phases over one time; a line stands where a phase begins."""
+    names = list(dict.fromkeys(name for one in solution.values() for name in one.controls))
+    figure, slots = _sheet(3 + len(names))
+    at_least = "" if solution.gap_is_exact else "at least "
+    status = solution.status.name.lower().replace("_", " ")
+    _headline(figure, f"{solution.method}: J = {solution.cost:.8g}, gap {at_least}{solution.gap:.1e}, {status}")
+    drawn: list[tuple[str, Callable[[Solution], xr.DataArray]]] = [
+        ("state  x(t)", lambda one: one.state.isel(sample=0)),
+        ("costate  r = −p", lambda one: one.r.isel(sample=0)),
+        ("Hamiltonian  H(t)", lambda one: one.hamiltonian.expand_dims(entry=["H"], axis=1)),
+        *((f"control  {name}(t)", partial(_control_of, name)) for name in names),
+    ]
+    for (title, taken), slot in zip(drawn, slots, strict=True):
+        _over_phases(figure.add_subplot(slot), title, solution, taken)
+    return figure
+
+
+def _control_of(name: str, solution: Solution) -> xr.DataArray:
+    return solution.controls.get(name, xr.DataArray(np.zeros((0, 0)), dims=("t", "none")))
+
+
+def _over_phases(axes: Any, title: str, solution: PhasesSolution, taken: Callable[[Solution], xr.DataArray]) -> None:
+    """An array (t, name) of every phase, equal names in equal colours."""
+    _labelled(axes, title, "t")
+    colours: dict[str, str] = {}
+    rows = []
+    for one in solution.values():
+        array, edges = _along_depth(taken(one), one.state["t"].values)
+        for i, name in enumerate(_node_labels(array)[0]):
+            label = name if name not in colours else None
+            colour = colours.setdefault(name, _colour(len(colours)))
+            if edges is None:
+                axes.plot(array["t"], array.values[:, i], color=colour, lw=1.7, label=label)
+            else:
+                axes.stairs(array.values[:, i], edges, baseline=None, color=colour, lw=1.7, label=label)
+        rows.append(np.ravel(array.values))
+    for name, t in zip(solution, solution.times, strict=False):
+        axes.axvline(t, color=INK, lw=0.6, ls=":")
+        axes.annotate(f" {name}", (t, 1.0), xycoords=("data", "axes fraction"), fontsize=7, va="top", color=INK)
+    _roomy(axes, np.concatenate(rows))
+    axes.set_xlim(solution.times[0], solution.times[-1])
+    if 1 < len(colours) <= MOST_LINES:
+        _legend(axes)
+
+
 def plot_comparison(comparison: Comparison) -> Figure:
     """Costs, Hamiltonians and trajectories of all routes, then state, switching function and controls of each."""
     from matplotlib.figure import Figure
 
     best, solutions = comparison.best, comparison.solutions  # InvalidInput where there is nothing to draw
-    rows = [_state_row, _switching_row, *(_control_row(name) for name in best.controls)]
+    rows = [_state_row, _switching_row, *(_control_row(name) for name, array in best.controls.items() if array.size)]
     figure = Figure(figsize=(max(12.0, 3.3 * len(solutions) + 1.2), 3.9 + 2.2 * len(rows)), layout="constrained")
     parts: Any = figure.subfigures(2, 1, height_ratios=[3.7, 2.2 * len(rows) + 0.2])
     top, bottom = parts
@@ -133,6 +182,8 @@ def _lines(axes: Any, array: xr.DataArray, edges: Array | None, legend: bool) ->
         _line_scale(axes, array, colours)
     elif legend and len(labels) > 1:
         _legend(axes, columns=2 if len(labels) > 4 else 1)
+    elif len(labels) == 1 and array.attrs.get(f"{UNITS_OF}{array[array.dims[-1]].values[0]}"):
+        axes.set_ylabel(labels[0], fontsize=8.5)
 
 
 def _line_scale(axes: Any, array: xr.DataArray, colours: list[Any]) -> None:
@@ -171,10 +222,9 @@ def _image(axes: Any, array: xr.DataArray, edges: Array | None, limit: float | N
 def _node_labels(array: xr.DataArray) -> tuple[list[str], bool]:
     """What each line is called, and whether lines follow an ordered coordinate."""
     dim = str(array.dims[-1])
-    if dim in array.coords and array[dim].dtype.kind in "US":
-        return [str(name) for name in array[dim].values], False
-    if dim in array.coords and array[dim].dtype.kind == "O":
-        return [str(name) for name in array[dim].values], False
+    if dim in array.coords and array[dim].dtype.kind in "USO":
+        units = {str(name): array.attrs.get(f"{UNITS_OF}{name}") for name in array[dim].values}
+        return [f"{name} [{unit}]" if unit else name for name, unit in units.items()], False
     if dim in array.coords and array[dim].dtype.kind == "f":
         return [f"{dim} = {value:.3g}" for value in array[dim].values], True
     return [f"node {i + 1}" for i in range(array.sizes[dim])], True
@@ -213,7 +263,7 @@ def _along_depth(array: xr.DataArray, nodes: Array) -> tuple[xr.DataArray, Array
         flat = array.values.reshape(-1, *array.shape[2:])
         coords = {dim: array[dim] for dim in array.dims[2:] if dim in array.coords}
         return xr.DataArray(
-            flat, dims=("t", *array.dims[2:]), coords={"t": array["depth"].values.ravel(), **coords}
+            flat, dims=("t", *array.dims[2:]), coords={"t": array["depth"].values.ravel(), **coords}, attrs=array.attrs
         ), None
     return array, nodes if array.sizes["t"] == nodes.size - 1 else None
 

@@ -18,6 +18,7 @@ from ocdl.doors.plot import FIGURE_FORMATS, plot_comparison, plot_solution
 from ocdl.errors import InvalidInput, NotWritten
 from ocdl.files import whole_file
 from ocdl.referee.certificate import Certificate
+from ocdl.referee.certify import LOCAL
 from ocdl.referee.solution import Solution
 
 NOTEWORTHY = 1e-6  # a smaller violation between the nodes is not worth a line
@@ -32,17 +33,27 @@ def solution_text(solution: Solution) -> str:
         *(f"  {note}" for note in solution.notes),
         f"  scheme        {solution.attrs['scheme']}",
         f"  cost J        {solution.cost:.12g}",
-        f"  gap           {at_least}{solution.gap:.3e}",
+        f"  gap           {at_least}{solution.gap:.3e}{_searched(solution)}",
         f"  infeasibility {solution.feasibility:.1e}",
         *_defect_line(solution),
-        f"  time          {solution.seconds:.3g} s",
+        f"  time          {solution.seconds:.3g} s{_judged(solution)}",
     ]
     if "cost" in solution.claim:
         lines.append(f"  claimed J     {solution.claim['cost']:.12g}")
     lines += [] if solution.certificate is None else certificate_lines(solution.certificate)
+    lines += solution.summary().structure_lines()
     arrays = {"state": solution.state, "costate": solution.costate} | solution.controls | solution.parameters
     lines += [_array_line(name, array) for name, array in arrays.items()]
     return "\n".join(lines)
+
+
+def _searched(solution: Solution) -> str:
+    """Where min H was sought by a few descents only."""
+    return ", by descent" if solution.search == LOCAL else ""
+
+
+def _judged(solution: Solution) -> str:
+    return "" if math.isnan(solution.referee_seconds) else f", judged in {solution.referee_seconds:.3g} s"
 
 
 def _defect_line(solution: Solution) -> list[str]:
@@ -69,6 +80,8 @@ def solution_summary(solution: Solution) -> dict[str, Any]:
             "defect_worth": solution.defect_worth,
             "claimed": solution.claim.get("cost"),
             "seconds": solution.seconds,
+            "search": solution.search,
+            "referee_seconds": solution.referee_seconds,
             "scheme": str(solution.attrs["scheme"]),
             "notes": solution.notes,
             "certificate": None if solution.certificate is None else asdict(solution.certificate),

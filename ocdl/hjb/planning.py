@@ -190,6 +190,8 @@ def check_controls_only(problem: ControlProblem) -> None:
             f"ValueIteration: minimum time is not supported: V belongs to one horizon, and this problem has "
             f"horizon={problem.horizon!r}. Use Ipopt, or give a number and compare several."
         )
+    if problem.t0:
+        raise NotSupported(f"ValueIteration: V is kept at depths from 0 on, and this problem has t0={problem.t0!r}.")
     if problem.free_initial:
         raise NotSupported(
             f"ValueIteration: this problem {problem.also_free}. Give numbers: V(x, 0) of value_function is the least "

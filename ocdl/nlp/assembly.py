@@ -72,6 +72,20 @@ class Elements:
         lagrangian = self.cost + ca.dot(multiplier, self.residual)
         return Direct(self.mapped("lagrangian", [multiplier], [ca.gradient(lagrangian, self.local)]))
 
+    def steepness(self, w: Array, columns: Array) -> tuple[Array, Array]:
+        """The largest |∂/∂(w / columns)| of every residual (rows, K), and of every cost (K,)."""
+        found = []
+        for value in (self.residual, self.cost):
+            jacobian = ca.jacobian(value, self.local)
+            i, j = (np.array(part, dtype=np.int64) for part in jacobian.sparsity().get_triplet())
+            entries = Direct(self.mapped("steepness", [], [ca.vertcat(*jacobian.nonzeros())]))
+            largest = np.zeros((value.numel(), self.count))
+            if i.size:
+                units = columns[self.variables[j]]
+                np.maximum.at(largest, i, np.abs(entries(w[self.variables], self.values)[0] * units))
+            found.append(largest)
+        return found[0], found[1][0]
+
     def gather(self, w: ca.MX) -> ca.MX:
         """The local variables of all elements as columns."""
         return ca.reshape(w[self.variables.ravel(order="F").tolist()], *self.variables.shape)

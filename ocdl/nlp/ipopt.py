@@ -16,15 +16,18 @@ from ocdl.errors import InvalidInput, NotSupported
 from ocdl.interrupts import uninterrupted
 from ocdl.nlp import rank_one
 from ocdl.nlp.assembly import NonlinearProgram
+from ocdl.nlp.phased import PhasedTranscription
 from ocdl.nlp.reduced import Reduced, not_in_reduced_space
-from ocdl.nlp.scaling import ShownScales, check_scales, chosen_scales
+from ocdl.nlp.scaling import SCALES, ShownScales, check_scales, chosen_scaling
 from ocdl.nlp.settled import objects, settled
 from ocdl.nlp.transcription import Transcription, transcribed
 from ocdl.nlp.worst_rows import explanation
 from ocdl.progress import progress_bar
 from ocdl.referee.outcome import FEASIBLE, Outcome, Status, wrapped_up
+from ocdl.referee.phases import PhasesOutcome
 from ocdl.solving.method import Method, Start
 from ocdl.statement.control_set import ControlSet, PairSet, path_rows
+from ocdl.statement.phases import Phases
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.sharing import sharing
 
@@ -54,6 +57,7 @@ MANY, FEW = 10, 1500  # samples from which, and unknowns up to which, the reduce
 DENSE = 2000  # unknowns of the reduced space up to which IPOPT is given its dense Hessian
 MEMORY = 6  # pairs of the limited-memory Hessian beyond
 
+WARM = {"mu_init": 1e-4, "bound_push": 1e-6, "bound_frac": 1e-6}  # from a solution of another grid
 HISTORY = {"obj": "cost", "inf_pr": "infeasibility", "inf_du": "dual_infeasibility", "mu": "mu"}
 
 
@@ -71,9 +75,12 @@ class Ipopt(Method):
         ``WIDE`` neurons on; ``"rank-one"`` always, ``"none"`` never.
     objective_scale: factor on the cost inside IPOPT; by default 1/(mean h_k · mean w_i), which makes multipliers,
         reduced gradients and ``tolerance`` those of function space, whatever the grid.
-    scales: one unit of IPOPT's variables, ``{"x": ..., "u": ..., "p": ...}``, numbers, or one a state, control,
-        parameter; what is left out is chosen: 1, or the power of ten of its bounds (else its first guess) beyond 0.1 to
-        10. The units used are in the solution's ``extras`` ``scale_x``, ``scale_u``, ``scale_p``, unless all are 1.
+    scale: what is scaled inside IPOPT. ``"units"``: variables, by the power of ten of their bounds (else their first
+        guess) beyond 0.1 to 10, and the state equations by those of their states; ``"rows"``: rows of path and boundary
+        as well, by that of their largest derivative at the start, and a steep objective; ``"none"``: nothing.
+    scales: units to take instead, ``{"x": ..., "u": ..., "p": ..., "path": ..., "boundary": ...}``, numbers, or one a
+        state, control, parameter, row. Those used are in the solution's ``extras`` ``scale_x``, ..., unless all are 1,
+        the factor that ``"rows"`` chose for the cost in ``scale_objective``. The referee judges in the problem's units.
     verbose: show IPOPT's own log.
     options: IPOPT's options passed through verbatim, e.g. ``{"mu_strategy": "adaptive"}``.
     Source: Wächter and Biegler, Math. Program. 106 (2006).
@@ -82,12 +89,15 @@ class Ipopt(Method):
     constrained: ClassVar[bool] = True
     control_sets: ClassVar[tuple[type[ControlSet], ...]] = (PairSet,)
     any_controls: ClassVar[bool] = True
+    measured: ClassVar[bool] = True
+    linked: ClassVar[bool] = True
 
     tolerance: float = 1e-9
     max_iterations: int = 1000
     space: str = "auto"
     reduction: str = "auto"
     objective_scale: float | None = None
+    scale: str = "units"
     scales: Mapping[str, Any] = field(default_factory=dict)
     verbose: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -106,6 +116,8 @@ class Ipopt(Method):
             raise InvalidInput(f"Ipopt(objective_scale={scale!r}): a positive number, or None for the automatic one.")
         if self.space not in SPACES:
             raise InvalidInput(f"Ipopt(space={self.space!r}): one of {', '.join(SPACES)} is needed.")
+        if self.scale not in SCALES:
+            raise InvalidInput(f"Ipopt(scale={self.scale!r}): one of {', '.join(SCALES)} is needed.")
         check_scales(self.scales)
         if not isinstance(self.options, Mapping):
             raise InvalidInput(f"Ipopt(options={self.options!r}): a mapping of IPOPT's option names is needed.")
@@ -166,14 +178,17 @@ class Ipopt(Method):
         """``sparse``: in rank-one form; what a carried-over start has settled is then no unknown, unless that fails or
         the controls object.
         """
-        transcription = transcribed(problem, depth, chosen_scales(problem, depth, start, self.scales))
+        h = np.diff(depth.mesh(problem.span))
+        scale = self.objective_scale or float(1.0 / (np.mean(h) * np.mean(problem.state_metric)))
+        scaling = chosen_scaling(problem, depth, start, self.scale, self.scales, scale)
+        transcription = transcribed(problem, depth, scaling.scales)
         box = transcription.bounds()
         guess = np.clip(transcription.guess(start), *box)
         held = np.zeros(guess.size, dtype=bool)
         if sparse:
             held[transcription.places.u] = settled(transcription, start)
-        scale = self.objective_scale or 1.0 / (np.mean(transcription.h) * np.mean(problem.state_metric))
-        options = self._options(pivot_order(problem, sparse), float(scale), barrier(problem, start, held))
+        own = {"tol": self.tolerance * scaling.tolerance, **barrier(problem, start, held)}
+        options = self._options(pivot_order(problem, sparse), scaling.objective, own)
         key = depth, transcription.scales.trivial, repr(options)
         with (
             progress_bar(self.name, progress=False if self.verbose else progress) as bar,
@@ -188,7 +203,40 @@ class Ipopt(Method):
                 end = None if released is None else released.after(end)
             if end is None:
                 return watch.broken_off(*transcription.controls(watch.iterate * transcription.variable_scale))
-            return wrapped_up(lambda: _outcome(transcription, end))
+            shown = ShownScales(transcription, scaling.objective if self.scale == "rows" else None)
+            return wrapped_up(lambda: replace(_outcome(transcription, end), extras=shown))
+
+    def solve_phases(
+        self,
+        phases: Phases,
+        depths: Sequence[DepthScheme],
+        starts: Sequence[Start],
+        *,
+        progress: bool | None = None,
+    ) -> PhasesOutcome:
+        if self.space == "reduced":
+            raise NotSupported("Ipopt(space='reduced'): phases are solved in full space; use space='full'.")
+        if self.scale == "rows":
+            raise NotSupported("Ipopt(scale='rows'): the rows of phases are not scaled; use scale='units'.")
+        joint = PhasedTranscription(phases, depths, starts, self.scale, self.scales)
+        width = np.mean(np.concatenate([part.h for part in joint.parts]))
+        continued = all(start.costate is not None for start in starts)
+        options = self._options(7, float(self.objective_scale or 1.0 / width), WARM if continued else {})
+        with (
+            progress_bar(self.name, progress=False if self.verbose else progress) as bar,
+            uninterrupted() as ctrl_c,
+        ):
+            solver, watch = self._solver(joint.program, options)
+            watch.begin(joint.begin / joint.variable_scale, bar, ctrl_c)
+            end = _end(solver, watch, joint, joint.bounds(), joint.begin, np.zeros(joint.begin.size, dtype=bool))
+            if end is None:
+                stopped = {"return_status": "User_Requested_Stop"}
+                end = _End(watch.iterate * joint.variable_scale, np.zeros(joint.row_scale.size), None, stopped)
+            parts = joint.split(end.w, end.multipliers)
+            outcomes = tuple(_outcome(part, _End(w, own, None, end.stats)) for part, w, own in parts)
+            if ctrl_c.taken():
+                outcomes = tuple(replace(outcome, status=Status.INTERRUPTED) for outcome in outcomes)
+            return PhasesOutcome(outcomes, joint.links(end.multipliers))
 
     def _in_reduced_space(self, problem: ControlProblem, depth: DepthScheme) -> bool:
         why_not = not_in_reduced_space(problem, depth)
@@ -261,7 +309,7 @@ class _End:
 
     w: Array
     multipliers: Array
-    cost: float
+    cost: float | None  # of one of several phases it does not tell
     stats: Mapping[str, Any]
 
     @property
@@ -283,7 +331,7 @@ class _End:
 def _end(
     solver: ca.Function,
     watch: _Watch,
-    transcription: Transcription,
+    transcription: Transcription | PhasedTranscription,
     box: tuple[Array, Array],
     begin: Array,
     held: NDArray[np.bool_],
@@ -305,7 +353,9 @@ def _end(
 def _outcome(transcription: Transcription, end: _End) -> Outcome:
     w, multipliers, stats = end.w, end.multipliers, end.stats
     costate, stage_costate = transcription.costates(w, multipliers)
-    claim = {"cost": end.cost, "costate": costate, "stage_costate": stage_costate}
+    claim: dict[str, Any] = {"cost": end.cost, "costate": costate, "stage_costate": stage_costate}
+    if end.cost is None:
+        del claim["cost"]
     if transcription.depth.condensed:
         del claim["stage_costate"]
     status = STATUS.get(str(stats["return_status"]), Status.FAILED)
@@ -314,7 +364,6 @@ def _outcome(transcription: Transcription, end: _End) -> Outcome:
     return replace(
         _reported(*transcription.controls(w), stats, claim, explained),
         multipliers=transcription.constraint_multipliers(w, multipliers),
-        extras=ShownScales(transcription),
         x=x,
         stages=stages,
         costate=costate,
@@ -353,7 +402,7 @@ def barrier(problem: ControlProblem, start: Start, held: NDArray[np.bool_]) -> d
         return {"bound_push": 0.1, "bound_frac": 0.1, "bound_mult_init_method": "mu-based"}
     if start.costate is None or problem.velocity_box is not None:
         return {}
-    return {"mu_init": 1e-4, "bound_push": 1e-6, "bound_frac": 1e-6}
+    return WARM
 
 
 def _together(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def applies(problem: ControlProblem, depth: DepthScheme) -> bool:
     controls constant in a layer, and no constraints.
     """
     box = problem.velocity_box
-    if box is None or problem.has_running_cost or problem.constraints:
+    if box is None or problem.has_running_cost or problem.constraints or problem.measurements is not None:
         return False
     if not isinstance(depth.controls, PiecewiseConstant):
         return False

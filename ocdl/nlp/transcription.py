@@ -4,7 +4,7 @@ Layer k of sample s, with stages X_i, controls u_i, lifted z_i = g(X_i, u_i) and
 
     X_i − x_k − h Σ_j a_ij φ_j = 0,   z_i − g(t_i, X_i, u_i, p, d_s) = 0,   x_{k+1} − x_k − h Σ_j b_j φ_j = 0,
     path c(t_i, X_i, u_i, p, d_s, z_i) in its interval, where ``equalities.imposed`` says so;
-    boundary B(x_0, x_N, T, p, d_s) in its interval.
+    boundary B(x_0, x_N, T, p, d_s) in its interval;  χ² of measurements at their nodes in the cost.
 
 A stage that is the start of the layer (a zero row of A) or its end (stiff accuracy) is no variable of its own; a
 condensed scheme has no stages as variables at all. State boxes and final states are bounds on variables.
@@ -31,6 +31,7 @@ from ocdl.once import once
 from ocdl.referee.equalities import imposed
 from ocdl.referee.outcome import Multipliers
 from ocdl.solving.method import Start
+from ocdl.statement.measurements import nodes_at
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import Sweeper, SweepFailed, Trajectory
 
@@ -80,19 +81,29 @@ class Places:
 
 @dataclass(frozen=True, eq=False)
 class Scales:
-    """One unit of the solver's variables: of states (n,), controls (m,) and parameters (P,). Ones change nothing."""
+    """One unit of the solver's variables, of states (n,), controls (m,) and parameters (P,), and of its rows of path
+    and boundary; those of the state equation have the units of states. Ones change nothing.
+    """
 
     x: Array
     u: Array
     p: Array
+    path: Array
+    boundary: Array
 
     @property
     def trivial(self) -> bool:
-        return all(bool(np.all(scale == 1.0)) for scale in (self.x, self.u, self.p))
+        return all(bool(np.all(scale == 1.0)) for scale in vars(self).values())
 
     @classmethod
     def ones(cls, problem: ControlProblem) -> Scales:
-        return cls(np.ones(problem.n), np.ones(problem.m), np.ones(problem.P))
+        return cls(**{name: np.ones(size) for name, size in sizes(problem).items()})
+
+
+def sizes(problem: ControlProblem) -> dict[str, int]:
+    """How many units there are of each kind."""
+    rows = {role: problem.rows(role) for role in ("path", "boundary")}
+    return {"x": problem.n, "u": problem.m, "p": problem.P, **rows}
 
 
 def transcribed(problem: ControlProblem, depth: DepthScheme, scales: Scales) -> Transcription:
@@ -134,10 +145,15 @@ class Transcription:
 
     @cached_property
     def program(self) -> NonlinearProgram:
+        return assemble(self.elements, self.places.size, self._constraints)
+
+    @property
+    def elements(self) -> list[Elements]:
+        """All kinds of elements, in the solver's units."""
         if self.scales.trivial:
-            return assemble(self._kinds, self.places.size, self._constraints)
+            return self._kinds
         columns, rows = self.variable_scale, self.row_scale
-        return assemble([kind.scaled(columns, rows) for kind in self._kinds], self.places.size, self._constraints)
+        return [kind.scaled(columns, rows) for kind in self._kinds]
 
     @property
     def parameters(self) -> Array:
@@ -174,7 +190,28 @@ class Transcription:
         stages = len(self.own) + 1
         layers = factor[: self._layer_rows].reshape(-1, self._rows_per_layer)
         layers[:, : stages * self.problem.n] = np.tile(1.0 / self.scales.x, stages)
+        layers[:, self._path_rows] = np.tile(1.0 / self.scales.path, self.tableau.stages)
+        factor[self._layer_rows :][: self._boundary_rows] = np.tile(1.0 / self.scales.boundary, self.problem.samples)
         return factor
+
+    def steepness(self, w: Array) -> dict[str, Array]:
+        """The largest derivative in the solver's variables, at w, of every row of ``path`` and ``boundary`` over all
+        stages and samples, and of the ``objective`` (1,).
+        """
+        columns, rows, cost = self.variable_scale, np.zeros(self._constraints), np.zeros(1)
+        for kind in self._kinds:
+            of_rows, of_cost = kind.steepness(w, columns)
+            rows[kind.rows] = of_rows
+            cost = np.maximum(cost, np.max(of_cost, initial=0.0))
+        layers = rows[: self._layer_rows].reshape(-1, self._rows_per_layer)[:, self._path_rows]
+        boundary = rows[self._layer_rows :][: self._boundary_rows]
+        return {
+            "path": layers.reshape(len(layers), self.tableau.stages, self.problem.rows("path")).max(
+                axis=(0, 1), initial=0.0
+            ),
+            "boundary": boundary.reshape(self.problem.samples, -1).max(axis=0, initial=0.0),
+            "objective": cost,
+        }
 
     # -- elements -------------------------------------------------------------------------------------
 
@@ -183,6 +220,11 @@ class Transcription:
         stages = len(self.own) + 1  # the end of the layer, by its own equation or as the last stage
         path = self.tableau.stages * self.problem.rows("path")
         return stages * self.problem.n + self.lifted_stages * self.problem.lifted + path
+
+    @property
+    def _path_rows(self) -> slice:
+        """The rows of path among those of a layer, stage by stage."""
+        return slice(self._rows_per_layer - self.tableau.stages * self.problem.rows("path"), self._rows_per_layer)
 
     @property
     def _layer_rows(self) -> int:
@@ -207,6 +249,8 @@ class Transcription:
             kinds.append(self._boundary)
         if self.problem.free_initial:
             kinds.append(self._initial)
+        if self.problem.measurements is not None:
+            kinds.append(self._misfit)
         return kinds
 
     @property
@@ -225,7 +269,12 @@ class Transcription:
         N, weights, data = self.h.size, np.asarray(problem.weights)[None, :], np.asarray(problem.data).T
         depths = np.repeat(np.stack([self.t[:-1], self.h]), problem.samples, axis=1)
         layer = np.concatenate([depths, np.tile(weights, N), np.tile(data, (1, N))])
-        return {"_layer": layer, "_terminal": np.concatenate([weights, data]), "_boundary": data}
+        values = {"_layer": layer, "_terminal": np.concatenate([weights, data]), "_boundary": data}
+        if problem.measurements is not None:
+            t = np.repeat(self.t[self.measured], problem.samples)[None, :]
+            columns = problem.measurements.columns
+            values["_misfit"] = np.concatenate([t, np.tile(data, (1, self.measured.size)), columns])
+        return values
 
     @cached_property
     def _layer(self) -> Elements:
@@ -250,7 +299,7 @@ class Transcription:
         rows = [X[i] - x - h * _combine(tableau.A[i], slopes) for i in self.own]
         rows.append(end - x - h * _combine(tableau.b, slopes))
         if q and self.lifted_stages:
-            rows += [z[i]["z"] - problem.evaluate("lift", **at[i]) for i in range(s)]
+            rows += [problem.lift_rows(**z[i], **at[i]) for i in range(s)]
         if problem.path is not None:
             rows += [problem.evaluate("path", **at[i], **z[i]) for i in range(s)]
 
@@ -364,6 +413,29 @@ class Transcription:
             variables=np.stack([self.places.x[0][samples, states], self.places.p[own : own + count]]),
             rows=(first + np.arange(count))[None, :],
             values=np.zeros((0, count)),
+        )
+
+    @cached_property
+    def measured(self) -> Indices:
+        """The nodes at which the problem has measurements, (K,)."""
+        return nodes_at(self.problem.measured_depths, self.t)
+
+    @cached_property
+    def _misfit(self) -> Elements:
+        """χ² of every measured depth and sample."""
+        problem = self.problem
+        sym, measurements = problem.symbols(), problem.measurements
+        assert measurements is not None
+        residuals, given = measurements.residuals(problem.evaluate("output", **sym))
+        at = self.places.x[self.measured].reshape(-1, problem.n).T
+        return Elements(
+            local=ca.vertcat(sym["x"], sym["p"]),
+            constants=ca.vertcat(sym["t"], sym["d"], given),
+            cost=ca.sumsqr(residuals),
+            residual=ca.SX(0, 1),
+            variables=np.concatenate([at, np.tile(self.places.p[:, None], at.shape[1])]),
+            rows=np.zeros((0, at.shape[1]), dtype=np.int64),
+            values=self._values_of(problem)["_misfit"],
         )
 
     # -- there and back --------------------------------------------------------------------------------
@@ -546,9 +618,13 @@ class Transcription:
         return self._lagrangian_gradient(self._layer, w, multipliers)[: self.problem.n].T
 
     def _end_costate(self, w: Array, multipliers: Array) -> Array:
-        """p(T): the gradient of terminal losses, and the pull of boundary and final states, (1, S, n)."""
-        n = self.problem.n
+        """p(T): the gradient of terminal losses and of what is measured there, and the pull of boundary and final
+        states, (1, S, n).
+        """
+        n, N, S = self.problem.n, self.h.size, self.problem.samples
         costate = self._lagrangian_gradient(self._terminal, w, multipliers)[:n].T
+        if self.measured.size and self.measured[-1] == N:
+            costate = costate + self._lagrangian_gradient(self._misfit, w, multipliers)[:n, -S:].T
         if self.problem.boundary is not None:
             costate = costate + self._lagrangian_gradient(self._boundary, w, multipliers)[n : 2 * n].T
         return (costate + self.constraint_multipliers(w, multipliers).nodes[-1])[None]

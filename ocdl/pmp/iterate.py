@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import NotSupported
-from ocdl.pmp.dense import dense
 from ocdl.referee.hamiltonian import Hamiltonian
 from ocdl.referee.separated import SeparatedHamiltonian
 from ocdl.solving.diagnosis import LOST, lost_along
@@ -96,8 +95,8 @@ class Ground:
 
     @cached_property
     def separated(self) -> SeparatedHamiltonian:
-        """H by groups of controls that do not meet; as matrix products where the layers are dense."""
-        return dense(self.problem) or self.law.separated
+        """H by groups of controls that do not meet."""
+        return self.law.separated
 
     def on_samples(self, rows: NDArray[np.intp]) -> Ground:
         """The ground of some samples only, with the same compiled functions; its sweeps are not counted here."""

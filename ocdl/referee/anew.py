@@ -41,22 +41,22 @@ class Anew:
     @classmethod
     def of(cls, problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, x: Array) -> Anew:
         """Raises SweepFailed where a layer cannot be integrated."""
-        fine = _mesh(problem, depth, gauss_tableau(int(np.clip(depth.tableau.order // 2 + 2, 3, 8))))
-        sweeper, u = Sweeper(problem, fine), _controls(problem, depth, fine, u)
+        fine = layers_of(problem, depth, gauss_tableau(int(np.clip(depth.tableau.order // 2 + 2, 3, 8))))
+        sweeper, u = Sweeper(problem, fine), controls_on(problem, depth, fine, u)
         ends, inner = sweeper.restarted(x[:-1], u, p)
         trajectory = Trajectory(fine.nodes, sweeper.h, sweeper.stage_t, np.concatenate([x[:1], ends]), inner)
         return cls(fine, sweeper, trajectory, u, p)
 
     def sampled(self, problem: ControlProblem, depth: DepthScheme, u: Array, x: Array) -> Anew:
         """The same at the relative depths ``SAMPLES``, by the polynomial of every layer; u (Q, m) of the scheme."""
-        fine = _mesh(problem, depth, EVERYWHERE)
+        fine = layers_of(problem, depth, EVERYWHERE)
         sweeper = Sweeper(problem, fine)
         known = np.concatenate([x[:-1, None], self.trajectory.stages], axis=1)
         weights = lagrange(np.append(0.0, self.fine.tableau.c), SAMPLES)
         trajectory = replace(
             self.trajectory, stage_t=sweeper.stage_t, stages=np.einsum("qi,kisn->kqsn", weights, known)
         )
-        return Anew(fine, sweeper, trajectory, _controls(problem, depth, fine, u), self.p)
+        return Anew(fine, sweeper, trajectory, controls_on(problem, depth, fine, u), self.p)
 
     def constraints(self) -> list[Constrained]:
         """Bounds of states and path inside the layers, everywhere; rows (N, s, S, ...)."""
@@ -66,14 +66,14 @@ class Anew:
         return [family for family in families if family.name in ("state at the stages", "path")]
 
 
-def _mesh(problem: ControlProblem, depth: DepthScheme, tableau: Tableau) -> FineMesh:
+def layers_of(problem: ControlProblem, depth: DepthScheme, tableau: Tableau) -> FineMesh:
     """The layers of ``depth`` with the stages of ``tableau``."""
     mesh = depth.mesh(problem.span)
     constant = isinstance(depth.controls, PiecewiseConstant)
     return FineMesh(tableau, mesh, np.arange(mesh.size - 1), PiecewiseConstant() if constant else PerStage())
 
 
-def _controls(problem: ControlProblem, depth: DepthScheme, fine: FineMesh, u: Array) -> Array:
+def controls_on(problem: ControlProblem, depth: DepthScheme, fine: FineMesh, u: Array) -> Array:
     """The coefficients on ``fine`` of the same controls as functions of depth, inside their box."""
     if isinstance(depth.controls, PiecewiseConstant):
         return u

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -23,6 +23,7 @@ AGREES = 1e-3
 VANISHING = 1e-6  # a costate function below this everywhere says nothing of the controls
 SECONDS = 4e-9  # an operation of a sweep, measured
 PATIENCE = 1.0  # seconds that the certificate may always take
+ALONG = ("dynamics", "lift", "running", "effort", "path")  # the functions along a trajectory
 PREFIX = "certificate "
 NAN = float("nan")
 
@@ -159,20 +160,27 @@ def agreement(answer: Judged) -> float:
 
 
 def depends_on_depth(problem: ControlProblem) -> bool:
-    """Whether dynamics, costs, path or bounds take t (or, of a function that names it, truly use it)."""
-    if any(problem.bounds.varies(name) for name in problem.bounds.names):
+    """Whether dynamics, costs, path or bounds take t (or, of a function that names it, truly use it), or something is
+    measured or asked at given depths, where H jumps.
+    """
+    if problem.stations.size or any(problem.bounds.varies(name) for name in problem.bounds.names):
         return True
     return problem.built.of("depends on depth", lambda: _formulas_depend_on_depth(problem))
 
 
 def _formulas_depend_on_depth(problem: ControlProblem) -> bool:
-    for role in ("dynamics", "lift", "running", "effort", "path"):
-        function = getattr(problem, role)
-        if function is not None and "t" in inspect.signature(function).parameters:
+    for role in ALONG:
+        if _takes(problem, (role,), ("t",)):
             s = problem.symbols()
             if ca.depends_on(problem.evaluate(role, **dict(s)), s["t"]):
                 return True
     return False
+
+
+def _takes(problem: ControlProblem, roles: Iterable[str], names: Iterable[str]) -> bool:
+    """Whether a function of ``roles`` has an argument of these names."""
+    functions = [getattr(problem, role) for role in roles if getattr(problem, role) is not None]
+    return any(name in inspect.signature(function).parameters for function in functions for name in names)
 
 
 def _hamiltonian(answer: Judged) -> dict[str, Any]:
@@ -185,8 +193,10 @@ def _hamiltonian(answer: Judged) -> dict[str, Any]:
         low, high = (end[-1] for end in problem.parameter_box)
         if p[-1] - low < 1e-6 * p[-1] or high - p[-1] < 1e-6 * p[-1]:
             found["hamiltonian_note"] = "the horizon lies at its bound, where H need not vanish"
-        elif problem.boundary is not None and "t" in inspect.signature(problem.boundary).parameters:
+        elif _takes(problem, ("boundary",), ("t", "T")):
             found["hamiltonian_note"] = "the boundary condition depends on the horizon"
+        elif _takes(problem, (*ALONG, "penalty"), ("T",)):
+            found["hamiltonian_note"] = "the formulas depend on the horizon"
         else:
             mean = float(trajectory.h @ layers / trajectory.h.sum())
             found["hamiltonian_offset"] = mean + _terminal_slope(problem, p, trajectory.x[-1])
@@ -194,12 +204,6 @@ def _hamiltonian(answer: Judged) -> dict[str, Any]:
 
 
 def _terminal_slope(problem: ControlProblem, p: Array, x: Array) -> float:
-    """Σ ω_s ∂ℓ/∂T."""
-    if problem.terminal is None or "t" not in inspect.signature(problem.terminal).parameters:
-        return 0.0
-    s = problem.symbols()
-    slope = ca.gradient(problem.evaluate("terminal", t=s["t"], x=s["x"], p=s["p"], d=s["d"]), s["t"])
-    function = ca.Function("slope", [s["t"], s["x"], s["p"], s["d"]], [slope])
+    """Σ ω_s ∂ℓ/∂T, T the last of the parameters."""
     columns = zip(np.asarray(problem.weights), x, np.asarray(problem.data), strict=True)
-    total = sum(weight * float(function(problem.span, state, p, data)) for weight, state, data in columns)
-    return float(total) / problem.depth_scale(p)
+    return float(sum(w * float(problem.terminal_function(state, p, data)[2][-1]) for w, state, data in columns))

@@ -31,6 +31,8 @@ from ocdl.sweeps.sweeper import Adjoint, Sweeper, Trajectory
 
 Array = NDArray[np.float64]
 
+PROVEN, THOROUGH, LOCAL = "proven", "thorough", "local"  # searches for min H
+
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
@@ -41,6 +43,7 @@ class Verdict:
     every family of constraints, by name; of the state equation, ``dynamics``, in units of max(1, |x|).
     ``state_defect``, ``costate_defect`` (N+1, S, n): what the answer's own states and costates miss of their equations
     at the nodes, zero where they are the referee's sweeps; ``defect_worth``: Σ ⟨p, δ⟩, what the former changed J by.
+    ``search``: how min H was found, ``PROVEN``, ``THOROUGH`` (sought in the whole box) or ``LOCAL``.
     """
 
     cost: float
@@ -55,6 +58,7 @@ class Verdict:
     state_defect: Array
     costate_defect: Array
     defect_worth: float
+    search: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,11 +82,15 @@ def certify(
     x: Array | None = None,
     stages: Array | None = None,
     costate: Array | None = None,
+    thorough: bool = False,
 ) -> Verdict:
     """Judge controls u (Q, m) and parameters p (P,); ``multipliers`` of its constraints, zero by default.
 
     x (N+1, S, n), stages (N, s, S, n): the answer's own states at nodes and stages; costate (N+1, S, n): its own
     Euclidean costates at the nodes. Swept where they are missing; stages from the answer's own nodes.
+    thorough: seek min H in the whole box, however long that takes; else only where it takes little
+    (``Hamiltonian.least``), and of many samples or wide layers by some sixty evaluations of H, so that the gap is the
+    same at every call and at least as good a lower bound as one descent gives.
     Raises InvalidInput for wrong shapes, SweepFailed where the state equation has no solution.
     """
     if not isinstance(problem, ControlProblem) or not isinstance(depth, DepthScheme):
@@ -101,7 +109,7 @@ def certify(
     forces = constraints.forces(trajectory, u, p, multipliers) if families else None
     adjoint, defects = judged_adjoint(sweeper, trajectory, u, p, forces, costate, x is not None)
     hamiltonian = stage_hamiltonian(sweeper, trajectory, adjoint, u, p)
-    excess, exact = stage_excess(sweeper, trajectory, adjoint, u, p)
+    excess, search = stage_excess(sweeper, trajectory, adjoint, u, p, thorough=thorough)
     weights = sweeper.h[:, None] * sweeper.tableau.b
     violations = {family.name: float(np.max(family.violation, initial=0.0)) for family in families}
     violations["controls"] = _controls_violation(problem, depth, sweeper, u)
@@ -115,7 +123,8 @@ def certify(
         hamiltonian=hamiltonian,
         excess=excess,
         gap=gap if np.all(np.isfinite(adjoint.costate)) else np.nan,
-        gap_is_exact=exact,
+        gap_is_exact=search == PROVEN,
+        search=search,
         feasibility=float(np.max(list(violations.values()))),
         violations=violations,
         state_defect=defects.state,
@@ -157,23 +166,25 @@ def _controls_violation(problem: ControlProblem, depth: DepthScheme, sweeper: Sw
 def _violation(values: Array, box: tuple[Array, Array]) -> float:
     """Largest distance of a value from its interval."""
     low, high = box
-    return float(np.max(np.maximum(low - values, values - high), initial=0.0))
+    return float(np.maximum(np.max(low - values, initial=0.0), np.max(values - high, initial=0.0)))
 
 
-def stage_excess(sweeper: Sweeper, trajectory: Trajectory, adjoint: Adjoint, u: Array, p: Array) -> tuple[Array, bool]:
+def stage_excess(
+    sweeper: Sweeper, trajectory: Trajectory, adjoint: Adjoint, u: Array, p: Array, *, thorough: bool = False
+) -> tuple[Array, str]:
     """H(u) − min H at the stages, (N, s), over all controls that box and path constraints admit there: infinite where H
-    falls without end, 0 where b_i = 0. And whether the minima are proven: else they may lie lower, and the excess is at
-    least this.
+    falls without end, 0 where b_i = 0. And how the minima were found: unless they are proven they may lie lower, and
+    the excess is at least this.
     """
     problem, (N, s, S, n) = sweeper.problem, trajectory.stages.shape
     law, counted = Hamiltonian(problem), np.tile(sweeper.tableau.b != 0.0, N)
     costate, x = np.nan_to_num(adjoint.stages).reshape(-1, S, n)[counted], trajectory.stages.reshape(-1, S, n)[counted]
     t, controls = sweeper.stage_t.ravel()[counted], sweeper.stage_controls(u)[counted]
     given = (t, x, costate, np.asarray(problem.weights), controls, p)
-    least = law.least(*given)
+    least = law.least(*given, thorough=thorough)
     excess = np.zeros(N * s)
     excess[counted] = law.values(*given)[0] - least.value
-    return excess.reshape(N, s), least.proven
+    return excess.reshape(N, s), PROVEN if least.proven else THOROUGH if least.thorough else LOCAL
 
 
 def stage_hamiltonian(sweeper: Sweeper, trajectory: Trajectory, adjoint: Adjoint, u: Array, p: Array) -> Array:
@@ -185,10 +196,10 @@ def stage_hamiltonian(sweeper: Sweeper, trajectory: Trajectory, adjoint: Adjoint
 
 
 def on_true_depths(problem: ControlProblem, verdict: Verdict, p: Array) -> Verdict:
-    """The verdict on depths t = T τ where the horizon is free: H and its excess are per unit of t."""
-    T = problem.depth_scale(p)
-    if T == 1.0:
-        return verdict
-    old = verdict.trajectory
-    trajectory = replace(old, t=T * old.t, h=T * old.h, stage_t=T * old.stage_t)
-    return replace(verdict, trajectory=trajectory, hamiltonian=verdict.hamiltonian / T, excess=verdict.excess / T)
+    """The verdict on true times; where the horizon is free H and its excess are per unit of t."""
+    times, old = problem.times, verdict.trajectory
+    scale = times.scale(p)
+    trajectory = replace(old, t=times.at(old.t, p), h=scale * old.h, stage_t=times.at(old.stage_t, p))
+    return replace(
+        verdict, trajectory=trajectory, hamiltonian=verdict.hamiltonian / scale, excess=verdict.excess / scale
+    )

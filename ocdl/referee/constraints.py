@@ -63,24 +63,24 @@ class Constraints:
     ) -> Iterator[Constrained]:
         """Every family that the problem has, along a trajectory; path where it is imposed, or ``everywhere``."""
         problem, sweeper = self.problem, self.sweeper
-        (N, s, S, n), scale = trajectory.stages.shape, problem.depth_scale(p)
-        if "x" in problem.bounds.names or problem.final is not None:
+        (N, s, S, n) = trajectory.stages.shape
+        t, stage_t = (problem.times.at(depths, p) for depths in (sweeper.t, sweeper.stage_t))
+        if "x" in problem.bounds.names or problem.final is not None or problem.conditions is not None:
             low, high = (np.repeat(end[:, None], S, axis=1) for end in problem.state_box_at(sweeper.t))
             low[0], high[0] = -np.inf, np.inf  # the initial state is given, or a parameter
             low[-1], high[-1] = problem.final_box
-            yield Constrained("state", trajectory.x, low, high, multipliers.nodes, scale * sweeper.t)
+            yield Constrained("state", trajectory.x, low, high, multipliers.nodes, t)
         if "x" in problem.bounds.names and not self.depth.condensed:
             ends = problem.state_box_at(sweeper.stage_t.ravel())
             low, high = (np.broadcast_to(end.reshape(N, s, 1, n), (N, s, S, n)) for end in ends)
-            depths = scale * sweeper.stage_t
-            yield Constrained("state at the stages", trajectory.stages, low, high, multipliers.stages, depths)
+            yield Constrained("state at the stages", trajectory.stages, low, high, multipliers.stages, stage_t)
         if problem.path is not None:
             ends = problem.interval_at("path", sweeper.stage_t.ravel())
             values = self._path_values(trajectory, u, p)
             held = everywhere | imposed(problem, self.depth)
             free = np.array([-np.inf, np.inf])
             low, high = (np.where(held, end.reshape(N, s, 1, -1), none) for end, none in zip(ends, free, strict=True))
-            yield Constrained("path", values, low, high, multipliers.path, scale * sweeper.stage_t)
+            yield Constrained("path", values, low, high, multipliers.path, stage_t)
         if problem.boundary is not None:
             values = self._boundary(trajectory.x[0].T, trajectory.x[-1].T, p, self._data.T)[0].T
             low, high = (np.repeat(end, S, axis=0) for end in problem.interval_at("boundary", np.zeros(1)))

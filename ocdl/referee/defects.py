@@ -74,6 +74,7 @@ def _weighed(
     missed = sweeper.defects(trajectory, u, p)
     size = np.max(np.abs(trajectory.x), axis=0)
     unit = np.maximum(1.0, size)
+    forces = sweeper.with_measurements(trajectory, p, forces)
     ahead = costate.copy()  # the multipliers of x_{k+1} = ...: the costate just before a jump
     if forces is not None:
         ahead[1:-1] += forces.nodes[1:-1]

@@ -16,6 +16,8 @@ from ocdl.referee.lockstep import projected_newton
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
+AT_ONCE = 1_000_000  # entries of states and controls held at once
+
 
 @dataclass(frozen=True, eq=False)
 class Columns:
@@ -36,6 +38,13 @@ class Columns:
         return Columns(self.t[rows], self.x[rows], self.costate[rows], self.omega, self.p)
 
 
+def blocks(shape: tuple[int, ...], groups: Indices) -> list[Indices]:
+    """Points of which each block bounds the memory, of columns x of ``shape`` (K, C, n)."""
+    K, C, n = shape
+    entries = K * max(groups.size, C * (2 * n + groups.shape[1]))
+    return np.array_split(np.arange(K), max(1, min(K, -(-entries // AT_ONCE))))
+
+
 def grouped(u: Array, groups: Indices) -> Array:
     """Controls (K, m) group by group, (K·G, size)."""
     return u[:, groups].reshape(u.shape[0] * groups.shape[0], groups.shape[1])
@@ -48,15 +57,23 @@ def ungrouped(z: Array, u: Array, groups: Indices) -> Array:
     return controls
 
 
+def with_groups(u: Array, other: Array, which: NDArray[np.bool_], groups: Indices) -> Array:
+    """Controls u (K, m) with the groups ``which`` (K, G) from ``other`` (K, m)."""
+    members = np.empty(u.shape, dtype=bool)
+    members[:, groups] = which[:, :, None]
+    return np.where(members, other, u)
+
+
 @dataclass(frozen=True, eq=False)
 class GroupSearch:
     """min H_g(z) + Σ hold (z − u)² over each group of each point, by projected Newton from u and elsewhere.
 
-    ``derivatives(*columns.at(u))``: H_g (K, G), gradient (K, G, size) and Hessian (K, G, size, size). ``box``: each end
-    (K·G, size). ``hold`` (G, size) ≥ 0.
+    ``derivatives(*columns.at(u))``: H_g (K, G), gradient (K, G, size) and Hessian (K, G, size, size); ``values``: H_g
+    alone. ``box``: each end (K·G, size). ``hold`` (G, size) ≥ 0.
     """
 
     derivatives: Callable[..., tuple[Array, Array, Array]]
+    values: Callable[..., Array]
     groups: Indices
     columns: Columns
     u: Array
@@ -81,17 +98,32 @@ class GroupSearch:
 
     def _reached(self, start: Array) -> tuple[Array, Array]:
         low, high = (np.tile(end, (len(start) // len(end), 1)) for end in self.box)
-        return projected_newton(self._of_problems, start, low, high, self.iterations)
+        given = (self._derivatives, start, low, high, self.iterations)
+        return projected_newton(*given, values=self._values)
 
-    def _of_problems(self, which: Indices, z: Array) -> tuple[Array, Array, Array]:
+    def _derivatives(self, which: Indices, z: Array) -> tuple[Array, Array, Array]:
         """Value, gradient and Hessian of the problems ``which``, counted over starts, points and groups."""
-        K, (G, size) = len(self.u), self.groups.shape
+        of, given = self._given(which, z)
+        value, slope, blocks = (part[of] for part in self.derivatives(*given))
+        hold, away = self._held(which, z)
+        value, slope = value + np.sum(hold * away**2, axis=1), slope + 2.0 * hold * away
+        return value, slope, blocks + 2.0 * hold[:, :, None] * np.eye(z.shape[1])
+
+    def _values(self, which: Indices, z: Array) -> Array:
+        of, given = self._given(which, z)
+        hold, away = self._held(which, z)
+        return np.asarray(self.values(*given)[of] + np.sum(hold * away**2, axis=1))
+
+    def _given(self, which: Indices, z: Array) -> tuple[tuple[Indices, Indices], tuple[Array, ...]]:
+        """Where the problems are among what a Hamiltonian finds, and what it takes."""
+        K, G = len(self.u), len(self.groups)
         starts, at = np.unique(which // G, return_inverse=True)
         points, group = starts % K, which % G
-        controls, members = self.u[points], self.groups[group]
-        controls[at[:, None], members] = z
-        parts = self.derivatives(*self.columns.of(points).at(controls))
-        value, slope, blocks = (part[at, group] for part in parts)
-        hold, away = self.hold[group], z - self.u[(which // G % K)[:, None], members]
-        value, slope = value + np.sum(hold * away**2, axis=1), slope + 2.0 * hold * away
-        return value, slope, blocks + 2.0 * hold[:, :, None] * np.eye(size)
+        controls = self.u[points]
+        controls[at[:, None], self.groups[group]] = z
+        return (at, group), self.columns.of(points).at(controls)
+
+    def _held(self, which: Indices, z: Array) -> tuple[Array, Array]:
+        """What holds the problems, and how far they are from u."""
+        K, G = len(self.u), len(self.groups)
+        return self.hold[which % G], z - self.u[(which // G % K)[:, None], self.groups[which % G]]

@@ -16,29 +16,33 @@ from numpy.typing import NDArray
 
 from ocdl.batch import Batch
 from ocdl.once import once
+from ocdl.referee.dense import DenseHamiltonian, dense
 from ocdl.referee.global_search import SLOPE
-from ocdl.referee.lattice import cover
+from ocdl.referee.groups import Columns, blocks, with_groups
+from ocdl.referee.local_search import local_search
 from ocdl.referee.restricted import Restriction
 from ocdl.referee.separated import SETTLED, SeparatedHamiltonian
-from ocdl.referee.structure import affine_in
 from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]
 
 ITERATIONS = 200
 ARMIJO = 1e-4
-RESTARTS = 4  # where H is not small enough for Newton's method, beside the controls in force and a corner
+AFFORDABLE = 1.5e6  # operations of a search in the whole box that nobody asked for
+PATIENCE = 10  # times the evaluations of a local search, of many controls that meet where it is to be thorough
 
 
 @dataclass(frozen=True, eq=False)
 class Least:
     """min_u H at K points, (K,), −∞ where H falls without end; where it is attained, (K, m), None where that is not
-    known; and whether no control can have less: ``proven``.
+    known; and whether no control can have less: ``proven``. ``thorough``: sought in the whole box, not only by the
+    counted descents of ``local_search``.
     """
 
     value: Array
     at: Array | None
     proven: bool
+    thorough: bool = True
 
 
 class Hamiltonian:
@@ -49,8 +53,8 @@ class Hamiltonian:
 
     @cached_property
     def separated(self) -> SeparatedHamiltonian:
-        """H as a sum over the groups of controls that do not meet."""
-        return SeparatedHamiltonian(self.problem)
+        """H as a sum over the groups of controls that do not meet; as matrix products where the layers are dense."""
+        return dense(self.problem) or SeparatedHamiltonian(self.problem)
 
     @property
     def closed_form(self) -> bool:
@@ -67,12 +71,10 @@ class Hamiltonian:
         """The path constraints that depend on u."""
         return Restriction(self.problem)
 
-    @once
+    @property
     def affine(self) -> bool:
         """H is affine in u: where the box of u is finite, one of its vertices is a global minimum."""
-        s = self.problem.symbols()
-        terms = [self.problem.evaluate(role, **s) for role in ("dynamics", "running", "effort")]
-        return affine_in(ca.vertcat(*terms), s["u"])
+        return bool(self.separated.affine_in_u)
 
     def _box(self, t: Array, K: int) -> tuple[Array, Array]:
         """The bounds of u at every point, each (K, m)."""
@@ -86,6 +88,9 @@ class Hamiltonian:
         K, C, n = x.shape
         times = np.broadcast_to(np.reshape(t, (K, -1)), (K, C))
         data = np.tile(np.asarray(self.problem.data).T, (1, K * C // self.problem.samples))
+        if isinstance(self.separated, DenseHamiltonian):
+            value, gradient = self._of_dense(self.separated, Columns(times, x, costate, omega, p), u)
+            return value + self._weighted_running(times, x, omega, p, data), gradient
         value, gradient = self._columns(
             times.reshape(1, -1),
             x.reshape(-1, n).T,
@@ -97,6 +102,17 @@ class Hamiltonian:
         )
         effort, slope = self._weighted_effort(times, omega, u, p)
         return value.reshape(K, C).sum(axis=1) + effort, gradient.T.reshape(K, C, -1).sum(axis=1) + slope
+
+    def _of_dense(self, law: DenseHamiltonian, columns: Columns, u: Array) -> tuple[Array, Array]:
+        """H without the running cost (K,), and its gradient (K, m), in blocks of points that bound the memory."""
+        value, gradient = np.empty(len(u)), np.empty(u.shape)
+        for rows in blocks(columns.x.shape, law.groups):
+            here, at = columns.of(rows), u[rows]
+            neurons, slopes = law.of_rates(here.x, here.costate, at, here.p)
+            effort, slope = self._weighted_effort(here.t, here.omega, at, here.p)
+            slope[:, law.groups] += slopes
+            value[rows], gradient[rows] = neurons.sum(axis=1) + effort, slope
+        return value, gradient
 
     def column_gradients(self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> Array:
         """The gradient in u of every column's own ⟨Λ_c, φ_c⟩ + ω_c L_c, (K, C, m)."""
@@ -114,6 +130,14 @@ class Hamiltonian:
             times, share = times[:, :1], np.array([share.sum()])
         effort, slope = self._effort(times.reshape(1, -1), np.repeat(u, share.size, axis=0).T, p)
         return effort.reshape(K, -1) @ share, np.einsum("kcm,c->km", slope.T.reshape(K, share.size, -1), share)
+
+    def _weighted_running(self, times: Array, x: Array, omega: Array, p: Array, data: Array) -> Array:
+        """Σ_c ω_c L(t_c, x_c), (K,), where it does not depend on u."""
+        K, C, n = x.shape
+        if self.problem.running is None:
+            return np.zeros(K)
+        (running,) = self._running(times.reshape(1, -1), x.reshape(-1, n).T, p, data)
+        return running.reshape(K, C) @ omega
 
     def value(self, t: float, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> tuple[float, Array]:
         """H and its gradient in u (m,) at one point; x and Λ (C, n)."""
@@ -147,34 +171,59 @@ class Hamiltonian:
         begins = [u, np.where(np.isfinite(corner), corner, u)]
         return self._best_descent(t, x, costate, omega, begins, p, (low, high))
 
-    def least(self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> Least:
+    def least(
+        self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array, *, thorough: bool = False
+    ) -> Least:
         """min H at stages t (K,) over all controls that the box at each depth and the path constraints admit.
 
-        Sought in the whole of that set (``SeparatedHamiltonian.least``, ``Restriction``), where ``minimum`` is quick.
-        The controls in force compete: what they violate, for rounding, is allowed to all.
+        Sought in the whole of that set (``SeparatedHamiltonian.least``, ``Restriction``) where that takes at most
+        ``AFFORDABLE`` operations, or is wanted ``thorough``; else by ``local_search``, whose price is some sixty
+        evaluations of H. The controls in force compete: what they violate, for rounding, is allowed to all.
         """
-        box = self.problem.velocity_box
-        if box is not None and self.closed_form:
-            return Least(box.minimum(x, costate).sum(axis=-1), None, True)
-        low, high = self._box(t, len(u))
-        low, high = np.minimum(low, u), np.maximum(high, u)
-        value, slope = self.values(t, x, costate, omega, u, p)
+        velocities = self.problem.velocity_box
+        if velocities is not None and self.closed_form:
+            return Least(velocities.minimum(x, costate).sum(axis=-1), None, True)
+        bounds, law = self._box(t, len(u)), self.separated
+        columns = Columns(np.broadcast_to(np.reshape(t, (len(u), -1)), x.shape[:2]), x, costate, omega, p)
+        if not self.restriction.rows and not self.affine:
+            if self._parabolas:
+                box = np.minimum(bounds[0], u), np.maximum(bounds[1], u)
+                values = self.values(t, x, costate, omega, u, p)
+                exact = self._least_of_parabolas(t, x, costate, omega, u, p, *values, box)
+                if exact is not None:
+                    return exact
+            value = self.values(t, x, costate, omega, u, p)[0]
+            whole = law.small and (thorough or law.operations(*x.shape[:2]) <= AFFORDABLE)
+            descents = 0 if whole and not thorough else PATIENCE if thorough and not whole else 1
+            gains, at, proven = self._least_of_groups(columns, u, bounds, whole, descents)
+            return Least(value - gains, at, proven, whole or thorough)
+        low, high = np.minimum(bounds[0], u), np.maximum(bounds[1], u)
         if self.restriction.rows:
             return self._least_restricted(t, x, costate, omega, u, p, (low, high))
-        if self.affine:
-            return _least_affine(value, slope, u, low, high)
-        if self._parabolas:
-            found = self._least_of_parabolas(t, x, costate, omega, u, p, value, slope, (low, high))
-            if found is not None:
-                return found
-        if self.separated.small:
-            times = np.broadcast_to(np.reshape(t, (len(u), -1)), x.shape[:2])
-            gains, at, proven = self.separated.least(times, x, costate, omega, u, p, (low, high))
-            return Least(value - gains.sum(axis=1), at, proven)
-        corner = np.where(slope > 0, low, high)
-        covered = cover(low[0], high[0], RESTARTS, random=RESTARTS)
-        begins = [u, np.where(np.isfinite(corner), corner, u)] + [np.clip(point, low, high) for point in covered]
-        return Least(*self._best_descent(t, x, costate, omega, begins, p, (low, high)), False)
+        return _least_affine(*self.values(t, x, costate, omega, u, p), u, low, high)
+
+    def _least_of_groups(
+        self, columns: Columns, u: Array, bounds: tuple[Array, Array], whole: bool, descents: int
+    ) -> tuple[Array, Array, bool]:
+        """What H can lose (K,), and where (K, m); and whether that is proven: by a search in the ``whole`` box and by
+        ``local_search``, in blocks of points that bound the memory.
+        """
+        law, proven = self.separated, whole
+        gains, best = np.zeros(len(u)), u.copy()
+        for rows in blocks(columns.x.shape, law.groups):
+            here, at = columns.of(rows), u[rows]
+            box = np.minimum(bounds[0][rows], at), np.maximum(bounds[1][rows], at)
+            gained = np.zeros((len(at), len(law.groups)))
+            if whole:
+                gained, best[rows], known = law.least(*here.at(at), box)
+                proven = proven and known
+            if descents:
+                more, point = local_search(law, here, at, box, patience=descents)
+                better = more > gained
+                gained = np.where(better, more, gained)
+                best[rows] = with_groups(best[rows], point, better, law.groups)
+            gains[rows] = gained.sum(axis=1)
+        return gains, best, proven
 
     @cached_property
     def _parabolas(self) -> bool:
@@ -280,6 +329,12 @@ class Hamiltonian:
         value = ca.dot(costate, self.problem.rate(*s.values())) + omega * self.problem.evaluate("running", **s)
         parts = [value, ca.densify(ca.gradient(value, s["u"]))]
         return Batch(ca.Function("hamiltonian", [*s.values(), costate, omega], parts), shared=(3,))
+
+    @once
+    def _running(self) -> Batch:
+        s = self.problem.symbols() | {"u": ca.SX.zeros(self.problem.m)}
+        value = ca.densify(self.problem.evaluate("running", **s))
+        return Batch(ca.Function("running", [s[name] for name in "txpd"], [value]), shared=(2,))
 
     @once
     def _effort(self) -> Batch:

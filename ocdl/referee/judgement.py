@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from ocdl.depth.schemes import DepthScheme
 from ocdl.referee.between import worst_between
 from ocdl.referee.certificate import certified
-from ocdl.referee.certify import Judged, Verdict, certify, on_true_depths
+from ocdl.referee.certify import LOCAL, Judged, Verdict, certify, on_true_depths
 from ocdl.referee.labels import labelled
 from ocdl.referee.outcome import FEASIBLE, Outcome, Status
 from ocdl.referee.solution import Solution
@@ -39,13 +41,16 @@ def judged(
 
     A success whose figures contradict it, such as a feasibility above ``feasible``, is none.
     """
-    own = {name: _finite(getattr(outcome, name)) for name in ("x", "stages", "costate")}
+    clock = time.perf_counter()
+    own: dict[str, Any] = {name: _finite(getattr(outcome, name)) for name in ("x", "stages", "costate")}
     with np.errstate(invalid="ignore", over="ignore"):  # what is lost is found, and named, in the verdict
         verdict = certify(problem, depth, outcome.u, outcome.p, outcome.multipliers, **own)
     verdict = on_true_depths(problem, verdict, outcome.p)
     outcome = between_points(problem, depth, _confirmed(problem, outcome, verdict, feasible), verdict.trajectory.x)
     certificate = certified(Judged(problem, depth, outcome.u, outcome.p, verdict), seconds)
-    return labelled(problem, depth, outcome, verdict, method=method, seconds=seconds, certificate=certificate)
+    solution = labelled(problem, depth, outcome, verdict, method=method, seconds=seconds, certificate=certificate)
+    solution.attrs["referee_seconds"] = time.perf_counter() - clock
+    return solution
 
 
 def unjudged(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, states: Array, *, method: str) -> Solution:
@@ -65,6 +70,7 @@ def unjudged(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, stat
         excess=np.full((N, s), np.nan),
         gap=np.nan,
         gap_is_exact=False,
+        search=LOCAL,
         feasibility=np.nan,
         violations={},
         state_defect=np.full_like(x, np.nan),

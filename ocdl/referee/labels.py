@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from ocdl.depth.schemes import DepthScheme
 from ocdl.referee.certificate import Certificate
 from ocdl.referee.certify import Verdict
+from ocdl.referee.limits import limits
 from ocdl.referee.outcome import Outcome
+from ocdl.referee.sampling import slopes
 from ocdl.referee.schema import FORMAT
 from ocdl.referee.solution import Answer, Solution
 from ocdl.statement.problem import ControlProblem
@@ -40,6 +42,8 @@ def labelled(
         "layers": lambda: _layers(verdict, depth.tableau.b),
         "stages": lambda: _stages(problem, verdict),
         "parameters": lambda: _parameters(problem, outcome.p, verdict),
+        "dense": lambda: _dense(problem, depth, outcome, verdict),
+        "limits": lambda: limits(problem, depth, outcome.u, outcome.p, verdict.trajectory),
         "claim": lambda: _claim(problem, verdict, outcome.claim),
         "history": lambda: xr.Dataset(
             {name: ("iteration", np.asarray(v, float)) for name, v in outcome.history.items()}
@@ -63,9 +67,11 @@ def labelled(
         "cost": verdict.cost,
         "gap": verdict.gap,
         "gap_is_exact": int(verdict.gap_is_exact),
+        "search": verdict.search,
         "feasibility": verdict.feasibility,
         "defect_worth": verdict.defect_worth,
         "scheme": repr(depth),
+        "collocates": int(depth.tableau.collocates),
     } | {f"violation of {name}": value for name, value in verdict.violations.items()}
     attrs |= {} if certificate is None else certificate.attributes()
     assert problem.layout is not None
@@ -99,7 +105,9 @@ def _nodes(problem: ControlProblem, verdict: Verdict) -> xr.Dataset:
         "state_defect": verdict.state_defect,
         "costate_defect": verdict.costate_defect / problem.state_metric,
     }
-    return xr.Dataset({name: _at_nodes(problem, verdict, values, name) for name, values in found.items()})
+    dataset = xr.Dataset({name: _at_nodes(problem, verdict, values, name) for name, values in found.items()})
+    dataset["states"].attrs |= problem.layout.units_of(problem.layout.state)  # type: ignore[union-attr]
+    return dataset
 
 
 def _at_nodes(problem: ControlProblem, verdict: Verdict, values: Array, name: str) -> xr.DataArray:
@@ -129,6 +137,13 @@ def _stages(problem: ControlProblem, verdict: Verdict) -> xr.Dataset:
     )
 
 
+def _dense(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, verdict: Verdict) -> xr.Dataset:
+    costate, ahead = verdict.adjoint.costate, verdict.adjoint.costate[1:].copy()
+    if outcome.multipliers is not None:
+        ahead[:-1] += outcome.multipliers.nodes[1:-1]
+    return slopes(problem, depth, outcome.u, outcome.p, verdict.trajectory, costate, ahead)
+
+
 def _layers(verdict: Verdict, b: Array) -> xr.Dataset:
     return xr.Dataset(
         {
@@ -155,7 +170,8 @@ def _controls(problem: ControlProblem, depth: DepthScheme, u: Array, verdict: Ve
     data = {}
     for part in layout.controls:
         name = part.name
-        data[name] = layout.label(part, controls[name], leading, role="control", symbol=name)
+        units = layout.units_of(part)
+        data[name] = layout.label(part, controls[name], leading, role="control", symbol=name, **units)
         data[f"gradient_{name}"] = layout.label(part, gradients[name], leading, role="gradient", symbol=name)
     return xr.Dataset(data)
 
@@ -183,7 +199,7 @@ def _parameters(problem: ControlProblem, p: Array, verdict: Verdict) -> xr.Datas
     data = {}
     for part in layout.parameters:
         name = part.name
-        data[name] = layout.label(part, values[name], {}, role="parameter", symbol=name)
+        data[name] = layout.label(part, values[name], {}, role="parameter", symbol=name, **layout.units_of(part))
         data[f"gradient_{name}"] = layout.label(part, gradients[name], {}, role="gradient", symbol=name)
     return xr.Dataset(data)
 

@@ -43,7 +43,10 @@ def local_errors(
     """
     anew = Anew.of(problem, depth, u, p, trajectory.x)
     ends = anew.trajectory.x[1:] - trajectory.x[1:]
-    cost = np.sum(costate[1:] * ends, axis=(1, 2))
+    ahead, measured = costate[1:].copy(), own.with_measurements(trajectory, p, None)
+    if measured is not None:
+        ahead[:-1] += measured.nodes[1:-1]
+    cost = np.sum(ahead * ends, axis=(1, 2))
     cost += _running(problem, anew.sweeper, anew.trajectory, anew.u, p) - _running(problem, own, trajectory, u, p)
     return LocalErrors(cost, ends, anew)
 

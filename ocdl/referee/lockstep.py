@@ -19,10 +19,13 @@ def projected_newton(
     low: Array,
     high: Array,
     iterations: int,
+    *,
+    values: Callable[[NDArray[np.intp], Array], Array] | None = None,
 ) -> tuple[Array, Array]:
     """Values (K,) and points (K, m) that local minimisation over low ≤ z ≤ high (K, m) reaches from ``start``.
 
     ``derivatives(which, z)``: value, gradient and Hessian of the problems ``which`` at z (len(which), m).
+    ``values(which, z)``: their values alone, for the trials of a line search after the first.
     Variables at a bound that the gradient pushes against are held; the Hessian of the others has its eigenvalues made
     positive; the step is projected and halved until the value falls by Armijo's rule. Values never rise. A problem ends
     where its derivatives are not finite.
@@ -44,7 +47,7 @@ def projected_newton(
         direction /= np.maximum(
             1.0, np.max(np.abs(direction) / _span(at, lower, upper), axis=1, keepdims=True, initial=0.0)
         )
-        moved, found = _searched(derivatives, live, at, value, gradient, direction, lower, upper)
+        moved, found = _searched(derivatives, values, live, at, value, gradient, direction, lower, upper)
         if not np.any(moved):
             break
         live = live[moved]
@@ -71,6 +74,7 @@ def _span(z: Array, low: Array, high: Array) -> Array:
 
 def _searched(
     derivatives: Callable[[NDArray[np.intp], Array], tuple[Array, Array, Array]],
+    values: Callable[[NDArray[np.intp], Array], Array] | None,
     live: NDArray[np.intp],
     z: Array,
     value: Array,
@@ -96,11 +100,14 @@ def _searched(
         )  # a step cut off by the box need not lead downhill: a shorter may
         if tried.size:
             at, trial, slope = open_[tried], trial[tried], slope[tried]
-            found = derivatives(live[at], trial)
+            alone = None if length == 1.0 else values
+            found = derivatives(live[at], trial) if alone is None else (alone(live[at], trial),)
             good = found[0] <= value[at] + ARMIJO * slope
-            at = at[good]
-            point[at], moved[at] = trial[good], True
-            for held, got in zip(new, found, strict=True):
-                held[at] = got[good]
+            at, trial = at[good], trial[good]
+            point[at], moved[at] = trial, True
+            if at.size:
+                got = [part[good] for part in found] if alone is None else derivatives(live[at], trial)
+                for held, part in zip(new, got, strict=True):
+                    held[at] = part
         open_, length = open_[~moved[open_]], 0.5 * length
     return moved, (point[moved], new[0][moved], new[1][moved], new[2][moved])

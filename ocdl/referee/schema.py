@@ -33,7 +33,9 @@ NEEDED = {
     "gap_is_exact": FLAG,
     "feasibility": FIGURE,
 }
-KNOWN = {"defect_worth": FIGURE, "notes": TEXT, "task": TEXT, "statement": TEXT} | {
+KNOWN = {"defect_worth": FIGURE, "referee_seconds": FIGURE, "search": TEXT}
+KNOWN |= {"collocates": FLAG, "notes": TEXT, "task": TEXT, "statement": TEXT}
+KNOWN |= {
     PREFIX + field.name: {str: TEXT, bool: FLAG, float: FIGURE}[type(field.default)] for field in fields(Certificate)
 }
 
@@ -55,6 +57,21 @@ ARRAYS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "excess": ("t", "stage"),
         "stage_multiplier": ("t", "stage", "sample", OWN),
         "path_multiplier": ("t", "stage", "sample", "path"),
+    },
+    "dense": {
+        "state_slope": ("layer", "end", "sample", "entry"),
+        "costate_slope": ("layer", "end", "sample", "entry"),
+    },
+    "limits": {
+        f"{name}{end}": dims
+        for name, dims in {
+            "state": ("node", "sample", "entry"),
+            "stage_state": ("layer", "stage", "sample", "entry"),
+            "path": ("layer", "stage", "sample", "path"),
+            "boundary": ("sample", "boundary"),
+            "parameter": ("parameter_entry",),
+        }.items()
+        for end in ("_lower", "_upper", "")
     },
     "claim": {"costate": ("t", "sample", OWN), "stage_costate": ("layer", "stage", "sample", OWN)},
 }
@@ -164,7 +181,8 @@ def _dimensions(tree: xr.DataTree) -> Iterator[str]:
     if states.dims[:2] != ("t", "sample") or not own or 0 in states.shape:
         yield f"its states have the dimensions {states.dims}, {states.shape}"
     sizes = {str(dim): states.sizes[dim] for dim in states.dims}
-    sizes |= {"stage": tree.children["stages"].dataset.sizes.get("stage", 0)}
+    sizes |= {"stage": tree.children["stages"].dataset.sizes.get("stage", 0), "node": sizes["t"], "end": 2}
+    sizes |= {"entry": math.prod(states.sizes[dim] for dim in own)}
     for group, known in ARRAYS.items():
         arrays = tree.children[group].data_vars if group in tree.children else {}
         here = sizes | ({} if group in ("nodes", "claim") else {"t": sizes["t"] - 1}) | {"layer": sizes["t"] - 1}
@@ -180,12 +198,13 @@ def _named(tree: xr.DataTree) -> Iterator[str]:
     shapes: dict[tuple[str, str], Any] = {}
     for group, array in _with_role(tree):
         role, symbol, leading = array.attrs["role"], array.attrs.get("symbol"), LEADING.get(group)
+        least = 0 if group == "parameters" else 1  # a free horizon is one number
         elsewhere = role == ("control" if group == "parameters" else "parameter")
         if role not in ROLES or elsewhere or leading is None or not isinstance(symbol, str) or not symbol:
             yield f"{group}/{array.name} is a {role!r} of the symbol {symbol!r}"
         elif (
             array.dims[: len(leading)] != leading
-            or not 0 < array.ndim - len(leading) <= 2
+            or not least <= array.ndim - len(leading) <= 2
             or 0 in array.shape[: len(leading)]
         ):
             yield f"{group}/{array.name} has the dimensions {dict(array.sizes)}"

@@ -8,7 +8,7 @@ of 1 + M controls, whatever the number of samples. Where L depends on u, all con
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import casadi as ca
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ocdl.batch import Batch
 from ocdl.once import once
+from ocdl.referee.effort import GroupedEffort
 from ocdl.referee.global_search import (
     COARSE,
     LEAST,
@@ -33,7 +34,8 @@ from ocdl.referee.global_search import (
     zoomed,
 )
 from ocdl.referee.groups import Columns, GroupSearch, grouped, ungrouped
-from ocdl.referee.structure import kinked_in, quadratic_in
+from ocdl.referee.lattice import POINTS
+from ocdl.referee.structure import affine_in, kinked_in, quadratic_in
 from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]
@@ -44,6 +46,7 @@ ITERATIONS = 25
 FLAT = 1e-12  # a curvature this small beside the largest is none
 SETTLED = 1e-10  # relative to H: what is left to gain where a minimum is proven
 AT_ONCE = 4_000_000  # entries of states and controls held at once
+HALVINGS = 8  # of a Newton step where H has kinks, measured
 RANDOM = 96  # points that cover a box of many controls
 
 
@@ -69,6 +72,11 @@ class SeparatedHamiltonian:
         members = sorted((np.flatnonzero(label == g) for g in np.unique(label)), key=lambda group: group[0])
         return np.array(members) if len({group.size for group in members}) == 1 else np.arange(m)[None]
 
+    @cached_property
+    def effort(self) -> GroupedEffort:
+        """Ω E by groups."""
+        return GroupedEffort(self.problem, self.groups, type(self).__name__)
+
     @property
     def small(self) -> bool:
         """The groups are small enough for their Hessians."""
@@ -90,41 +98,44 @@ class SeparatedHamiltonian:
         self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array
     ) -> tuple[Array, Array, Array]:
         """H_g (K, G), its gradient (K, G, size) and Hessian (K, G, size, size)."""
-        K, C, n = x.shape
-        L = 1 << max(K - 1, 0).bit_length()  # of all numbers of points only powers of two are compiled
-        if L > K:
-            rows = np.minimum(np.arange(L), K - 1)
-            parts = self.derivatives(*Columns(t, x, costate, omega, p).of(rows).at(u[rows]))
-            return parts[0][:K], parts[1][:K], parts[2][:K]
-        data = np.tile(np.asarray(self.problem.data).T, (1, K * C // self.problem.samples))
-        rates, running, gradient, hessian = self._columns(
-            t.reshape(1, -1),
-            x.reshape(-1, n).T,
-            u.T,
-            p,
-            data,
-            costate.reshape(-1, n).T,
-            np.tile(omega, K)[None, :],
-        )
+        K, columns = len(x), Columns(t, x, costate, omega, p)
+        if (rows := _rounded(K)).size > K:
+            value, slope, blocks = self.derivatives(*columns.of(rows).at(u[rows]))
+            return value[:K], slope[:K], blocks[:K]
+        rates, running, gradient, hessian = self._columns(*self._flat(t, x, costate, omega, u, p))
         G, size = self.groups.shape
         value = self._of_groups(rates, running)
         blocks = hessian.T.reshape(K, G, size, size)
         slope = gradient.T[:, self.groups]
         if self.problem.effort is not None:
-            effort = self._effort_by_group(t, omega, u, p)
+            effort = self.effort.derivatives(t, omega, u, p)
             value, slope, blocks = value + effort[0], slope + effort[1], blocks + effort[2]
         return value, slope, blocks
 
+    def slopes(self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> tuple[Array, Array]:
+        """H_g (K, G) and its gradient (K, G, size)."""
+        K, columns = len(x), Columns(t, x, costate, omega, p)
+        if (rows := _rounded(K)).size > K:
+            value, slope = self.slopes(*columns.of(rows).at(u[rows]))
+            return value[:K], slope[:K]
+        rates, running, gradient = self._sloped(*self._flat(t, x, costate, omega, u, p))
+        value, slope = self._of_groups(rates, running), gradient.T[:, self.groups]
+        if self.problem.effort is not None:
+            effort = self.effort.slopes(t, omega, u, p)
+            value, slope = value + effort[0], slope + effort[1]
+        return value, slope
+
     def values(self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> Array:
         """H_g (K, G) alone."""
+        value = self._of_groups(*self._alone(*self._flat(t, x, costate, omega, u, p)))
+        return value if self.problem.effort is None else value + self.effort.values(t, omega, u, p)
+
+    def _flat(self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> tuple[Array, ...]:
+        """The arguments of the compiled functions, columns side by side."""
         K, C, n = x.shape
         data = np.tile(np.asarray(self.problem.data).T, (1, K * C // self.problem.samples))
-        flat = (t.reshape(1, -1), x.reshape(-1, n).T, u.T, p, data, costate.reshape(-1, n).T)
-        value = self._of_groups(*self._alone(*flat, np.tile(omega, K)[None, :]))
-        if self.problem.effort is not None:
-            for depths, share in self._efforts(t, omega):
-                value += share * self._effort_alone(depths[None, :], u.T, p)[0].T
-        return value
+        columns = x.reshape(-1, n).T, u.T, p, data, costate.reshape(-1, n).T
+        return t.reshape(1, -1), *columns, np.tile(omega, K)[None, :]
 
     def _of_groups(self, rates: Array, running: Array) -> Array:
         """(K, G) from Λ∘φ (n, K) and ω L (1, K)."""
@@ -132,27 +143,6 @@ class SeparatedHamiltonian:
         np.add.at(value.T, self.owner, rates)
         value[:, 0] += running[0]
         return value
-
-    def _efforts(self, t: Array, omega: Array) -> Iterator[tuple[Array, float]]:
-        """The different depths (K,) at which E is counted, with their shares of Ω."""
-        total = float(np.sum(self.problem.weights))
-        if np.all(t == t[:, :1]):
-            yield t[:, 0], float(np.sum(omega)) / total
-            return
-        for c in np.unique(np.array([t[0], omega]), axis=1, return_index=True)[1]:
-            count = np.count_nonzero((t[0] == t[0, c]) & (omega == omega[c]))
-            yield t[:, c], float(omega[c]) * count / total
-
-    def _effort_by_group(self, t: Array, omega: Array, u: Array, p: Array) -> tuple[Array, Array, Array]:
-        """Ω E of every group with the other groups at 0: right up to a constant."""
-        K, (G, size) = len(t), self.groups.shape
-        value, gradient, hessian = np.zeros((K, G)), np.zeros((K, G, size)), np.zeros((K, G, size, size))
-        for depths, share in self._efforts(t, omega):
-            E, slope, second = self._effort(depths[None, :], u.T, p)
-            value += share * E.T
-            gradient += share * slope.T[:, self.groups]
-            hessian += share * second.T.reshape(K, G, size, size)
-        return value, gradient, hessian
 
     def minimum(
         self,
@@ -189,13 +179,22 @@ class SeparatedHamiltonian:
         iterations: int = ITERATIONS,
     ) -> GroupSearch:
         held = np.zeros(self.groups.shape) if hold is None else hold[self.groups]
-        return GroupSearch(self.derivatives, self.groups, columns, u, box, held, iterations)
+        return GroupSearch(self.derivatives, self.values, self.groups, columns, u, box, held, iterations)
 
     def _boxes(self, K: int, box: tuple[Array, Array]) -> tuple[Array, Array]:
         """The bounds of every group at every point, each (K·G, size)."""
         low, high = (np.broadcast_to(end, (K, self.problem.m))[:, self.groups] for end in box)
         G, size = self.groups.shape
         return low.reshape(K * G, size), high.reshape(K * G, size)
+
+    def operations(self, K: int, C: int) -> float:
+        """About how many ``least`` takes: a cover's values, and Newton's derivatives from the best of its points."""
+        (_, size), columns = self.groups.shape, K * C * max(self.problem.m, 1)
+        if self.quadratic:
+            return float(columns * size)
+        points = max(LEAST, min(POINTS.get(size, 0) ** size or RANDOM, WORK / columns))
+        points += PICKS * ZOOMS * float(np.clip(WORK / columns / ZOOMS, COARSE, ZOOM)) if self.kinked else 0.0
+        return float(columns * (points + (2 + PICKS) * ITERATIONS * size * (HALVINGS if self.kinked else 1)))
 
     # -- over the whole box ----------------------------------------------------------------------------
 
@@ -295,6 +294,13 @@ class SeparatedHamiltonian:
         return np.fmin(corner, newton)
 
     @once
+    def affine_in_u(self) -> bool:
+        """Rates, running cost and effort are affine in u."""
+        s = self._symbols
+        terms = [self.problem.evaluate(role, **s) for role in ("dynamics", "running", "effort")]
+        return affine_in(ca.vertcat(*terms), s["u"])
+
+    @once
     def quadratic(self) -> bool:
         """The Hessian of H in u does not depend on u."""
         return quadratic_in(self._total(), self._symbols["u"])
@@ -310,6 +316,12 @@ class SeparatedHamiltonian:
         rates, running = self._terms()
         gradient = ca.gradient(ca.sum1(rates) + running, self._symbols["u"])
         return self._batch("separated", [rates, running, gradient, self._blocks(gradient, self._symbols["u"])])
+
+    @once
+    def _sloped(self) -> Batch:
+        """(t, x, u, p, d, Λ, ω) → Λ∘φ, ω L and the gradient of their sum in u, over a layer."""
+        rates, running = self._terms()
+        return self._batch("sloped", [rates, running, ca.gradient(ca.sum1(rates) + running, self._symbols["u"])])
 
     @once
     def _alone(self) -> Batch:
@@ -346,31 +358,6 @@ class SeparatedHamiltonian:
         s = self._symbols
         return ca.sum1(rates) + running + self.problem.evaluate("effort", t=s["t"], u=s["u"], p=s["p"])
 
-    @once
-    def _effort_alone(self) -> Batch:
-        return self._effort_batch("effort_alone", [self._effort_terms])
-
-    @once
-    def _effort(self) -> Batch:
-        """(t, u, p) → E of every group (G,), its gradient and the diagonal blocks of its Hessian."""
-        gradient = ca.gradient(ca.sum1(self._effort_terms), self._symbols["u"])
-        return self._effort_batch("effort", [self._effort_terms, gradient, self._blocks(gradient, self._symbols["u"])])
-
-    def _effort_batch(self, name: str, parts: list[Any]) -> Batch:
-        s = self._symbols
-        return Batch(ca.Function(name, [s["t"], s["u"], s["p"]], [ca.densify(part) for part in parts]), shared=(2,))
-
-    @once
-    def _effort_terms(self) -> Any:
-        """E of every group with the other groups at 0, (G,)."""
-        s, terms = self._symbols, []
-        value = ca.SX(self.problem.evaluate("effort", t=s["t"], u=s["u"], p=s["p"]))
-        for members in self.groups:
-            alone, rows = ca.SX.zeros(self.problem.m), [int(i) for i in members]
-            alone[rows] = s["u"][rows]
-            terms.append(ca.substitute(value, s["u"], alone))
-        return ca.vertcat(*terms)
-
     def _blocks(self, gradient: Any, u: Any) -> Any:
         rows = [[int(i) for i in members] for members in self.groups]
         return ca.vertcat(*[ca.vec(ca.densify(ca.jacobian(gradient[i], u[i]))) for i in rows])
@@ -383,6 +370,11 @@ def _random(u: Array, box: tuple[Array, Array], starts: int) -> list[Array]:
     return [
         np.where(finite, generator.uniform(low, high), u + generator.standard_normal(u.shape)) for _ in range(starts)
     ]
+
+
+def _rounded(K: int) -> Indices:
+    """K points, the last of them so often that they are a power of two: of all numbers only those are compiled."""
+    return np.minimum(np.arange(1 << max(K - 1, 0).bit_length()), K - 1)
 
 
 def _entries(expression: ca.SX, u: ca.SX) -> tuple[Indices, Indices]:

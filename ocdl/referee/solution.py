@@ -14,12 +14,17 @@ import xarray as xr
 
 from ocdl.arrays import Array
 from ocdl.depth.schemes import DepthScheme
-from ocdl.errors import InvalidInput, NotWritten
+from ocdl.errors import InvalidInput, NotSupported, NotWritten
 from ocdl.files import whole_file
+from ocdl.offers import offered
 from ocdl.referee import hdf5, schema
 from ocdl.referee.certificate import Certificate
+from ocdl.referee.entries import entry
+from ocdl.referee.frames import as_frame
 from ocdl.referee.outcome import Status
+from ocdl.referee.sampling import Dense, sampled, shape_named
 from ocdl.referee.schema import FORMAT, GROUPS
+from ocdl.referee.summary import Summary, summarised
 from ocdl.statement.layout import Layout
 
 
@@ -134,6 +139,18 @@ class Solution:
         return bool(self.attrs["gap_is_exact"])
 
     @property
+    def search(self) -> str:
+        """How min H was found: "proven", "thorough" (sought in the whole box) or "local" (by a counted number of
+        descents, the same at every call; ``certify(..., thorough=True)`` does more). Empty where a file does not say.
+        """
+        return str(self.attrs.get("search", ""))
+
+    @property
+    def referee_seconds(self) -> float:
+        """What judging took beside ``seconds`` of the method; NaN where it was not judged."""
+        return float(self.attrs.get("referee_seconds", math.nan))
+
+    @property
     def feasibility(self) -> float:
         """Largest violation of a bound, a constraint, or the state equation (there in units of max(1, |x|))."""
         return float(self.attrs["feasibility"])
@@ -160,8 +177,8 @@ class Solution:
 
     @property
     def horizon(self) -> float:
-        """T, given or found."""
-        return float(self.state["t"][-1])
+        """T − t0, given or found."""
+        return float(self.state["t"][-1] - self.state["t"][0])
 
     @property
     def state(self) -> xr.DataArray:
@@ -239,6 +256,46 @@ class Solution:
         """What else the route found worth keeping, e.g. ``value``, the value function on its grid."""
         return _Group(self.group("extras"))
 
+    # -- as users read it -----------------------------------------------------------------------------
+
+    def sample(self, t: Any) -> xr.Dataset:
+        """``states``, ``costate`` and the controls at any depths t (K,) in [0, T], by the scheme's own polynomials.
+
+        Exact at nodes and stages. Collocation of s stages: states to order s + 1 everywhere; other schemes: cubics of
+        Hermite, to the order of the scheme and 4 at most. At a node what jumps has its value just behind.
+        Raises InvalidInput for depths outside, NotSupported for files of before, which lack what this needs.
+        """
+        slope = self.group("dense")
+        if not (self.attrs.get("collocates") or "state_slope" in slope):
+            raise NotSupported("sample: this file was saved without what lies between its nodes; solve again.")
+        return sampled(self._dense, t, self.group("nodes"), self.group("stages"), slope, self.controls)
+
+    def to_pandas(self, t: Any = None) -> Any:
+        """A pandas ``DataFrame`` with one row a depth (and sample, where there are many): states, controls, costates.
+
+        t (K,): depths as in ``sample``; the nodes by default.
+        """
+        return as_frame(self.sample(self.state["t"].values if t is None else t), list(self.controls))
+
+    def to_csv(self, path: str | Path, t: Any = None) -> None:
+        """Write the table of ``to_pandas``: beside ``path``, and renamed. Raises as ``save`` does."""
+        table = self.to_pandas(t)
+        _write(f"to_csv({str(path)!r})", path, table.to_csv)
+
+    def summary(self) -> Summary:
+        """How it ended, active constraints by name, switching structure, durations; printed it is text."""
+        return summarised(self, self._dense)
+
+    @property
+    def _dense(self) -> Dense:
+        """The layers of the answer, with the shape of its controls."""
+        shape = shape_named(str(self.attrs["scheme"])) if self._answer is None else self._answer.depth.controls
+        return Dense.of(self.state["t"].values, self.group("stages")["depth"].values, shape)
+
+    def plot(self) -> Any:
+        """A matplotlib ``Figure`` of states, costates, Hamiltonian and controls: ``ocdl.plot_solution``."""
+        return offered("plot_solution")(self)
+
     def __getattr__(self, name: str) -> xr.DataArray:
         if not name.startswith("_") and "_attrs" in self.__dict__:
             named = self.controls | self.parameters
@@ -246,6 +303,13 @@ class Solution:
                 return named[name]
             raise AttributeError(f"a solution by {self.method} has no {name!r}; its controls are {list(named)}")
         raise AttributeError(name)
+
+    def __getitem__(self, name: str) -> xr.DataArray:
+        """A state, control or parameter by its name, e.g. ``solution["h"]``; without dimension sample where that is 1.
+
+        Its unit, where the problem has one, is ``attrs["units"]``. Raises InvalidInput where there is no such name.
+        """
+        return entry(f"<solution by {self.method}>", name, self.state, {**self.controls, **self.parameters})
 
     def _named(self, role: str) -> dict[str, xr.DataArray]:
         groups = [self.group(name) for name in (*GROUPS, "parameters")]
@@ -278,14 +342,23 @@ class Solution:
 
         Raises InvalidInput where this is no name of a file, NotWritten where the system refuses.
         """
-        said = f"save({str(path)!r})"
-        whole = _file_name(said, path)
-        try:
-            with whole_file(whole) as part:
-                self.tree.to_netcdf(part, engine="netcdf4")
-        except (OSError, RuntimeError) as error:  # the netCDF library says RuntimeError where the disk is full
-            why = getattr(error, "strerror", None) or f"{error}; is the disk full?"
-            raise NotWritten(f"{said}: this file cannot be written; {why}.") from error
+        write_tree(self.tree, path)
+
+
+def write_tree(tree: xr.DataTree, path: str | Path) -> None:
+    """Write a tree, whole or not at all (``Solution.save``)."""
+    _write(f"save({str(path)!r})", path, lambda part: tree.to_netcdf(part, engine="netcdf4"))
+
+
+def _write(said: str, path: Any, write: Callable[[Path], Any]) -> None:
+    """``write`` a whole file, or none. Raises InvalidInput or NotWritten, which say ``said``."""
+    whole = _file_name(said, path)
+    try:
+        with whole_file(whole) as part:
+            write(part)
+    except (OSError, RuntimeError) as error:  # the netCDF library says RuntimeError where the disk is full
+        why = getattr(error, "strerror", None) or f"{error}; is the disk full?"
+        raise NotWritten(f"{said}: this file cannot be written; {why}.") from error
 
 
 def _file_name(said: str, path: Any) -> Path:
@@ -331,6 +404,15 @@ def load(path: str | Path) -> Solution:
     Raises InvalidInput for a file that is missing, is no netCDF, is not ours, links to others, or is damaged: what is
     returned keeps the schema in ``ocdl.schema``, on which everything that a Solution can do relies.
     """
+    tree = read_tree(path, FORMAT)
+    damaged = schema.objection(tree)
+    if damaged:
+        raise InvalidInput(f"load({str(path)!r}): the file is damaged: {damaged}.")
+    return Solution(tree)
+
+
+def read_tree(path: str | Path, format_: str) -> xr.DataTree:
+    """The tree of a file that is safe to read and marked ``format_``; InvalidInput for any other."""
     if not Path(path).is_file():
         found = "this is a directory" if Path(path).is_dir() else "there is no such file"
         raise InvalidInput(f"load({str(path)!r}): {found}; a file that Solution.save wrote is needed.")
@@ -341,13 +423,10 @@ def load(path: str | Path) -> Solution:
         raise InvalidInput(f"load({str(path)!r}): this is no netCDF-4 file that can be read ({error}).") from None
     if tree is None:
         raise InvalidInput(f"load({str(path)!r}): this file is not safe to read: {unsafe}.")
-    if tree.attrs.get("format") != FORMAT:
+    if tree.attrs.get("format") != format_:
         found = tree.attrs.get("format", "no such mark")
-        raise InvalidInput(f"load({str(path)!r}): a file marked {FORMAT!r} is needed; this one has {found!r}.")
-    damaged = schema.objection(tree)
-    if damaged:
-        raise InvalidInput(f"load({str(path)!r}): the file is damaged: {damaged}.")
-    return Solution(tree)
+        raise InvalidInput(f"load({str(path)!r}): a file marked {format_!r} is needed; this one has {found!r}.")
+    return tree
 
 
 def _read(path: str | Path) -> xr.DataTree:

@@ -17,25 +17,30 @@ def affine_in(expression: ca.SX, symbols: ca.SX) -> bool:
 
 def quadratic_in(expression: ca.SX, symbols: ca.SX) -> bool:
     """A scalar whose Hessian in the symbols does not depend on them."""
-    return not kinked_in(expression, symbols) and affine_in(ca.gradient(expression, symbols), symbols)
+    return not kinked_in(expression, symbols) and not ca.depends_on(second(expression, symbols), symbols)
+
+
+def second(expression: ca.SX, symbols: ca.SX) -> ca.SX:
+    """The Hessian of a scalar, row by row: of thousands of symbols faster than as a symmetric matrix."""
+    return ca.jacobian(ca.gradient(expression, symbols), symbols)
 
 
 def kinked_in(expression: ca.SX, symbols: ca.SX) -> bool:
     """Whether an operation that is not smooth acts on something that depends on the symbols."""
-    others = ca.vertcat(*[other for other in ca.symvar(expression) if not ca.depends_on(symbols, other)])
-    function = ca.Function("kinked", [symbols, others], [expression])
-    depends: dict[int, bool] = {}
+    function = ca.Function("kinked", [symbols], [expression], {"allow_free": True})
+    depends = bytearray(function.sz_w())  # of the entries of the work vector
     for k in range(function.n_instructions()):
         operation, given = function.instruction_id(k), function.instruction_input(k)
         if operation == ca.OP_OUTPUT:
             continue
         if operation == ca.OP_INPUT:
-            found = given[0] == 0
+            found = True
         else:
-            found = operation != ca.OP_CONST and any(depends[i] for i in given)
+            found = operation not in (ca.OP_CONST, ca.OP_PARAMETER) and any(depends[i] for i in given)
         # of a choice only the condition jumps
         jumps = depends[given[0]] if operation == ca.OP_IF_ELSE_ZERO else found and operation in KINKS
         if jumps:
             return True
-        depends.update(dict.fromkeys(function.instruction_output(k), found))
+        for i in function.instruction_output(k):
+            depends[i] = found
     return False

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import wraps
-from typing import Any, Literal, ParamSpec
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -15,11 +15,15 @@ from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, SolveFailed
 from ocdl.interrupts import uninterrupted
 from ocdl.referee.outcome import Status
+from ocdl.referee.phases import PhasesSolution
 from ocdl.referee.solution import Solution
 from ocdl.solving.attempt import attempt
 from ocdl.solving.diagnosis import start_notes, target_notes
+from ocdl.solving.guesses import named
 from ocdl.solving.method import Method, Start
+from ocdl.solving.simulation import Simulation
 from ocdl.solving.start import make_start
+from ocdl.solving.table_notes import table_notes
 from ocdl.solving.tries import add_note, best_of_sizes, not_idle, sizes
 from ocdl.statement.bounds import Box
 from ocdl.statement.problem import ControlProblem
@@ -29,16 +33,17 @@ from ocdl.statement.sharing import sharing
 Problem = SelectionProblem | ControlProblem
 OnFailure = Literal["raise", "warn", "return"]
 P = ParamSpec("P")
+Judged = TypeVar("Judged", Solution, PhasesSolution)
 
 
-def kept(solve: Callable[P, Solution]) -> Callable[P, Solution]:
+def kept(solve: Callable[P, Judged]) -> Callable[P, Judged]:
     """Ctrl-C ends the method only: before and after it waits, and is in the status of what comes back.
 
     So what calls ``solve`` many times ends there too.
     """
 
     @wraps(solve)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> Solution:
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> Judged:
         with uninterrupted() as ctrl_c:
             try:
                 solution = solve(*args, **kwargs)
@@ -48,7 +53,7 @@ def kept(solve: Callable[P, Solution]) -> Callable[P, Solution]:
                 solution = error.solution
             if ctrl_c.taken() and solution.status is not Status.INTERRUPTED:
                 said = f"The method itself had ended: {solution.status.value} {solution.detail}".strip()
-                solution.tree.attrs.update(status=Status.INTERRUPTED.name, detail=said)
+                solution.attrs.update(status=Status.INTERRUPTED.name, detail=said)
             return solution
 
     return wrapped
@@ -77,34 +82,30 @@ class Plan:
         parameters: Any = None,
         data: Any = None,
         bounds: Any = None,
-        start: Solution | Mapping[str, Any] | None = None,
+        start: Solution | Simulation | Mapping[str, Any] | None = None,
         seed: int | None = None,
         on_failure: OnFailure = "raise",
         progress: bool | None = None,
     ) -> Solution:
         """Solve with new numbers, each of the shape that the problem was stated with; what is left out stays.
 
-        initial: x^0. parameters: values (own_parameters,) at which the problem's parameters are held.
+        initial: x^0, or by names. parameters: values (own_parameters,), or by names, at which its own are held.
         data: d, of a SelectionProblem its target. bounds: another box. The others as of ``ocdl.solve``.
 
         Raises InvalidInput for other shapes, and what ``ocdl.solve`` raises.
         """
-        if on_failure not in ("raise", "warn", "return"):
-            raise InvalidInput(f"solve(on_failure={on_failure!r}): one of 'raise', 'warn', 'return' is needed.")
+        check_on_failure(on_failure)
         stated, core = self._with_numbers(initial, parameters, data, bounds)
         if core is not self.core:
             self.method.check(core, self.depth)
         solution = self._solved(stated, core, start, seed, progress)
-        if solution.status.failed and on_failure != "return":
-            said = " ".join(filter(None, (solution.status.value, solution.detail, *solution.notes)))
-            if on_failure == "raise":
-                raise SolveFailed(f"{self.method.name}: {said}", solution)
-            warnings.warn(f"{self.method.name}: {said}", stacklevel=3)
+        said = " ".join(filter(None, (solution.status.value, solution.detail, *solution.notes)))
+        tell_failure(self.method, solution, said, on_failure)
         return solution
 
     def _solved(self, stated: Problem, core: ControlProblem, start: Any, seed: Any, progress: bool | None) -> Solution:
         """The best answer from the beginnings that were given or that the problem needs."""
-        depth = self.depth
+        depth, start = self.depth, named(core, start)
         tried = sizes(core, start) if seed is None else [np.full(core.P, np.nan)]
         begins = [make_start(core, depth, start, seed, size) for size in tried]
         notes = target_notes(stated, core) + start_notes(core, depth, start, begins[0])
@@ -116,7 +117,7 @@ class Plan:
         solution = best_of_sizes(core, begins, tried, attempted) if several else attempted(begins[0])
         if start is None and seed is None:
             solution = not_idle(core, depth, begins[0], solution, attempted)
-        for note in notes:
+        for note in notes + table_notes(core, solution):
             add_note(solution, note)
         return solution
 
@@ -142,6 +143,19 @@ class Plan:
         if core.samples != self.core.samples:
             raise InvalidInput(f"initial: {self.core.samples} sample(s) are needed here; got {core.samples}.")
         return stated, core.with_formulas_of(self.core)
+
+
+def check_on_failure(on_failure: Any) -> None:
+    if on_failure not in ("raise", "warn", "return"):
+        raise InvalidInput(f"solve(on_failure={on_failure!r}): one of 'raise', 'warn', 'return' is needed.")
+
+
+def tell_failure(method: Method, solution: Any, said: str, on_failure: OnFailure) -> None:
+    """Raise SolveFailed, or warn, where the solution is not what was asked for."""
+    if solution.status.failed and on_failure == "raise":
+        raise SolveFailed(f"{method.name}: {said}", solution)
+    if solution.status.failed and on_failure == "warn":
+        warnings.warn(f"{method.name}: {said}", stacklevel=4)
 
 
 def compile(problem: Problem, grid: Grid | DepthScheme, method: Method, *, like: Plan | None = None) -> Plan:
@@ -174,7 +188,9 @@ def discretised(problem: Problem, grid: Grid | DepthScheme) -> tuple[ControlProb
                 f"grid={grid!r}: a ControlProblem is solved on a depth scheme, e.g. Radau(layers=50, degree=3)."
             )
         return _affordable(problem, grid)
-    raise InvalidInput(f"problem={problem!r}: give a SelectionProblem or a ControlProblem.")
+    raise InvalidInput(
+        f"problem={problem!r}: give a SelectionProblem or a ControlProblem; Phases are taken by solve and refine alone."
+    )
 
 
 def _affordable(problem: ControlProblem, depth: DepthScheme) -> tuple[ControlProblem, DepthScheme]:

@@ -20,6 +20,7 @@ from ocdl.depth.schemes import DepthScheme
 from ocdl.referee.constraints import Constrained, Constraints, missed
 from ocdl.referee.defects import trajectory_of
 from ocdl.referee.outcome import Outcome
+from ocdl.solving.guesses import guessed
 from ocdl.solving.method import Start
 from ocdl.statement.layout import Part
 from ocdl.statement.problem import ControlProblem
@@ -107,27 +108,24 @@ def start_notes(problem: ControlProblem, depth: DepthScheme, given: Any, start: 
     """Entries of a start that lay outside their box and were moved into it."""
     if not isinstance(given, Mapping):
         return []
-    layout, mesh, T = problem.layout, depth.mesh(problem.span), problem.depth_scale(start.p)
+    layout, mesh, times = problem.layout, depth.mesh(problem.span), problem.times
     assert layout is not None
-    t = T * depth.controls.depths(mesh, depth.tableau.c)
+    t = times.at(depth.controls.depths(mesh, depth.tableau.c), start.p)
+    asked = guessed(problem, depth, given, start)
     notes = []
-    for parts, values, depths in ((layout.controls, start.u, t), (layout.parameters, start.p, None)):
-        for part, taken in zip(parts, layout.unpack(parts, values).values(), strict=True):
-            if part.name in given:
-                asked = _asked(given[part.name], depths)
-                asked = asked.reshape(taken.shape) if asked.size == taken.size else np.broadcast_to(asked, taken.shape)
-                notes += _moved(problem, part, asked, taken, depths)
+    for parts, wanted, taken, depths in (
+        (layout.controls, asked.u, start.u, t),
+        (layout.parameters, asked.p, start.p, None),
+    ):
+        for part, (one, other) in zip(
+            parts, zip(*(layout.unpack(parts, v).values() for v in (wanted, taken)), strict=True), strict=True
+        ):
+            notes += _moved(problem, part, one, other, depths)
     if start.x is not None and "x" in problem.bounds.names:
         box = [end[:, None] for end in problem.state_box_at(mesh)]
-        asked, taken = start.x[1:], np.clip(start.x, *box)[1:]  # the start is given
-        notes += _moved(problem, layout.state, asked[:, 0], taken[:, 0], T * mesh[1:])
+        states, inside = start.x[1:], np.clip(start.x, *box)[1:]  # the start is given
+        notes += _moved(problem, layout.state, states[:, 0], inside[:, 0], times.at(mesh[1:], start.p))
     return notes
-
-
-def _asked(value: Any, depths: Array | None) -> Array:
-    if callable(value) and depths is not None:
-        return np.array([np.asarray(value(float(t)), dtype=float) for t in depths])
-    return np.asarray(value, dtype=float)
 
 
 def _moved(problem: ControlProblem, part: Part, asked: Array, taken: Array, depths: Array | None) -> list[str]:
@@ -224,7 +222,7 @@ def _place(problem: ControlProblem, points: Points, role: str, k: int) -> str:
         return ""
     if role in ("terminal", "boundary"):
         return f" at the end{_of_sample(problem, k)}"
-    t = problem.depth_scale(points.p) * points.t[k]
+    t = problem.times.at(points.t[k], points.p)
     return f" at t = {t:g} (layer {points.layer[k]}{_of_sample(problem, int(points.sample[k]))})"
 
 

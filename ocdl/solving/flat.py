@@ -35,10 +35,12 @@ def flat_needles(problem: ControlProblem, depth: DepthScheme, solution: Solution
     t, controls = np.repeat(sweeper.stage_t.reshape(-1, 1), S, axis=1), sweeper.stage_controls(u)
     costate = np.nan_to_num(stages["stage_costate"].values.reshape(x.shape) * np.asarray(problem.state_metric))
     law, omega = Hamiltonian(problem), np.asarray(problem.weights)
-    decrease, group = _decrease(law, t, x, costate, controls, p)
     gradient = np.abs(law.column_gradients(t, x, costate, omega, controls, p)).max(axis=1)
-    feels = np.stack([gradient[:, group == g].max(axis=1) for g in range(decrease.shape[1])], axis=1)
-    flat = (feels <= FLAT * np.max(np.abs(costate))) & (decrease > 0.0)
+    level = gradient <= FLAT * np.max(np.abs(costate))
+    if not np.any(level):
+        return 0, 0.0
+    decrease, group = _decrease(law, t, x, costate, controls, p)
+    flat = np.stack([level[:, group == g].all(axis=1) for g in range(decrease.shape[1])], axis=1) & (decrease > 0.0)
     gains = (sweeper.h[:, None] * sweeper.tableau.b).ravel()[:, None] * decrease
     return int(np.count_nonzero(flat)), float(gains[flat].sum())
 

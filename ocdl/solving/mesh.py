@@ -15,6 +15,7 @@ controls could gain. Source of the dual weighting: Becker and Rannacher, Acta Nu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,6 +52,14 @@ class LayerErrors:
     def cost(self) -> float:
         """Σ η_k + Σ γ_k."""
         return float(self.integration.sum() + self.control.sum())
+
+    @classmethod
+    def of_all(cls, phases: Sequence[LayerErrors]) -> LayerErrors:
+        """Those of several phases, one after another."""
+        integration, control, state = (
+            np.concatenate([getattr(one, name) for one in phases]) for name in ("integration", "control", "state")
+        )
+        return cls(integration, control, state, sum(one.missing for one in phases))
 
 
 def layer_errors(problem: ControlProblem, depth: DepthScheme, solution: Solution) -> LayerErrors:
@@ -101,13 +110,26 @@ def _violations(local: LocalErrors) -> Array:
 def refined(
     problem: ControlProblem, depth: DepthScheme, u: Array, errors: LayerErrors, cost: float, state: float
 ) -> DepthScheme:
-    """The scheme to try next for an error of the cost below ``cost`` and of the state below ``state``.
+    """The scheme to try next for an error of the cost below ``cost`` and of the state below ``state``."""
+    return next_mesh(problem, depth, u, errors, marked_layers(errors, cost, state), errors.cost <= cost)
+
+
+def next_mesh(
+    problem: ControlProblem,
+    depth: DepthScheme,
+    u: Array,
+    errors: LayerErrors,
+    marked: NDArray[np.bool_],
+    cost_met: bool,
+) -> DepthScheme:
+    """The scheme to try next where the layers ``marked`` are too coarse.
 
     A higher degree where most layers of a collocation are integrated too coarsely; else layers are cut: around the
     switch where a bang-bang control held constant had to round one, in halves elsewhere.
     """
-    marked = _marked(errors, cost, state)
-    coarse = errors.integration[marked].sum() > errors.control[marked].sum() or errors.cost <= cost
+    if not np.any(marked):
+        return depth
+    coarse = errors.integration[marked].sum() > errors.control[marked].sum() or cost_met
     if isinstance(depth, Collocation) and depth.degree < HIGHEST_DEGREE and coarse and marked.mean() > 0.5:
         return replace(depth, degree=depth.degree + 1)
     mesh = depth.mesh(problem.span)
@@ -117,7 +139,7 @@ def refined(
     return depth.with_layers(tuple(widths * (problem.span / widths.sum())))
 
 
-def _marked(errors: LayerErrors, cost: float, state: float) -> NDArray[np.bool_]:
+def marked_layers(errors: LayerErrors, cost: float, state: float) -> NDArray[np.bool_]:
     """The fewest layers that make up ``SHARE`` of the error of the cost, and those whose state is too coarse."""
     each = errors.integration + errors.control
     marked = errors.state > state

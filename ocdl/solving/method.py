@@ -12,6 +12,7 @@ It stops early on KeyboardInterrupt and returns its best iterate with ``Status.I
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,7 +24,10 @@ from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import NotSupported
 from ocdl.referee.equalities import check_equalities
 from ocdl.referee.outcome import FEASIBLE, Outcome
+from ocdl.referee.phases import PhasesOutcome
 from ocdl.statement.control_set import ControlSet
+from ocdl.statement.measurements import nodes_at
+from ocdl.statement.phases import Phases
 from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]
@@ -49,13 +53,16 @@ class Method:
 
     ``constrained``: the route takes constraints on states, paths and ends, and bounds that depend on depth;
     ``bounded_states``: of these it takes bounds on states; ``any_controls``: it takes controls that vary in a layer;
-    ``control_sets``: the kinds of control sets beyond boxes that it takes.
+    ``measured``: it takes measurements at given depths; ``control_sets``: the kinds of control sets beyond boxes
+    that it takes; ``linked``: it takes linked ``Phases``.
     """
 
     constrained: ClassVar[bool] = False
     bounded_states: ClassVar[bool] = False
     any_controls: ClassVar[bool] = False
+    measured: ClassVar[bool] = False
     control_sets: ClassVar[tuple[type[ControlSet], ...]] = ()
+    linked: ClassVar[bool] = False
 
     def check(self, problem: ControlProblem, depth: DepthScheme) -> None:
         """Raise NotSupported where the route cannot take this problem or this shape of controls, InvalidInput where
@@ -67,6 +74,14 @@ class Method:
         if not isinstance(depth.controls, PiecewiseConstant) and not self.any_controls:
             raise NotSupported(f"{self.name}: it takes controls constant in a layer, not {depth.controls}; use Ipopt.")
         check_equalities(problem, depth)
+        nodes_at(problem.stations, depth.mesh(problem.span))
+
+    def check_phases(self, phases: Phases, depths: Sequence[DepthScheme]) -> None:
+        """Raise what ``check`` raises of a phase, and NotSupported where the route takes no phases."""
+        if not self.linked:
+            raise NotSupported(f"{self.name}: it does not take linked phases; use Ipopt.")
+        for core, depth in zip(phases.cores, depths, strict=True):
+            self.check(core, depth)
 
     def check_constraints(self, problem: ControlProblem) -> None:
         """Raise NotSupported where the route cannot take the constraints or the control set of this problem."""
@@ -74,6 +89,11 @@ class Method:
             raise NotSupported(
                 f"{self.name}: it does not take the control set {problem.control_set!r} of this problem; Ipopt and "
                 "ControlSetNeedleSteps take a Disc or a Polygon, DiscreteNeedleSteps takes a Finite set."
+            )
+        if problem.measurements is not None and not self.measured:
+            raise NotSupported(
+                f"{self.name}: it does not take measurements at given depths; use Ipopt, or ProjectedGradient where "
+                "controls and parameters are all that is bounded."
             )
         taken = ("Box(x=...)",) if self.bounded_states else ()
         refused = [written for written in problem.constraints if written not in taken]
@@ -97,4 +117,15 @@ class Method:
         self, problem: ControlProblem, depth: DepthScheme, start: Start, *, progress: bool | None = None
     ) -> Outcome:
         """Solve ``problem`` on ``depth`` from ``start``; ``progress`` None shows a bar only on a terminal."""
+        raise NotImplementedError
+
+    def solve_phases(
+        self,
+        phases: Phases,
+        depths: Sequence[DepthScheme],
+        starts: Sequence[Start],
+        *,
+        progress: bool | None = None,
+    ) -> PhasesOutcome:
+        """Solve linked phases, each on its own depth scheme and from its own start, where the route is ``linked``."""
         raise NotImplementedError

@@ -66,7 +66,7 @@ def _prescribed(problem: ControlProblem) -> tuple[list[tuple[int, int]], list[tu
 
 def _ends(problem: ControlProblem, final: list[tuple[int, int]], rows: list[tuple[int, int]], seed: int) -> _Ends:
     """Along random controls, on as many layers as leave them the freedom to meet all ends."""
-    free = replace(problem, running=None, effort=None, terminal=None, penalty=None)
+    free = replace(problem, running=None, effort=None, terminal=None, penalty=None, measurements=None, conditions=None)
     depth = ImplicitMidpoint(2 + (len(final) + len(rows)) // max(problem.m, 1))
     start, sweeper = make_start(free, depth, None, seed), Sweeper(free, depth)
     trajectory = sweeper.state(start.u, start.p)

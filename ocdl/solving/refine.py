@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,14 @@ from ocdl.interrupts import uninterrupted
 from ocdl.progress import progress_bar
 from ocdl.referee.labels import coefficients
 from ocdl.referee.outcome import FEASIBLE, Status
+from ocdl.referee.phases import PhasesSolution, judged_as
 from ocdl.referee.solution import Solution
 from ocdl.solving.compile import Plan, Problem, compile
-from ocdl.solving.mesh import LayerErrors, layer_errors, refined
+from ocdl.solving.mesh import LayerErrors, layer_errors, marked_layers, next_mesh
 from ocdl.solving.method import Method
+from ocdl.solving.phases import Grids, grids
+from ocdl.solving.solve import solve
+from ocdl.statement.phases import Phases
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.selection import Grid, SelectionProblem
 from ocdl.sweeps.sweeper import SweepFailed
@@ -57,13 +62,14 @@ class Round:
 
 @dataclass(frozen=True, eq=False)
 class Refinement:
-    """The best round's solution, its grid and errors, all rounds, and whether the tolerance was reached.
+    """The best round's solution and its grid (of ``Phases`` a PhasesSolution and a list of depth schemes), its errors,
+    all rounds, and whether the tolerance was reached.
 
     Where it was not reached the best round is the feasible one of the least estimated error of the cost.
     """
 
-    solution: Solution
-    grid: Grid | DepthScheme
+    solution: Any
+    grid: Any
     errors: LayerErrors
     rounds: tuple[Round, ...]
     reached: bool
@@ -83,14 +89,14 @@ class Refinement:
 
 
 def refine(
-    problem: Problem,
-    grid: Grid | DepthScheme,
+    problem: Problem | Phases,
+    grid: Grid | Grids,
     method: Method,
     *,
     tolerance: float = 1e-6,
     state_tolerance: float | None = None,
     width: bool = False,
-    start: Solution | Mapping[str, Any] | None = None,
+    start: Solution | PhasesSolution | Mapping[str, Any] | None = None,
     seed: int | None = None,
     most_rounds: int = 25,
     most_layers: int = 2000,
@@ -99,6 +105,7 @@ def refine(
 ) -> Refinement:
     """Solve and refine the mesh until the estimated error of the cost is below tolerance · (1 + |J|).
 
+    Of ``Phases`` each has a mesh of its own; the estimates are those of all phases together.
     Each round solves on the refined mesh from the solution before; see ``ocdl.mesh`` for the estimates and the rule.
     Where the gap cannot see the error of the controls (controls of their own at every stage, constraints on states), or
     stays while the cost stands (controls without bounds, singular arcs), a last round with every layer halved has to
@@ -150,13 +157,58 @@ INTERRUPTED = "Interrupted: the best round is kept."
 
 
 @dataclass(frozen=True, eq=False)
-class _Done:
-    """A finished round: what was solved on which grid, what was found, and how good that is."""
+class _Phase:
+    """A problem on its depth scheme, its solution and its errors."""
 
-    plan: Plan
+    statement: ControlProblem
+    depth: DepthScheme
     solution: Solution
     errors: LayerErrors
+
+    @classmethod
+    def of(cls, statement: ControlProblem, depth: DepthScheme, solution: Solution) -> _Phase:
+        return cls(statement, depth, solution, layer_errors(statement, depth, solution))
+
+    def next(self, marked: NDArray[np.bool_], cost_met: bool) -> DepthScheme:
+        u, _ = coefficients(self.statement, self.depth, self.solution)
+        return next_mesh(self.statement, self.depth, u, self.errors, marked, cost_met)
+
+
+@dataclass(frozen=True, eq=False)
+class _Done:
+    """A finished round: its plan and grid, every phase (one, but for ``Phases``) with its depth scheme, what was found,
+    and how good that is.
+    """
+
+    plan: Plan | None
+    grid: Any
+    phases: tuple[_Phase, ...]
+    solution: Any
+    errors: LayerErrors
     round: Round
+
+    @property
+    def bounded(self) -> bool:
+        return any(_bounded(phase.statement) for phase in self.phases)
+
+    @property
+    def blind(self) -> bool:
+        return any(_blind(phase.statement, phase.depth) for phase in self.phases)
+
+    @property
+    def constant(self) -> bool:
+        return any(_constant(phase.depth) for phase in self.phases)
+
+    def refined(self, goal: float, state: float) -> list[DepthScheme]:
+        """The next mesh of every phase."""
+        marked = marked_layers(self.errors, goal, state)
+        parts = np.split(marked, np.cumsum([phase.depth.count for phase in self.phases])[:-1])
+        met = self.errors.cost <= goal
+        return [phase.next(part, met) for phase, part in zip(self.phases, parts, strict=True)]
+
+    def halved(self) -> list[DepthScheme]:
+        """Every layer of every phase in two."""
+        return [phase.depth.with_layers(_halves(phase.statement.span, phase.depth)) for phase in self.phases]
 
     @property
     def feasible(self) -> bool:
@@ -191,7 +243,7 @@ def _told(best: _Done, rounds: list[Round], step: _Step) -> Refinement:
         )
         if step.said != INTERRUPTED:
             warnings.warn(f"refine: {message}", stacklevel=3)
-    return Refinement(best.solution, best.plan.grid, best.errors, tuple(rounds), step.reached, message)
+    return Refinement(best.solution, best.grid, best.errors, tuple(rounds), step.reached, message)
 
 
 def _line(row: Round, count: int) -> str:
@@ -206,7 +258,7 @@ def _line(row: Round, count: int) -> str:
 class _Step:
     """Where to go from a mesh: on to ``grid``, or nowhere, with what is to be said."""
 
-    grid: Grid | DepthScheme | None
+    grid: Any
     said: str = ""
     reached: bool = False
 
@@ -221,7 +273,7 @@ class _Course:
     the layers are cut, for ``stayed`` rounds in which the cost stands.
     """
 
-    problem: Problem
+    problem: Problem | Phases
     tolerance: float
     state: float
     width: bool
@@ -232,7 +284,7 @@ class _Course:
     stayed: int = 0
 
     def after(self, done: _Done) -> _Step:
-        statement, depth, solution, errors = done.plan.core, done.plan.depth, done.solution, done.errors
+        solution, errors = done.solution, done.errors
         goal = self.tolerance * (1.0 + abs(solution.cost))
         if solution.status is Status.INTERRUPTED:
             return _Step(None, INTERRUPTED)
@@ -242,11 +294,10 @@ class _Course:
         coarse = errors.integration.sum() > goal or bool(np.any(errors.state > self.state))
         if not confirmed and (coarse or (errors.cost > goal and not stands)):
             self.halved = None
-            u, _ = coefficients(statement, depth, solution)
-            return self._deeper(done.plan.grid, refined(statement, depth, u, errors, goal, self.state))
-        if not confirmed and (_blind(statement, depth) or errors.cost > goal):
+            return self._deeper(done, done.refined(goal, self.state))
+        if not confirmed and (done.blind or errors.cost > goal):
             self.halved = solution.cost
-            return self._deeper(done.plan.grid, depth.with_layers(_halves(statement.span, depth)))
+            return self._deeper(done, done.halved())
         return self._met(done, goal)
 
     def _stands(self, done: _Done, goal: float) -> bool:
@@ -256,7 +307,7 @@ class _Course:
             return False
         stays = done.errors.control.sum() > STAYS * self.before.errors.control.sum()
         self.stayed = self.stayed + 1 if stays else 0
-        return _bounded(done.plan.core) or self.stayed >= ROUNDS
+        return done.bounded or self.stayed >= ROUNDS
 
     def _met(self, done: _Done, goal: float) -> _Step:
         """The estimates are met, or halved layers confirm the cost: on in width, or done."""
@@ -281,14 +332,18 @@ class _Course:
         if change <= goal:
             return _Step(None, f"{said} Doubling the width nodes changed J by {change:.1e}.", True)
         self.narrower, self.halved, self.before = solution.cost, None, None
-        return _Step(_wider(self.problem, done.plan.grid))
+        return _Step(_wider(self.problem, done.grid))
 
-    def _deeper(self, grid: Grid | DepthScheme, depth: DepthScheme) -> _Step:
-        if depth.count > self.most_layers:
-            hint = " Controls that are smooth need fewer layers with PiecewiseLinear()." if _constant(depth) else ""
-            said = f"The next mesh would have {depth.count} layers, more than most_layers={self.most_layers}.{hint}"
-            return _Step(None, said)
-        return _Step(replace(grid, depth=depth) if isinstance(grid, Grid) else depth)
+    def _deeper(self, done: _Done, depths: list[DepthScheme]) -> _Step:
+        count = sum(depth.count for depth in depths)
+        if count > self.most_layers:
+            hint = " Controls that are smooth need fewer layers with PiecewiseLinear()." if done.constant else ""
+            return _Step(
+                None, f"The next mesh would have {count} layers, more than most_layers={self.most_layers}.{hint}"
+            )
+        if isinstance(self.problem, Phases):
+            return _Step(depths)
+        return _Step(replace(done.grid, depth=depths[0]) if isinstance(done.grid, Grid) else depths[0])
 
 
 def continuation(
@@ -360,35 +415,42 @@ def _check(tolerance: Any, state_tolerance: Any, most_rounds: Any, most_layers: 
 
 
 def _solved(
-    problem: Problem,
-    grid: Grid | DepthScheme,
-    method: Method,
-    begin: Solution | Mapping[str, Any] | None,
-    seed: int | None,
-    before: Plan | None,
+    problem: Problem | Phases, grid: Any, method: Method, begin: Any, seed: int | None, before: Plan | None
 ) -> _Done:
     """One round on ``grid``; ``before``: the plan of the last."""
     clock = time.perf_counter()
-    plan = compile(problem, grid, method, like=before)
-    statement, depth = plan.core, plan.depth
-    solution = plan.solve(start=begin, seed=seed, progress=False)
+    plan, solution, judged = _answered(problem, grid, method, begin, seed, before)
     try:
-        errors = layer_errors(statement, depth, solution)
+        phases = tuple(starmap(_Phase.of, judged))
     except SweepFailed as error:  # the formulas end where the answer is: a table, a root of a negative number
         said = f"{method.name}'s answer cannot be integrated anew, layer by layer, to tell its error: {error}"
         raise SolveFailed(said, solution) from error
+    errors = LayerErrors.of_all([phase.errors for phase in phases])
     row = Round(
-        nodes=statement.n,
-        layers=depth.count,
-        degree=getattr(depth, "degree", None),
-        narrowest=float(np.diff(solution.state["t"].values).min()),
+        nodes=sum(phase.statement.n for phase in phases),
+        layers=sum(phase.depth.count for phase in phases),
+        degree=getattr(phases[0].depth, "degree", None),
+        narrowest=min(float(np.diff(phase.solution.state["t"].values).min()) for phase in phases),
         cost=solution.cost,
         integration=float(errors.integration.sum()),
         control=float(errors.control.sum()),
         state=float(errors.state.max()),
         seconds=time.perf_counter() - clock,
     )
-    return _Done(plan, solution, errors, row)
+    return _Done(plan, grid, phases, solution, errors, row)
+
+
+def _answered(
+    problem: Problem | Phases, grid: Any, method: Method, begin: Any, seed: int | None, before: Plan | None
+) -> tuple[Plan | None, Any, list[tuple[ControlProblem, DepthScheme, Solution]]]:
+    """The plan, none of ``Phases``; the answer; and every phase as it was judged: problem, scheme and solution."""
+    if isinstance(problem, Phases):
+        solution = solve(problem, grid, method, start=begin, seed=seed, progress=False)
+        phases = zip(judged_as(problem, solution), grids(problem, grid), solution.values(), strict=True)
+        return None, solution, list(phases)
+    plan = compile(problem, grid, method, like=before)
+    one = plan.solve(start=begin, seed=seed, progress=False)
+    return plan, one, [(plan.core, plan.depth, one)]
 
 
 def _blind(problem: ControlProblem, depth: DepthScheme) -> bool:
@@ -409,7 +471,7 @@ def _constant(depth: DepthScheme) -> bool:
     return isinstance(depth.controls, PiecewiseConstant)
 
 
-def _wider(problem: Problem, grid: Grid | DepthScheme) -> Grid:
+def _wider(problem: Any, grid: Grid | DepthScheme) -> Grid:
     """The same rule with twice the width nodes."""
     counted = isinstance(problem, SelectionProblem) and isinstance(grid, Grid) and hasattr(grid.width, "count")
     if not counted or not callable(getattr(problem, "initial", None)):

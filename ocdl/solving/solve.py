@@ -3,29 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, overload
 
 from ocdl.depth.schemes import DepthScheme
+from ocdl.referee.phases import PhasesSolution
 from ocdl.referee.solution import Solution
 from ocdl.solving.compile import OnFailure, Problem, compile
 from ocdl.solving.method import Method
+from ocdl.solving.phases import Grids, solve_phases
+from ocdl.solving.simulation import Simulation
+from ocdl.statement.phases import Phases
 from ocdl.statement.selection import Grid
 
 
+@overload
+def solve(
+    problem: Phases,
+    grid: Grids,
+    method: Method,
+    *,
+    start: PhasesSolution | Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    on_failure: OnFailure = "raise",
+    progress: bool | None = None,
+) -> PhasesSolution: ...
+
+
+@overload
 def solve(
     problem: Problem,
     grid: Grid | DepthScheme,
     method: Method,
     *,
-    start: Solution | Mapping[str, Any] | None = None,
+    start: Solution | Simulation | Mapping[str, Any] | None = None,
     seed: int | None = None,
     on_failure: OnFailure = "raise",
     progress: bool | None = None,
-) -> Solution:
+) -> Solution: ...
+
+
+def solve(
+    problem: Problem | Phases,
+    grid: Grid | Grids,
+    method: Method,
+    *,
+    start: Solution | PhasesSolution | Simulation | Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    on_failure: OnFailure = "raise",
+    progress: bool | None = None,
+) -> Solution | PhasesSolution:
     """Solve ``problem`` on ``grid`` by ``method`` and have the referee judge the answer.
 
-    grid: a ``Grid`` for a SelectionProblem, a depth scheme for a ControlProblem.
-    start: another solution (any route, any grid) or named arrays; the centre of the box by default.
+    grid: a ``Grid`` for a SelectionProblem, a depth scheme for a ControlProblem; for ``Phases`` one for all, a list, or
+        a mapping by name.
+    start: another solution (any route, any grid); a ``Simulation``; or by name, of states, controls, parameters and
+        ``horizon`` as many as are known: numbers, arrays on this mesh, functions of t (of a network's functions also of
+        y and z), pairs (times, values) and labelled arrays on any. The centre of the box by default. For phases these
+        of each by name.
     seed: start from random controls instead.
     on_failure: when the method ends without the answer asked for, ``"raise"`` SolveFailed (which carries the last
         iterate as ``.solution``), ``"warn"`` or ``"return"``. An interrupted solve always returns its best iterate.
@@ -33,5 +67,7 @@ def solve(
 
     Raises InvalidInput, NotSupported (the route cannot solve this problem) or SolveFailed.
     """
-    plan = compile(problem, grid, method)
+    if isinstance(problem, Phases):
+        return solve_phases(problem, grid, method, start, seed, on_failure, progress)
+    plan = compile(problem, grid, method)  # type: ignore[arg-type]
     return plan.solve(start=start, seed=seed, on_failure=on_failure, progress=progress)

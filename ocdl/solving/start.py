@@ -1,4 +1,4 @@
-"""Where a solve begins: the centre of the box, random controls, given arrays, or another solution.
+"""Where a solve begins: the centre of the box, random controls, what is given by name, or another solution.
 
 A solution on another grid is carried over: controls constant in a layer by averaging over the overlap of the layers,
 other shapes by their value at a depth, states and costates by linear interpolation in depth, everything in width by
@@ -14,23 +14,24 @@ import numpy as np
 import scipy
 import xarray as xr
 
-from ocdl.arrays import Array, finite_array, is_whole, real_array
-from ocdl.callables import called
+from ocdl.arrays import Array, is_whole
 from ocdl.depth.control_shapes import PerStage, PiecewiseConstant
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput
 from ocdl.referee.lattice import drawn
 from ocdl.referee.solution import Answer, Solution
+from ocdl.solving.guesses import guessed, named
 from ocdl.solving.method import Start
-from ocdl.statement.labelled import by_labels, on_nodes, same
-from ocdl.statement.layout import Layout, Part
+from ocdl.solving.simulation import Simulation
+from ocdl.statement.labelled import on_nodes
+from ocdl.statement.layout import Part
 from ocdl.statement.problem import ControlProblem
 
 
 def make_start(
     problem: ControlProblem,
     depth: DepthScheme,
-    start: Solution | Mapping[str, Any] | None,
+    start: Solution | Simulation | Mapping[str, Any] | None,
     seed: int | None,
     size: Array | None = None,
 ) -> Start:
@@ -44,15 +45,17 @@ def make_start(
         if not is_whole(seed) or seed < 0:
             raise InvalidInput(f"solve(seed={seed!r}): a seed is a whole number, at least 0.")
         return _random(problem, depth, seed)
+    start = named(problem, start)
     centre = Start(_centre(*_control_box(problem, depth)), _parameters(problem, size))
     if start is None:
         return centre
     if isinstance(start, Solution):
         return _transferred(problem, depth, start, centre)
     if isinstance(start, Mapping):
-        return _given(problem, depth, start, centre)
+        given = guessed(problem, depth, start, centre)
+        return _clipped(problem, depth, given.u, given.p, x=given.x)
     raise InvalidInput(
-        f"solve(start={type(start).__name__}): give a Solution, a mapping such as {{'a': array}}, or None."
+        f"solve(start={type(start).__name__}): give a Solution, a Simulation, or a mapping such as {{'a': array}}."
     )
 
 
@@ -82,83 +85,6 @@ def _random(problem: ControlProblem, depth: DepthScheme, seed: int) -> Start:
     return Start(u, drawn(generator, *problem.parameter_box, (problem.P,)))
 
 
-def _given(problem: ControlProblem, depth: DepthScheme, start: Mapping[str, Any], centre: Start) -> Start:
-    layout = problem.layout
-    assert layout is not None
-    known = {part.name for part in (layout.state, *layout.controls, *layout.parameters)}
-    unknown = set(start) - known
-    if unknown:
-        names = {part.name: list(layout.coords[part.dims[0]][1]) for part in layout.controls if part.name == "u"}
-        inner = "".join(f" ({name} holds {', '.join(map(str, held))}, in this order)" for name, held in names.items())
-        raise InvalidInput(f"solve(start=...): unknown {sorted(unknown)}; this problem has {sorted(known)}{inner}.")
-    mesh, rows = depth.mesh(problem.span), depth.control_rows
-    T = problem.depth_scale(centre.p)
-    places = T * depth.controls.depths(mesh, depth.tableau.c)
-    values = {name: _values(name, value, layout, places, T * mesh) for name, value in start.items()}
-    u = layout.unpack(layout.controls, centre.u) | _constants(layout.controls, values, (rows,))
-    p = layout.unpack(layout.parameters, centre.p) | _constants(layout.parameters, values, ())
-    states = _constants((layout.state,), values, (mesh.size,))
-    packed = layout.pack(layout.controls, u, (rows,)), layout.pack(layout.parameters, p, ())
-    return _clipped(problem, depth, *packed, x=_given_states(problem, mesh.size, states.get(layout.state.name)))
-
-
-def _values(name: str, value: Any, layout: Layout, places: Array, mesh: Array) -> Array:
-    """An array from what was given: numbers, by their labels if labelled, or a function of the depth t."""
-    said = f"start[{name!r}]"
-    if not callable(value):
-        return finite_array(said, _in_order(said, name, value, layout, places, mesh))
-    if name in {part.name for part in layout.parameters}:
-        raise InvalidInput(f"solve(start={{{name!r}: {value!r}}}): {name} does not depend on depth; give numbers.")
-    at = mesh if name == layout.state.name else places
-    values = [called(said, f"t = {t:g}", value, float(t)) for t in at]
-    return finite_array(
-        said, [np.atleast_1d(real_array(f"{said} at t = {t:g}", v)) for t, v in zip(at, values, strict=True)]
-    )
-
-
-def _in_order(said: str, name: str, value: Any, layout: Layout, places: Array, mesh: Array) -> Any:
-    """A labelled array as the flat controls or states of this mesh have it; anything else as it is."""
-    if not isinstance(value, xr.DataArray):
-        return value
-    part = next(part for part in (layout.state, *layout.controls, *layout.parameters) if part.name == name)
-    if part in layout.parameters:
-        return by_labels(said, value, part.dims, layout.coords)
-    state = part is layout.state
-    leading = ("t", "sample") if state else ("t", "stage")
-    array = by_labels(said, value, (*leading, *part.dims), layout.coords)
-    if not state and {"t", "stage"} <= set(value.dims):
-        array = array.reshape(-1, *array.shape[2:])
-    t = value["t"].to_numpy() if "t" in value.coords and value["t"].dims == ("t",) else None
-    if t is not None and "stage" not in value.dims and not same(t, mesh if state else places):
-        raise InvalidInput(
-            f"{said}: it is given at {t.size} depths from t = {t[0]:g} to {t[-1]:g}, and this mesh has others; "
-            "give the whole solution as start, which is carried over."
-        )
-    return array
-
-
-def _given_states(problem: ControlProblem, nodes: int, x: Array | None) -> Array | None:
-    """States (N+1, S, n) from (N+1, n) for all samples, or (N+1, S, n)."""
-    if x is None:
-        return None
-    x = x[:, None] if x.ndim == 2 else x
-    if x.shape[0] != nodes or x.shape[2:] != (problem.n,) or x.shape[1] not in (1, problem.samples):
-        raise InvalidInput(
-            f"solve(start=...): states have the shape ({nodes}, {problem.n}) or "
-            f"({nodes}, {problem.samples}, {problem.n}) at the nodes of this mesh; got {x.shape}."
-        )
-    return np.broadcast_to(x, (nodes, problem.samples, problem.n)).copy()
-
-
-def _constants(parts: tuple[Part, ...], values: Mapping[str, Array], leading: tuple[int, ...]) -> dict[str, Array]:
-    """The given values of ``parts``; a number, or an array of the part's own shape, holds at every depth."""
-    given = {part.name: (part, values[part.name]) for part in parts if part.name in values}
-    return {
-        name: np.broadcast_to(value, leading + part.shape) if value.shape in ((), part.shape) else value
-        for name, (part, value) in given.items()
-    }
-
-
 def _transferred(problem: ControlProblem, depth: DepthScheme, solution: Solution, centre: Start) -> Start:
     layout = problem.layout
     assert layout is not None
@@ -175,7 +101,7 @@ def _transferred(problem: ControlProblem, depth: DepthScheme, solution: Solution
         for part in layout.controls
     }
     p = layout.unpack(layout.parameters, centre.p) | {
-        part.name: _on_width(solution.parameters[part.name], part, layout.coords)
+        part.name: on_width(solution.parameters[part.name], part, layout.coords)
         for part in layout.parameters
         if part.name in solution.parameters
     }
@@ -206,28 +132,29 @@ def carried(
 ) -> Array:
     """A control of ``solution`` as coefficients (Q, *shape) on ``mesh``, depths scaled to the same horizon."""
     old_t = solution.state["t"].to_numpy()
-    old_t, scale = old_t * (mesh[-1] / old_t[-1]), mesh[-1] / old_t[-1]
+    begin, scale = old_t[0], mesh[-1] / (old_t[-1] - old_t[0])
+    old_t = scale * (old_t - begin)
     constant = array.sizes["t"] == old_t.size - 1 and "stage" not in array.dims
     if constant and isinstance(depth.controls, PiecewiseConstant):
-        return np.tensordot(overlap_average(old_t, mesh), _on_width(array, part, coords), axes=1)
+        return np.tensordot(overlap_average(old_t, mesh), on_width(array, part, coords), axes=1)
     if isinstance(depth.controls, PiecewiseConstant):
         inner, weights = np.polynomial.legendre.leggauss(3)
         points = mesh[:-1, None] + 0.5 * (1.0 + inner) * np.diff(mesh)[:, None]
-        sampled = _at_depths(array, old_t, points.ravel(), scale).reshape(points.shape + array.shape[-len(part.dims) :])
+        sampled = at_depths(array, old_t, points.ravel(), scale).reshape(points.shape + array.shape[-len(part.dims) :])
         values = np.tensordot(0.5 * weights, sampled, axes=(0, 1))
     else:
-        values = _at_depths(array, old_t, depth.controls.depths(mesh, depth.tableau.c), scale)
+        values = at_depths(array, old_t, depth.controls.depths(mesh, depth.tableau.c), scale)
     labelled = xr.DataArray(
         values, dims=("t", *part.dims), coords={d: array[d] for d in part.dims if d in array.coords}
     )
-    return _on_width(labelled, part, coords)
+    return on_width(labelled, part, coords)
 
 
-def _at_depths(array: xr.DataArray, mesh: Array, t: Array, scale: float) -> Array:
+def at_depths(array: xr.DataArray, mesh: Array, t: Array, scale: float) -> Array:
     """The control at depths t, (len(t), *shape), whatever its shape in a layer."""
     layer = np.clip(np.searchsorted(mesh, t, side="right") - 1, 0, mesh.size - 2)
     if "stage" in array.dims:
-        nodes = (scale * array["depth"].values[0] - mesh[0]) / (mesh[1] - mesh[0])
+        nodes = scale * (array["depth"].values[0] - array["t"].values[0]) / (mesh[1] - mesh[0])
         c = (t - mesh[layer]) / np.diff(mesh)[layer]
         return np.einsum("qs,qs...->q...", PerStage().weights(c, nodes), array.values[layer])
     if array.sizes["t"] == mesh.size:
@@ -241,12 +168,12 @@ def _nodal(problem: ControlProblem, array: xr.DataArray, mesh: Array) -> Array |
     assert layout is not None
     if array.sizes["sample"] != problem.samples or not np.all(np.isfinite(array.values)):
         return None
-    old_t = array["t"].to_numpy()
+    old_t = array["t"].to_numpy() - array["t"].values[0]
     at = scipy.interpolate.make_interp_spline(old_t * (mesh[-1] / old_t[-1]), array.values, k=1)(mesh)
     labelled = xr.DataArray(
         at, dims=array.dims, coords={d: array[d] for d in layout.state.dims if d in array.coords}, name=array.name
     )
-    return _on_width(labelled, layout.state, layout.coords)
+    return on_width(labelled, layout.state, layout.coords)
 
 
 def overlap_average(old: Array, new: Array) -> Array:
@@ -257,7 +184,7 @@ def overlap_average(old: Array, new: Array) -> Array:
     return np.maximum(right - left, 0.0) / np.diff(new)[:, None]
 
 
-def _on_width(array: xr.DataArray, part: Part, coords: Mapping[str, Any]) -> Array:
+def on_width(array: xr.DataArray, part: Part, coords: Mapping[str, Any]) -> Array:
     """Values at this problem's width nodes, by linear interpolation, constant beyond the outermost node."""
     if array.dims[array.ndim - len(part.dims) :] != part.dims:
         raise InvalidInput(

@@ -40,8 +40,7 @@ def sizes(problem: ControlProblem, given: Any) -> list[Array]:
     """
     layout, (low, high) = problem.layout, problem.parameter_box
     assert layout is not None
-    free = [*(problem.initial[place] for place in problem.free_initial), problem.horizon]
-    known = np.array([getattr(value, "guess", 0.0) is not None for value in free[: problem.P - problem.own_parameters]])
+    known = np.array([free.guess is not None for free in problem.free_parameters])
     known = np.concatenate([np.zeros(problem.own_parameters, dtype=bool), known]).astype(bool)
     places = layout.unpack(layout.parameters, np.arange(float(problem.P)))
     for name, at in places.items():

@@ -77,6 +77,10 @@ class Box:
         """Whether the interval of ``name`` depends on depth."""
         return name in self._functions
 
+    def given(self, name: str) -> tuple[Any, Any]:
+        """The ends of ``name`` as they stand: numbers, arrays, functions of the depth."""
+        return {**self._intervals, **self._functions}[name]
+
     def interval_at(self, name: str, shape: tuple[int, ...], t: Array) -> tuple[Array, Array]:
         """Lower and upper bound of ``name`` at depths t (K,), each (K, *shape)."""
         if not self.varies(name):
@@ -116,7 +120,11 @@ class Box:
 
     def holding(self, name: str, values: Array) -> Box:
         """The same box with ``name`` held at ``values``."""
-        return Box(**{**self._intervals, **self._functions, name: (values, values)})
+        return self.with_interval(name, (values, values))
+
+    def with_interval(self, name: str, interval: tuple[Any, Any]) -> Box:
+        """The same box with another interval of ``name``."""
+        return Box(**{**self._intervals, **self._functions, name: interval})
 
     def __repr__(self) -> str:
         intervals = {**self._intervals, **self._functions}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -12,6 +12,8 @@ import xarray as xr
 
 from ocdl.arrays import Array, real_array
 from ocdl.errors import InvalidInput
+
+UNITS_OF = "units of "  # an entry: the attribute of a labelled array that holds several entries
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,16 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Parts of the state (one), the controls and the parameters, row-major; ``coords``: name → (dims, values)."""
+    """Parts of the state (one), the controls and the parameters, row-major; ``coords``: name → (dims, values).
+
+    units: of single entries, by the labels of entries; only words, for tables and figures.
+    """
 
     state: Part
     controls: tuple[Part, ...]
     parameters: tuple[Part, ...]
     coords: Mapping[str, tuple[tuple[str, ...], Any]]
+    units: Mapping[str, str] = field(default_factory=dict)
 
     def pack(self, parts: tuple[Part, ...], values: Mapping[str, Any], leading: tuple[int, ...]) -> Array:
         """Flat array (*leading, total size) from named arrays (*leading, *shape)."""
@@ -70,6 +76,11 @@ class Layout:
         coords: dict[str, Any] = dict(leading)
         coords |= {name: value for name, value in self.coords.items() if set(value[0]) <= set(part.dims)}
         return xr.DataArray(values, dims=dims, coords=coords, name=part.name, attrs=attrs)
+
+    def units_of(self, part: Part) -> dict[str, str]:
+        """The units of a part's entries as attributes of its labelled arrays, such as "units of h": "km"."""
+        labels = [label for dim in part.dims if dim in self.coords for label in self.coords[dim][1]]
+        return {UNITS_OF + label: self.units[label] for label in labels if label in self.units} if self.units else {}
 
     def entry_name(self, part: Part, i: int) -> str:
         """What the user calls entry i of a part: its label, or the part's name with the place of it."""

@@ -3,23 +3,23 @@
     min Σ_s ω_s [ ℓ(x_s(T), p, d_s) + ∫_0^T L(t, x_s, u, p, d_s) dt ] + ∫_0^T E(t, u, p) dt + P(p)
     ẋ_s = φ(t, x_s, u, p, d_s, z_s),  z_s = g(t, x_s, u, p, d_s),  x_s(0) = x_s^0,  u and p in a box,
     and where asked for: x_s in a box,  path c(t, x_s, u, p, d_s, z_s) and boundary B(x_s(0), x_s(T), T, p, d_s)
-    in intervals, parts of x_s(0) and x_s(T) given or free in an interval, T free,
+    in intervals, parts of x_s(0) and x_s(T) given or free in an interval, T free; time begins at 0, or at t0 (x(0) then
+    stands for the initial value), given or free,
 
 for S samples s that share the controls u and the parameters p. S = 1 is ordinary optimal control.
 
-What is free beside the controls is a parameter of the core: p = [the user's own, free initial states, T]; with a free
-horizon the core lives on depths τ = t/T in [0, 1], where ẋ = T φ. ``evaluate`` does that, so no route needs to know.
+What is free beside the controls is a parameter of the core: p = [the user's own, free initial states, t0, horizon];
+with a free horizon the core lives on depths τ in [0, 1], where ẋ = horizon · φ and t = t0 + horizon · τ (``times``).
+``evaluate`` does that, so no route needs to know.
 """
 
 from __future__ import annotations
 
-import inspect
-import math
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import NoneType
 from typing import Any, ClassVar
@@ -30,7 +30,6 @@ import xarray as xr
 
 from ocdl.arrays import (
     LARGEST,
-    SMALLEST,
     Array,
     finite_array,
     fits_memory,
@@ -45,10 +44,15 @@ from ocdl.depth.schemes import Layers
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.once import Built
 from ocdl.statement.bounds import Box, Free
+from ocdl.statement.conditions import checked_conditions, conditioned
 from ocdl.statement.control_set import ControlSet
 from ocdl.statement.formulas import check_columns, check_pure, protected
 from ocdl.statement.labelled import by_labels
 from ocdl.statement.layout import Layout, Part
+from ocdl.statement.measurements import Measurements
+from ocdl.statement.names import Names, Signature, automatic, formula
+from ocdl.statement.table import Reading, readings, watched
+from ocdl.statement.times import NAMES, Times, check_horizon, check_t0
 from ocdl.statement.velocity_box import VelocityBox
 
 ROLES = {  # the functions of a problem, and what each may depend on
@@ -60,13 +64,17 @@ ROLES = {  # the functions of a problem, and what each may depend on
     "penalty": ("p",),
     "path": ("t", "x", "u", "p", "d", "z"),
     "boundary": ("x0", "xT", "t", "p", "d"),
+    "output": ("t", "x", "p", "d"),  # what is measured
+    "equations": ("t", "x", "u", "p", "d", "z"),  # of an implicit lift
 }
-COLUMNS = ("dynamics", "lift", "path", "boundary")  # the others are scalars
+COLUMNS = ("dynamics", "lift", "path", "boundary", "output", "equations")  # the others are scalars
 PER_DEPTH = ("dynamics", "running", "effort")  # multiplied by T on the depths t/T of a free horizon
 ROUNDING = 1e-9  # by which an end may lie outside its bounds
 HULL_DEPTHS = 1025  # of bounds that depend on depth
 SYMBOL = 200.0  # bytes of a CasADi symbol and its name
-NUMBERS = ("free_initial", "x0", "control_box", "final_box", "parameter_box", "parameter_guess")  # cached
+ROLES = {role: (*names, *NAMES) for role, names in ROLES.items()}  # and on the times, as values
+ENDS = ("free_initial", "x0", "final_box", "parameter_box", "parameter_guess")
+NUMBERS = (*ENDS, "control_box", "state_hull")  # cached
 FORMULAS = ("rate", "terminal_function", "lifted", "_rows")  # cached, too
 INTERVALS = {"path": (-np.inf, 0.0), "boundary": (0.0, 0.0)}  # of constraints whose interval is not given
 
@@ -77,21 +85,30 @@ class ControlProblem:
 
     dynamics: φ, running: L, terminal: ℓ, effort: E, penalty: P, lift: g, path: c. Each is a function of those it
         needs of ``t, x, u, p, d, z``, told apart by these argument names; x, u, p, d, z arrive as CasADi
-        columns; return a CasADi expression or a list of them. Write with CasADi or numpy functions.
+        columns; return a CasADi expression or a list of them. Write with CasADi or numpy functions. Every function,
+        also that of boundary, may take ``t0`` and ``T``, the initial and the final time, given or free. What depends on
+        nothing may be a number: ``running=1.0``.
     boundary: B, a function of those it needs of ``x0, xT, t, p, d``, where t is T.
     initial: x^0, shape (n,) for one sample or (S, n); entries may be ``Free(lower, upper)``.
     final: x(T), of the same shape; None, or ``Free(lower, upper)``, where it is not prescribed.
-    horizon: T > 0, or ``Free(lower, upper)`` with lower > 0.
+    t0: where time begins, 0 by default, or ``Free(lower, upper)``: t runs from t0 to T = t0 + horizon.
+    horizon: T − t0 > 0, the final time T where t0 = 0, or ``Free(lower, upper)`` with lower > 0.
     bounds: ``Box(u=..., p=..., x=..., path=..., boundary=...)``, pairs (lower, upper) of numbers or arrays; those of u,
         x and path may be functions of t. path is in (−∞, 0] and boundary in [0, 0] where no interval is given. An
         equality of path, lower = upper, needs controls in it (``equalities``): it takes one of them away.
-    states, controls, parameters: how many, or their names, used as labels.
+    states, controls, parameters: how many, or their names. Names are labels, and where functions, ``initial``,
+        ``final`` and the box may take whole vectors they may take names (``names``): ``dynamics=lambda h, v, thrust:
+        [v, thrust - 1]``, ``boundary=lambda h0, hT: hT - h0``, ``initial={"h": 0, "v": 1}``, ``Box(h=(0, None))``.
+    units: of states, controls and parameters by name, such as {"h": "km"}; words for tables and figures.
     data: d, shape (S, k). weights: ω (S,) > 0, normalised to sum 1; equal by default.
     layout, state_metric (n,), control_metric (m,), parameter_metric (P,): names and quadrature weights of a
         discretised function space; every reported gradient is divided by them.
     velocity_box: closed-form structure of one sample, where the builder knows it.
     sample_box: the same for every one of many samples by itself.
     control_set: where the controls are in less than their box, which then is the smallest one around it.
+    measurements: data of the states at given depths; their χ² is added to the cost.
+    conditions: {t: values}: what the states, of every sample, are to be at depths t inside the horizon, (n,) each: a
+        number, ``Free(lower, upper)``, or None where nothing is asked.
     columnwise: dynamics and lift take only x, u, p, z, and x of many columns at once (matrix products, entrywise
         functions); wide problems are then swept without Jacobians.
 
@@ -101,6 +118,7 @@ class ControlProblem:
     dynamics: Callable[..., Any]
     initial: Any
     horizon: float | Free
+    t0: float | Free = 0.0
     final: Any = None
     terminal: Callable[..., Any] | None = None
     running: Callable[..., Any] | None = None
@@ -113,6 +131,7 @@ class ControlProblem:
     states: Sequence[str] | None = None
     controls: int | Sequence[str] = 1
     parameters: int | Sequence[str] = 0
+    units: Mapping[str, str] | None = None
     data: Any = None
     weights: Any = None
     layout: Layout | None = None
@@ -122,20 +141,35 @@ class ControlProblem:
     velocity_box: VelocityBox | None = None
     sample_box: VelocityBox | None = None
     control_set: ControlSet | None = None
+    measurements: Measurements | None = None
+    conditions: Mapping[float, Any] | None = None
     columnwise: bool = False
+    readings: tuple[Reading, ...] = field(init=False, repr=False, default=())
+    output: Callable[..., Any] | None = field(init=False, repr=False, default=None)
+    equations: Callable[..., Any] | None = field(init=False, repr=False, default=None)
     _checked: ClassVar[bool] = False  # every formula has been seen to leave its arguments as they are
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
+        if not isinstance(self.measurements, Measurements | None):
+            raise InvalidInput(f"measurements={self.measurements!r}: give ocdl.Measurements(times=..., values=...).")
+        set_(self, "output", None if self.measurements is None else self.measurements.output)
+        set_(self, "equations", getattr(self.lift, "equations", None))
         if not isinstance(self.horizon, Free):
             check_horizon(self.horizon)
             set_(self, "horizon", float(self.horizon))
         elif not self.horizon.lower > 0.0:
             raise InvalidInput(f"horizon={self.horizon!r}: a free horizon needs a positive lower bound.")
+        check_t0(self.t0)
+        set_(self, "t0", self.t0 if isinstance(self.t0, Free) else float(self.t0))
         if not isinstance(self.bounds, Box):
             raise InvalidInput(f"bounds={self.bounds!r}: give an instance such as ocdl.Box(u=(-1, 1)).")
         named = {} if isinstance(self.states, NoneType | str) else {"state": (("state",), list(self.states))}
-        for name, value in (("initial", self.initial), ("final", self.final)):
+        for role in ROLES:
+            set_(self, role, formula(getattr(self, role)))
+        stated = Names({"x": tuple(_names("states", () if self.states is None else self.states))})
+        for name, value, missing in (("initial", self.initial, ()), ("final", self.final, None)):
+            value = stated.row(name, value, "x", missing)
             set_(self, name, by_labels(name, value, ("sample", "state"), named))
         set_(self, "initial", _rows_of_states("initial", self.initial))
         if self.final is not None:
@@ -145,6 +179,8 @@ class ControlProblem:
         set_(self, "states", _names("states", self.n if self.states is None else self.states))
         if len(self.states or ()) != self.n:
             raise InvalidInput(f"states: {len(self.states or ())} given, but the initial value has {self.n}.")
+        set_(self, "bounds", self.names.box(self.bounds))
+        self.names.check_units(self.units)
         set_(self, "data", self._checked_data())
         set_(self, "weights", self._checked_weights())
         for name, size in (("state_metric", self.n), ("control_metric", self.m), ("parameter_metric", self.P)):
@@ -153,12 +189,17 @@ class ControlProblem:
         self._check_interval_names()
         if self.layout is None:
             set_(self, "layout", self._default_layout())
+        if dict(self.units or {}) != self.layout.units:  # type: ignore[union-attr]
+            set_(self, "layout", replace(self.layout, units=dict(self.units or {})))  # type: ignore[type-var]
+        set_(self, "readings", ())
         for role in ROLES:
             self._check_formula(role)
+        self._check_stations()
         if self.columnwise:
             self._check_columns()
         set_(self, "_checked", True)
         self._check_intervals()
+        self._check_tables()
 
     # -- the same formulas with other numbers ------------------------------------------------
 
@@ -190,16 +231,16 @@ class ControlProblem:
                 raise InvalidInput(f"bounds={bounds!r}: give an instance such as ocdl.Box(u=(-1, 1)).")
             if self.sample_box is not None:
                 raise InvalidInput(f"{bounds!r}: bounds of a discretised SelectionProblem are those of a and b there.")
-            set_(other, "bounds", bounds)
+            set_(other, "bounds", self.names.box(bounds))
             other._check_interval_names()
         if parameters is not None:
-            values = finite_array("parameters", parameters)
+            values = finite_array("parameters", self.names.row("parameters", parameters, "p"))
             if values.shape != (self.own_parameters,):
                 raise InvalidInput(f"parameters: the shape ({self.own_parameters},) is needed; got {values.shape}.")
             set_(other, "bounds", other.bounds.holding("p", values))
         if initial is not None:
             named = {"state": (("state",), list(self.states or ()))}
-            labelled = by_labels("initial", initial, ("sample", "state"), named)
+            labelled = by_labels("initial", self.names.row("initial", initial, "x"), ("sample", "state"), named)
             set_(other, "initial", _rows_of_states("initial", labelled))
             if np.shape(other.initial) != np.shape(self.initial) or other.free_initial != self.free_initial:
                 raise InvalidInput(
@@ -212,6 +253,7 @@ class ControlProblem:
             if np.shape(other.data) != np.shape(self.data):
                 raise InvalidInput(f"data: the shape {np.shape(self.data)} is needed; got {np.shape(other.data)}.")
         other._check_intervals()
+        other._check_tables()
         return other
 
     # -- sizes -------------------------------------------------------------------------------
@@ -228,8 +270,8 @@ class ControlProblem:
 
     @property
     def P(self) -> int:
-        """Number of time-invariant parameters: the user's own, free initial states, and a free horizon."""
-        return self.own_parameters + len(self.free_initial) + self.has_free_horizon
+        """Number of time-invariant parameters: the user's own, free initial states, and free times."""
+        return self.own_parameters + len(self.free_parameters)
 
     @property
     def own_parameters(self) -> int:
@@ -246,18 +288,25 @@ class ControlProblem:
         counts = {
             "trains {} parameter{}": self.own_parameters,
             "leaves {} initial state{} free": len(self.free_initial),
+            "leaves its initial time free": int(isinstance(self.t0, Free)),
             "leaves its horizon free": int(self.has_free_horizon),
         }
         return " and ".join(said.format(k, "s" * (k > 1)) for said, k in counts.items() if k)
 
+    @cached_property
+    def times(self) -> Times:
+        """The initial time and the horizon, and the true times of the core's depths."""
+        return Times(self.t0, self.horizon)
+
     @property
     def span(self) -> float:
-        """The length of the core's depth: T, or 1 where T is free."""
-        return 1.0 if isinstance(self.horizon, Free) else self.horizon
+        """The length of the core's depth: the horizon, or 1 where it is free."""
+        return self.times.span
 
-    def depth_scale(self, p: Array) -> float:
-        """What the core's depths are multiplied by: 1, or T where it is free."""
-        return float(p[-1]) if self.has_free_horizon else 1.0
+    @property
+    def free_parameters(self) -> list[Free]:
+        """What is free behind the user's own parameters: initial states and times."""
+        return [*(self.initial[place] for place in self.free_initial), *self.times.free.values()]
 
     @cached_property
     def free_initial(self) -> tuple[tuple[int, int], ...]:
@@ -290,7 +339,7 @@ class ControlProblem:
 
     def control_box_at(self, t: Array) -> tuple[Array, Array]:
         """Lower and upper bounds of u at depths t (K,), each (K, m)."""
-        return self.bounds.interval_at("u", (self.m,), t)
+        return self.bounds.interval_at("u", (self.m,), self.times.shifted(t))
 
     def coefficient_box(self, depth: Layers) -> tuple[Array, Array]:
         """Lower and upper bounds of the coefficients of the controls on the layers of ``depth``, each (Q, m)."""
@@ -300,14 +349,48 @@ class ControlProblem:
         return shape.bounds(self.control_box_at, mesh, nodes)
 
     def state_box_at(self, t: Array) -> tuple[Array, Array]:
-        """Lower and upper bounds of x at depths t (K,), each (K, n)."""
-        return self.bounds.interval_at("x", (self.n,), t)
+        """Lower and upper bounds of x at depths t (K,), each (K, n), with the conditions at those that have some."""
+        box = self.bounds.interval_at("x", (self.n,), self.times.shifted(t))
+        return conditioned(box, t, self._conditioned, self.span)
+
+    @cached_property
+    def _conditioned(self) -> dict[float, tuple[Array, Array]]:
+        """Depth → lower and upper ends (n,) of the states there."""
+        return {} if self.conditions is None else checked_conditions(self.conditions, self.n, self.span)
+
+    @cached_property
+    def stations(self) -> Array:
+        """The depths that have measurements or conditions, (K,); a mesh must have nodes there."""
+        return np.unique([*self.measured_depths, *self._conditioned])
+
+    @property
+    def measured_depths(self) -> Array:
+        """The depths of the measurements, (K,)."""
+        return np.zeros(0) if self.measurements is None else np.asarray(self.measurements.times)
 
     @cached_property
     def state_hull(self) -> tuple[Array, Array]:
         """The least box that holds the bounds of x at ``HULL_DEPTHS`` depths, each end (n,)."""
         low, high = self.state_box_at(np.linspace(0.0, self.span, HULL_DEPTHS if self.bounds.varies("x") else 1))
         return low.min(axis=0), high.max(axis=0)
+
+    def hull(self, vector: str, i: int) -> tuple[float, float]:
+        """The bounds of entry i of t, x, u, p, x0 or xT, or of one of the data, over all depths and samples."""
+        if vector == "t":
+            return 0.0, self.span
+        if vector == "d":
+            data = np.asarray(self.data)[:, i]
+            return float(data.min()), float(data.max())
+        if vector == "u":
+            low, high = self.control_box_at(np.linspace(0.0, self.span, HULL_DEPTHS if self.bounds.varies("u") else 1))
+            return float(low[:, i].min()), float(high[:, i].max())
+        low, high = self.parameter_box if vector == "p" else self.state_hull
+        return float(low[i]), float(high[i])
+
+    def entry_name(self, vector: str, i: int) -> str:
+        """What the user calls entry i of x, u, p, x0 or xT; t is t."""
+        names: Any = {"x": self.states, "u": self.controls, "p": self.parameters}.get(vector[0]) or ()
+        return f"{names[i]}{vector[1:]}" if i < len(names) else vector
 
     @cached_property
     def final_box(self) -> tuple[Array, Array]:
@@ -323,8 +406,7 @@ class ControlProblem:
     def parameter_box(self) -> tuple[Array, Array]:
         """Lower and upper bounds of p, each (P,)."""
         low, high = self.bounds.interval("p", (self.own_parameters,))
-        free = [self.initial[place] for place in self.free_initial]
-        free += [self.horizon] if self.has_free_horizon else []
+        free = self.free_parameters
         low, high = np.append(low, [f.lower for f in free]), np.append(high, [f.upper for f in free])
         ends = self.state_box_at(np.zeros(1))  # a free initial state keeps to the box of the states
         for k, (_, i) in enumerate(self.free_initial, start=self.own_parameters):
@@ -334,15 +416,13 @@ class ControlProblem:
     @cached_property
     def parameter_guess(self) -> Array:
         """Where the parameters begin: the guesses of what is free, elsewhere NaN."""
-        free = [self.initial[place] for place in self.free_initial]
-        free += [self.horizon] if self.has_free_horizon else []
-        return np.append(np.full(self.own_parameters, np.nan), [f.begin for f in free])
+        return np.append(np.full(self.own_parameters, np.nan), [free.begin for free in self.free_parameters])
 
     def interval_at(self, role: str, t: Array) -> tuple[Array, Array]:
         """The interval of the constraint ``path`` or ``boundary`` at depths t (K,), each end (K, rows)."""
         if role not in self.bounds.names:
             return tuple(np.full((t.size, self.rows(role)), end) for end in INTERVALS[role])  # type: ignore[return-value]
-        return self.bounds.interval_at(role, (self.rows(role),), t)
+        return self.bounds.interval_at(role, (self.rows(role),), self.times.shifted(t))
 
     def rows(self, role: str) -> int:
         """Number of rows of ``path`` or ``boundary``."""
@@ -360,7 +440,9 @@ class ControlProblem:
     @property
     def constraints(self) -> tuple[str, ...]:
         """The constraints beyond the boxes of controls and parameters, as the user wrote them."""
-        written = [f"{name}=..." for name in ("final", "path", "boundary") if getattr(self, name) is not None]
+        written = [
+            f"{name}=..." for name in ("final", "path", "boundary", "conditions") if getattr(self, name) is not None
+        ]
         return (*(["Box(x=...)"] if "x" in self.bounds.names else []), *written)
 
     # -- the formulas as CasADi expressions and functions ----------------------------------------
@@ -373,9 +455,9 @@ class ControlProblem:
         function = getattr(self, role)
         if function is None:
             return kind(0)
-        wanted = self._taken(role)
-        if self.has_free_horizon and "t" in given:
-            given["t"] = given["t"] * given["p"][-1]
+        wanted = self._signature(role).needed
+        if "t" in given:
+            given["t"] = self.times.at(given["t"], given.get("p"))
         value = self._written(role, function, wanted, kind, given)
         return value * given["p"][-1] if self.has_free_horizon and role in PER_DEPTH else value
 
@@ -385,22 +467,40 @@ class ControlProblem:
             raise InvalidInput(f"{role}: it takes z, but the problem has no lift that defines z.")
         if "z" in wanted and "z" not in given:
             lift: Any = self.lift
-            given["z"] = self._written("lift", lift, self._taken("lift"), kind, given)
-        arguments = {name: given[name] for name in wanted}
+            given["z"] = self._written("lift", lift, self._signature("lift").needed, kind, given)
+        own = {"t0": self.times.begin, "T": self.times.end}
+        arguments = {name: kind(own[name](given["p"])) if name in own else given[name] for name in wanted}
         if "p" in wanted and self.own_parameters < self.P:
             arguments["p"] = given["p"][: self.own_parameters]
         lengths = ", ".join(f"{name} of length {value.numel()}" for name, value in arguments.items()) or "nothing"
         with warnings.catch_warnings():  # CasADi announces a future change of np.tanh(DM)
             warnings.simplefilter("ignore", FutureWarning)
+            function = self._signature(role).call(function)
             if self._checked:
                 value = called(role, lengths, function, **arguments)
             else:
                 value = called(role, lengths, protected, role, function, arguments)
         return _expression(role, value, kind)
 
-    def _taken(self, role: str) -> list[str]:
-        """The names of the arguments of ``role``."""
-        return self.built.of(("arguments", role), lambda: _arguments(role, getattr(self, role)))
+    @cached_property
+    def names(self) -> Names:
+        """The user's own names of states, controls and parameters."""
+        return Names.of(self.states, self.controls, self.parameters)  # type: ignore[arg-type]
+
+    @cached_property
+    def _signatures(self) -> dict[str, Signature]:
+        """By role, once asked for; of these very functions, whatever else equal formulas share."""
+        return {}
+
+    def _signature(self, role: str) -> Signature:
+        """What the function of ``role`` takes."""
+        if role not in self._signatures:
+            self._signatures[role] = self.names.signature(role, getattr(self, role), ROLES[role])
+        return self._signatures[role]
+
+    def arguments(self, role: str) -> list[str]:
+        """What the function of ``role`` takes, by name; nothing where there is none."""
+        return [] if getattr(self, role) is None else list(self._signature(role).needed)
 
     def symbols(self, kind: Any = ca.SX) -> dict[str, Any]:
         """Fresh symbols t, x, u, p, d of one sample."""
@@ -415,6 +515,12 @@ class ControlProblem:
     def lifted(self) -> int:
         """Number of lifted (algebraic) variables z of one sample."""
         return 0 if self.lift is None else int(self.evaluate("lift", **self.symbols()).numel())
+
+    def lift_rows(self, z: Any, **given: Any) -> Any:
+        """What is zero where z is the lift's: z − g, or of an ``Implicit`` one its equations."""
+        return (
+            z - self.evaluate("lift", **given) if self.equations is None else self.evaluate("equations", z=z, **given)
+        )
 
     @cached_property
     def rate(self) -> ca.Function:
@@ -432,6 +538,16 @@ class ControlProblem:
         return ca.Function(
             "terminal", [x, p, d], [loss, ca.densify(ca.gradient(loss, x)), ca.densify(ca.gradient(loss, p))]
         )
+
+    @cached_property
+    def residual_function(self) -> ca.Function:
+        """(t, x, p, d, one of ``measurements.columns``) → (h − y)/σ (r,), χ² and its gradients in x and p."""
+        s, measurements = self.symbols(), self.measurements
+        assert measurements is not None
+        residuals, given = measurements.residuals(self.evaluate("output", **s))
+        misfit, names = ca.sumsqr(residuals), ("t", "x", "p", "d")
+        gradients = [ca.densify(ca.gradient(misfit, s[name])) for name in ("x", "p")]
+        return ca.Function("misfit", [*(s[name] for name in names), given], [ca.densify(residuals), misfit, *gradients])
 
     def terminal_loss(self, x: Any, p: Any = None, sample: int = 0) -> Array:
         """ℓ of one sample at any states x (..., n); shape (...)."""
@@ -468,7 +584,9 @@ class ControlProblem:
         if not callable(function):
             raise InvalidInput(f"{role}={function!r}: give a function of {', '.join(ROLES[role])}.")
         s = self.all_symbols()
-        value = self.evaluate(role, **s)
+        with watched() as calls:
+            value = self.evaluate(role, **s)
+        object.__setattr__(self, "readings", (*self.readings, *readings(role, calls, s)))
         if role == "dynamics" and value.shape != (self.n, 1):
             raise InvalidInput(f"dynamics: {self.n} state(s) need {self.n} derivative(s); got {_shape(value)}.")
         wide = self.columnwise and role in ("dynamics", "lift")  # their second evaluation is that of columns
@@ -478,7 +596,7 @@ class ControlProblem:
         """Dynamics, and the lift in it, of several columns together and apart."""
         for role in ("dynamics", "lift"):
             function = getattr(self, role)
-            beyond = set() if function is None else set(_arguments(role, function)) - {"x", "u", "p", "z"}
+            beyond = set() if function is None else set(self._signature(role).needed) - {"x", "u", "p", "z"}
             if beyond:
                 raise InvalidInput(
                     f"columnwise=True: {role} may take x, u, p and z only; it takes {', '.join(beyond)}."
@@ -487,11 +605,32 @@ class ControlProblem:
             "dynamics", lambda x, u, p: self.evaluate("dynamics", ca.MX, x=x, u=u, p=p), self.n, self.m, self.P
         )
 
+    def _check_stations(self) -> None:
+        """Measurements and conditions fit the sizes and the horizon."""
+        if self.measurements is None and self.conditions is None:
+            return
+        if self.times.free or self.t0 != 0.0:
+            raise NotSupported(
+                f"t0={self.t0!r}, horizon={self.horizon!r}: measurements and conditions at given depths need t0 = 0 "
+                "and a horizon that is given."
+            )
+        for depth in self._conditioned:
+            low, high = (end[0] for end in self.state_box_at(np.array([depth])))
+            if np.any(low > high):
+                i = int(np.argmax(low > high))
+                raise InvalidInput(
+                    f"conditions at t = {depth:g}: they and Box(x=...) contradict each other in state {self.states[i]}."  # type: ignore[index]
+                )
+        if self.measurements is not None:
+            s = self.symbols()
+            self.measurements.check(self.samples, int(self.evaluate("output", **s).numel()), self.span)
+
     def _check_interval_names(self) -> None:
         unknown = set(self.bounds.names) - {"u", "p", "x", *INTERVALS}
         if unknown:
             raise InvalidInput(
-                f"{self.bounds!r}: a ControlProblem's box has intervals for u, p, x, path and boundary; got {unknown}."
+                f"{self.bounds!r}: a ControlProblem's box has intervals for u, p, x, path and boundary"
+                f"{', and for ' + ', '.join(self.names.all) if self.names.all else ''}; got {unknown}."
             )
         for role in INTERVALS:
             if role in self.bounds.names and getattr(self, role) is None:
@@ -499,10 +638,10 @@ class ControlProblem:
         varying = [name for name in self.bounds.names if self.bounds.varies(name)]
         if set(varying) - {"u", "x", "path"}:
             raise InvalidInput(f"{self.bounds!r}: bounds of u, x and path may depend on depth; got {varying}.")
-        if varying and self.has_free_horizon:
+        if varying and self.times.free:
             raise NotSupported(
-                f"{self.bounds!r}: bounds that depend on depth need a horizon that is not free; "
-                "write them as a path constraint, which may use t."
+                f"{self.bounds!r}: bounds that depend on depth need a horizon that is not free, and such an initial "
+                "time; write them as a path constraint, which may use t."
             )
 
     def _check_intervals(self) -> None:
@@ -515,6 +654,16 @@ class ControlProblem:
             if getattr(self, name) is not None:
                 self._check_end(
                     name, np.asarray(getattr(self, name)), self.state_box_at(ends[:1] if begun else ends[1:])
+                )
+
+    def _check_tables(self) -> None:
+        """Raise InvalidInput where bounds keep an argument of a table outside its points."""
+        for reading in self.readings:
+            (low, high), (least, largest) = reading.range(self.hull(reading.vector, reading.i)), reading.known
+            if low > largest or high < least:
+                raise InvalidInput(
+                    f"{reading.said(self.entry_name(reading.vector, reading.i))} is in [{low:g}, {high:g}] by its "
+                    f"bounds, and the table knows [{least:g}, {largest:g}] only."
                 )
 
     def _check_end(self, name: str, given: Any, box: tuple[Array, Array]) -> None:
@@ -562,7 +711,7 @@ class ControlProblem:
         parts = [
             *([Part("p", ("parameter",), (self.own_parameters,))] if parameters else []),
             *([Part("x0", ("free",), (len(free),))] if free else []),
-            *([Part("horizon", (), ())] if self.has_free_horizon else []),
+            *(Part(name, (), ()) for name in self.times.free),
         ]
         return Layout(
             state=Part("x", ("state",), (self.n,)),
@@ -574,14 +723,6 @@ class ControlProblem:
                 "parameter": (("parameter",), list(parameters)),
                 "free": (("free",), free),
             },
-        )
-
-
-def check_horizon(horizon: Any) -> None:
-    """Raise InvalidInput where T is no positive finite number."""
-    if not is_real(horizon) or not math.isfinite(horizon) or horizon < SMALLEST:
-        raise InvalidInput(
-            f"horizon={shown(horizon)}: the horizon T must be a positive finite number, at least {SMALLEST:.1e}."
         )
 
 
@@ -612,26 +753,13 @@ def _names(what: str, given: Any) -> tuple[str, ...]:
             f"{what}={shown(given)}", f"the symbols and names of so many {what}", float(min(given, LARGEST)), SYMBOL
         )
         letter = {"states": "x", "controls": "u", "parameters": "p"}[what]
-        return tuple(f"{letter}{i}" for i in range(given))
+        return tuple(automatic(letter, i) for i in range(given))
     if isinstance(given, (list, tuple)) and all(isinstance(name, str) for name in given):
         twice = [name for name, count in Counter(given).items() if count > 1]
         if twice:
             raise InvalidInput(f"{what}={list(given)!r}: names tell {what} apart; {twice[0]!r} is there twice.")
         return tuple(given)
     raise InvalidInput(f"{what}={given!r}: give a number of {what} or a list of their names.")
-
-
-def _arguments(role: str, function: Callable[..., Any]) -> list[str]:
-    try:
-        names = list(inspect.signature(function).parameters)
-    except ValueError:
-        raise InvalidInput(f"{role}: {function!r} does not tell its argument names; wrap it in a lambda.") from None
-    unknown = [name for name in names if name not in ROLES[role]]
-    if unknown:
-        raise InvalidInput(
-            f"{role}: its arguments are taken by name from {', '.join(ROLES[role])}; got {', '.join(unknown)}."
-        )
-    return names
 
 
 def _expression(role: str, value: Any, kind: Any) -> Any:

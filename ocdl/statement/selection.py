@@ -27,8 +27,9 @@ from ocdl.statement.control_set import ControlSet, PairSet, SetVelocities, path_
 from ocdl.statement.labelled import by_labels
 from ocdl.statement.layout import Layout, Part
 from ocdl.statement.losses import HalfSquare, IdentityLink, Link, Loss, Readout
-from ocdl.statement.problem import ControlProblem, check_horizon
+from ocdl.statement.problem import ControlProblem
 from ocdl.statement.regularisers import Regulariser
+from ocdl.statement.times import check_horizon
 from ocdl.statement.velocity_box import VelocityBox
 from ocdl.statement.width import Nodes, Width, intervals
 

@@ -28,8 +28,18 @@ def _plain(problem: ControlProblem) -> list[Any]:
     sizes = problem.samples, problem.n, np.shape(problem.data), problem.free_initial, problem.final is None
     names = problem.states, problem.controls, problem.parameters, sorted(problem.bounds.names)
     boxes = problem.velocity_box is None, problem.sample_box is None, problem.columnwise, id(problem.control_set)
+    stations = id(problem.measurements), id(problem.conditions)
     given = [getattr(problem, role) is None for role in ROLES]
-    return [*given, problem.horizon, *sizes, *names, *boxes, *(np.asarray(values).tobytes() for values in numbers)]
+    return [
+        *given,
+        problem.t0,
+        problem.horizon,
+        *sizes,
+        *names,
+        *boxes,
+        *stations,
+        *(np.asarray(values).tobytes() for values in numbers),
+    ]
 
 
 def _written(problem: ControlProblem) -> str:

@@ -1,8 +1,9 @@
 """Layers of a wide problem without Jacobians: matrix products and Picard's iteration on the stage equations.
 
 The stage equations X = x ⊗ 1 + h φ(X) Aᵀ and their adjoint K = h (p⁺ ⊗ b) + h φ_xᵀ(K) A are contractions for layers
-short against the Lipschitz constant of φ: error factor about h |A| |φ_x| a round, and exact after s rounds for an
-explicit scheme. Where they do not contract the answer is None, and Newton's method has to do it.
+short against the Lipschitz constant of φ: error factor about h |A| |φ_x| a round, and exact after s rounds for the
+adjoint of an explicit scheme, whose state goes stage by stage. Where they do not contract the answer is None, and
+Newton's method has to do it.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class MatrixFreeLayers:
 
     def forward(self, x: Array, h: float, u: Array, p: Array) -> tuple[Array, Array] | None:
         """x⁺ (S, n) and the stages (s, S, n) from x (S, n), or None."""
+        if self.tableau.explicit:
+            return self._stage_by_stage(x, h, u, p)
         slopes = np.zeros((self.tableau.stages, *x.shape))
 
         def advance(stages: Array) -> Array:
@@ -52,6 +55,14 @@ class MatrixFreeLayers:
         if stages is None:
             return None
         return x + h * np.tensordot(self.tableau.b, slopes, axes=1), stages
+
+    def _stage_by_stage(self, x: Array, h: float, u: Array, p: Array) -> tuple[Array, Array]:
+        A, b = self.tableau.A, self.tableau.b
+        stages, slopes = np.empty((2, b.size, *x.shape))
+        for i in range(b.size):
+            stages[i] = x + h * np.tensordot(A[i, :i], slopes[:i], axes=1)
+            slopes[i] = self._one_rate(stages[i].T, u, p)[0].T
+        return x + h * np.tensordot(b, slopes, axes=1), stages
 
     def backward(self, stages: Array, after: Array, h: float, u: Array, p: Array) -> tuple[Array, Array, Array] | None:
         """p_k (S, n), K and φ_xᵀK (s, S, n) from the stages (s, S, n) and p_{k+1} (S, n), or None."""
@@ -80,26 +91,31 @@ class MatrixFreeLayers:
     def _shaped(self, columns: Array, shape: tuple[int, ...]) -> Array:
         return np.asarray(columns.T.reshape(shape))
 
-    @cached_property
-    def _symbols(self) -> tuple[ca.MX, ca.MX, ca.MX, ca.MX]:
-        sizes = {"x": (self.problem.n, self.columns), "u": (self.problem.m, 1), "p": (self.problem.P, 1)}
+    def _symbols(self, columns: int) -> tuple[ca.MX, ca.MX, ca.MX, ca.MX]:
+        sizes = {"x": (self.problem.n, columns), "u": (self.problem.m, 1), "p": (self.problem.P, 1)}
         x, u, p = (ca.MX.sym(name, *size) for name, size in sizes.items())
         return x, u, p, self.problem.evaluate("dynamics", ca.MX, x=x, u=u, p=p)
 
     @cached_property
     def _rate(self) -> Direct:
-        x, u, p, rate = self._symbols
+        x, u, p, rate = self._symbols(self.columns)
+        return Direct(ca.Function("rates", [x, u, p], [rate]))
+
+    @cached_property
+    def _one_rate(self) -> Direct:
+        """Of one stage."""
+        x, u, p, rate = self._symbols(self.columns // self.tableau.stages)
         return Direct(ca.Function("rates", [x, u, p], [rate]))
 
     @cached_property
     def _pullback(self) -> Direct:
-        x, u, p, rate = self._symbols
+        x, u, p, rate = self._symbols(self.columns)
         K = ca.MX.sym("K", *x.shape)
         return Direct(ca.Function("pullback", [x, u, p, K], [ca.gradient(ca.dot(rate, K), x)]))
 
     @cached_property
     def _gradient(self) -> Direct:
-        x, u, p, rate = self._symbols
+        x, u, p, rate = self._symbols(self.columns)
         K = ca.MX.sym("K", *x.shape)
         value = ca.dot(rate, K)
         parts = [ca.densify(ca.gradient(value, u)), ca.densify(ca.gradient(value, p))]

@@ -5,7 +5,8 @@ Costate:  K_i = h b_i p_{k+1} + h Σ_j a_ji G_j,      p_k = p_{k+1} + Σ_j G_j,
           G_j = φ_x(X_j)ᵀ K_j + h b_j ω_s L_x(X_j),   Λ_i = K_i / (h b_i).
 
 Controls u (Q, m) are the coefficients of the scheme's control shape; u_j are their values at the stages. Forces, the
-multipliers of state and path constraints, are added to p_k, to the stages' h b_j ω_s L_x, and to the gradients.
+multipliers of state and path constraints and the gradient of measurements at their nodes, are added to p_k, to the
+stages' h b_j ω_s L_x, and to the gradients.
 With b_i ≠ 0 this is the symplectic partitioned pair of the scheme, so the costate sweep *is* the
 gradient of the discrete cost: ∂J/∂u_k = Σ_i φ_uᵀ K_i + h b_i (ω L_u + E_u).
 Sources: Hager, Numer. Math. 87 (2000), section 2; Sanz-Serna, SIAM Review 58 (2016), section 3.
@@ -14,7 +15,7 @@ Sources: Hager, Numer. Math. 87 (2000), section 2; Sanz-Serna, SIAM Review 58 (2
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -28,6 +29,7 @@ from ocdl.depth.control_shapes import PiecewiseConstant
 from ocdl.depth.schemes import Layers, Tableau
 from ocdl.errors import OcdlError
 from ocdl.once import once
+from ocdl.statement.measurements import nodes_at
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps import matrix_free
 from ocdl.sweeps.matrix_free import MatrixFreeLayers
@@ -203,6 +205,13 @@ class Sweeper:
         self._check(reached, residual.reshape(N, S))
         return reached[1:], inner.T.reshape(N, S, self.tableau.stages, n).swapaxes(1, 2)
 
+    def along(self, x0: ca.MX, u: Array, p: ca.MX, data: Array) -> ca.MX:
+        """States at the nodes, (n, N+1), of one sample with ``data`` (k,), as an expression of x0 (n,) and p (P,)."""
+        N = self.h.size
+        layers = self._at_stages(u).reshape(N, self.copies * self.problem.m)
+        given = self.t[None, :-1], self.h[None, :], layers.T, ca.repmat(p, 1, N), np.tile(data[:, None], N)
+        return ca.horzcat(x0, self._step.mapaccum("along", N)(x0, *given)[0])
+
     @cached_property
     def basis(self) -> scipy.sparse.csr_array:
         """Controls at the stages (N·s, m) from the coefficients (Q, m)."""
@@ -228,15 +237,16 @@ class Sweeper:
 
     def _matrix_free_state(self, u: Array, p: Array, x0: Array) -> Trajectory | None:
         layers = self._wide_layers(len(x0))
-        x, stages = [x0], []
-        for h, controls in zip(self.h, u, strict=True):
-            passed = layers.forward(x[-1], h, controls, p)
+        N = self.h.size
+        x, stages = np.empty((N + 1, *x0.shape)), np.empty((N, self.tableau.stages, *x0.shape))
+        x[0] = x0
+        for k, (h, controls) in enumerate(zip(self.h, u, strict=True)):
+            passed = layers.forward(x[k], h, controls, p)
             if passed is None:
                 return None
-            x.append(passed[0])
-            stages.append(passed[1])
-        self._check(np.array(x), np.zeros((self.h.size, len(x0))))
-        return Trajectory(self.t, self.h, self.stage_t, np.array(x), np.array(stages))
+            x[k + 1], stages[k] = passed
+        self._check(x, np.zeros((N, len(x0))))
+        return Trajectory(self.t, self.h, self.stage_t, x, stages)
 
     def _matrix_free_costate(self, trajectory: Trajectory, u: Array, p: Array, back: _Backward) -> bool:
         """Fill K and p without Jacobians; False where Picard's iteration does not contract."""
@@ -286,6 +296,8 @@ class Sweeper:
         total = float(np.dot(self.problem.weights, terminal)) + running
         if self.problem.effort is not None:
             total += float(np.sum(self._stage_weights() * self.effort(u, p)))
+        if self.problem.measurements is not None:
+            total += float(np.sum(self._residuals(trajectory, p)[1]))
         return total + float(self._penalty(p)[0])
 
     def running(self, trajectory: Trajectory, u: Array, p: Array) -> Array:
@@ -307,6 +319,40 @@ class Sweeper:
         t, x, d = self._columns(trajectory)
         return self._rate(t, x, self._at_stages(u).T, p, d)[0].T.reshape(trajectory.stages.shape)
 
+    def residuals(self, trajectory: Trajectory, p: Array) -> Array:
+        """(h − y)/σ of the problem's measurements, (K, S, r); 0 where nothing was measured."""
+        return np.asarray(self._residuals(trajectory, p)[0].T.reshape(self.measured.size, len(trajectory.x[0]), -1))
+
+    @cached_property
+    def measured(self) -> NDArray[np.int64]:
+        """The nodes at which the problem has measurements, (K,). Raises InvalidInput where the mesh has none there."""
+        return nodes_at(self.problem.measured_depths, self.t)
+
+    def _residuals(self, trajectory: Trajectory, p: Array) -> list[Array]:
+        """The residuals of every measured depth and sample, χ², and its gradients in x and p, as columns."""
+        x, measurements = trajectory.x[self.measured], self.problem.measurements
+        assert measurements is not None
+        K, S, n = x.shape
+        t, d = np.repeat(self.t[self.measured], S)[None, :], np.tile(self._data.T, (1, K))
+        return self._misfit(t, x.reshape(-1, n).T, p, d, measurements.columns)
+
+    def with_measurements(self, trajectory: Trajectory, p: Array, forces: Forces | None) -> Forces | None:
+        """``forces``, and those of the measurements: the gradient of their χ² at the nodes."""
+        if self.problem.measurements is None:
+            return forces
+        (N, s, S, n), m = trajectory.stages.shape, self.problem.m
+        nothing = Forces(
+            np.zeros((N + 1, S, n)), np.zeros((N, s, S, n)), np.zeros((N * s, m)), np.zeros(self.problem.P)
+        )
+        given = nothing if forces is None else forces
+        _, _, in_x, in_p = self._residuals(trajectory, p)
+        nodes, parameters = given.nodes.copy(), given.parameters + in_p.sum(axis=1)
+        nodes[self.measured] += in_x.T.reshape(-1, S, n)
+        if self.measured[0] == 0:  # the first node is no end of a layer: its force moves what is free there
+            for k, place in enumerate(self.problem.free_initial, start=self.problem.own_parameters):
+                parameters[k] += in_x.T[place]
+        return replace(given, nodes=nodes, parameters=parameters)
+
     # -- backward --------------------------------------------------------------------------------
 
     def costate(self, trajectory: Trajectory, u: Array, p: Array, forces: Forces | None = None) -> Adjoint:
@@ -314,6 +360,7 @@ class Sweeper:
         ``forces`` are given. A costate at a node is the one just behind it (at T, the one just before it).
         """
         (N, s, S, n) = trajectory.stages.shape
+        forces = self.with_measurements(trajectory, p, forces)
         costate, K = np.empty((N + 1, S, n)), np.empty((N, s, S, n))
         self._sweep_back(trajectory, u, p, forces, _Backward(costate, costate, K))
         return self._adjoint(trajectory, u, p, forces, costate, K)
@@ -324,6 +371,7 @@ class Sweeper:
         """The adjoint of given nodal costates (N+1, S, n): those of the stages, and the gradient, follow from them
         layer by layer; and what they miss of the adjoint equation.
         """
+        forces = self.with_measurements(trajectory, p, forces)
         predicted, K, pulled = (
             np.empty(costate.shape),
             np.empty(trajectory.stages.shape),
@@ -340,6 +388,15 @@ class Sweeper:
         ends = np.diff(x, axis=0) - h * np.einsum("i,kisn->ksn", self.tableau.b, rates)
         inner = trajectory.stages - x[:-1, None] - h[:, None] * np.einsum("ij,kjsn->kisn", self.tableau.A, rates)
         return Defects(np.concatenate([first, ends]), inner)
+
+    def costate_rates(self, trajectory: Trajectory, u: Array, p: Array, costates: Array) -> Array:
+        """−∂H/∂x = −φ_xᵀ Λ − ω L_x at the stages, for costates Λ there; both (N, s, S, n)."""
+        rates, weights = np.empty(costates.shape), self._stage_weights()[:, :, None, None]
+        for layers in self._blocks(len(costates), costates[0].size * costates.shape[-1]):
+            block = slice(layers.start, layers.stop)
+            jacobian, source = self._linearised(trajectory, u, p, layers)
+            rates[block] = -np.einsum("kisa,kisab->kisb", costates[block], jacobian) - source / weights[block]
+        return rates
 
     def transitions(self, trajectory: Trajectory, u: Array, p: Array) -> Array:
         """∂x_{k+1}/∂x_k of every layer and sample, (N, S, n, n)."""
@@ -456,8 +513,10 @@ class Sweeper:
         N, _, _, n = K.shape
         if self._suits_matrix_free:
             layers = self._wide_layers(K.shape[2])
-            pulled = [layers.gradients(*given) for given in zip(trajectory.stages, u, [p] * N, K, strict=True)]
-            gradient_u, gradient_p = np.array([q[0] for q in pulled]), np.sum([q[1] for q in pulled], axis=0)
+            gradient_u, parts = np.empty(u.shape), np.empty((N, p.size))
+            for k in range(N):
+                gradient_u[k], parts[k] = layers.gradients(trajectory.stages[k], u[k], p, K[k])
+            gradient_p = parts.sum(axis=0)
         else:
             weights = self._stage_weights()[:, :, None] * self.problem.weights
             t, x, d = self._columns(trajectory)
@@ -466,7 +525,7 @@ class Sweeper:
         if self.problem.effort is not None:
             _, in_u, in_p = self._effort(self.stage_t.reshape(1, -1), self._at_stages(u).T, p)
             stage_weights = self._stage_weights()
-            gradient_u = gradient_u + self.basis.T @ (stage_weights.reshape(-1, 1) * in_u.T)
+            gradient_u += self.basis.T @ (stage_weights.reshape(-1, 1) * in_u.T)
             gradient_p = gradient_p + in_p @ stage_weights.ravel()
         return gradient_u, gradient_p
 
@@ -514,6 +573,10 @@ class Sweeper:
     @once
     def _terminal(self) -> Batch:
         return Batch(self.problem.terminal_function, shared=(1,))
+
+    @once
+    def _misfit(self) -> Batch:
+        return Batch(self.problem.residual_function, shared=(2,))
 
     def _penalty(self, p: Array) -> tuple[float, Array]:
         if self.problem.penalty is None:

@@ -1,6 +1,9 @@
 """Figures of every kind of solution: what is on them, and that nothing global is touched."""
 
-from dataclasses import dataclass
+import pickle
+import subprocess
+import sys
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -171,3 +174,34 @@ def test_controls_that_vary_in_a_layer_are_drawn_where_they_live(shape):
     np.testing.assert_allclose(drawn[:, 0], shape.depths(depth.mesh(2.0), depth.tableau.c))
     np.testing.assert_allclose(drawn[:, 1], drawn[:, 0], atol=1e-7)
     plot_comparison(compare(problem, depth, [ocdl.Ipopt(), ocdl.Ipopt(tolerance=1e-6)]))
+
+
+def test_units_are_at_the_lines_and_at_the_axis_of_a_single_one():
+    problem, depth = pendulum()
+    united = replace(problem, units={"angle": "rad", "torque": "N m"})
+    figure = plot_solution(ocdl.solve(united, depth, ocdl.Ipopt()))
+    legends = [text.get_text() for axes in figure.axes if axes.get_legend() for text in axes.get_legend().get_texts()]
+    assert {"angle [rad]", "speed"} <= {*legends}
+    assert "torque [N m]" in [axes.get_ylabel() for axes in figure.axes]
+
+
+def test_a_solution_draws_itself_without_knowing_how():
+    code = """
+import pickle, sys
+solution = pickle.loads(sys.stdin.buffer.read())
+assert not any(name.startswith(("ocdl.doors", "matplotlib")) for name in sys.modules)
+print(len(solution.plot().axes))
+"""
+    solution = ocdl.solve(*pendulum(), Drawn())
+    shown = subprocess.run([sys.executable, "-c", code], input=pickle.dumps(solution), capture_output=True, check=True)
+    assert int(shown.stdout) == len(ocdl.plot_solution(solution).axes) > 3
+
+
+def test_what_has_no_controls_is_drawn_without_them():
+    problem = ocdl.ControlProblem(
+        controls=0, dynamics=lambda x: -x, initial=[1.0], horizon=1.0, terminal=lambda x: x[0]
+    )
+    comparison = compare(problem, ocdl.Radau(layers=3), [ocdl.Ipopt()])
+    for figure in (plot_solution(comparison.best), plot_comparison(comparison)):
+        titles = [axes.get_title("left") for axes in figure.axes]
+        assert any("state" in title for title in titles) and not any("control" in title for title in titles)

@@ -22,12 +22,12 @@ from ocdl.pmp import (
     SequentialQuadraticHamiltonian,
     StochasticGradient,
 )
-from ocdl.pmp.dense import dense
 from ocdl.pmp.iterate import Ground
 from ocdl.pmp.methods.proximal import Alternate
 from ocdl.pmp.methods.sqh import HeldControls
 from ocdl.pmp.updates.augmented import AnyLayer, Columns, DenseLayer, LayerProblems
 from ocdl.pmp.updates.gradient_arcs import GradientArc
+from ocdl.referee.dense import dense
 from ocdl.referee.outcome import Status
 from ocdl.solving.method import Start
 

@@ -270,10 +270,10 @@ def test_the_gap_of_a_path_constraint_closes_as_the_mesh_is_refined():
 def test_starts_are_functions_of_depth_or_say_what_they_should_be():
     problem, depth = minimum_time(controls=["push"]), ocdl.Radau(4, 2)
     start = make_start(problem, depth, {"u": lambda t: t - 0.5, "x": lambda t: [t, 0.0], "horizon": 2.0}, None)
-    np.testing.assert_allclose(start.u.ravel(), [-0.5, -0.25, 0.0, 0.25])  # on depths of the guessed horizon 1
+    np.testing.assert_allclose(start.u.ravel(), [-0.5, 0.0, 0.5, 1.0])  # on depths of the horizon given
     assert start.p == pytest.approx([2.0])
-    with pytest.raises(ocdl.InvalidInput, match=r"unknown \['push'\].*u holds push"):
-        make_start(problem, depth, {"push": 1.0}, None)
+    with pytest.raises(ocdl.InvalidInput, match=r"unknown \['pull'\].*'u', 'x', 'push'"):
+        make_start(problem, depth, {"pull": 1.0}, None)
 
 
 WRONG = [

@@ -28,6 +28,16 @@ def test_exact_neuron():
         assert (status == "REACHABLE") == (target == 1.0 and name != "ValueIteration")
 
 
+def test_table_lookup():
+    module = example("table_lookup")
+    assert pytest.approx(1.054705065, abs=1e-9) == module.EXACT
+    assert module.formula.cost == pytest.approx(module.EXACT, abs=1e-9)
+    assert not any("table" in note for note in module.formula.notes)
+    for kind, order in (("linear", 2), ("bspline", 4)):
+        coarse, fine = (abs(module.times[kind, points] - module.EXACT) for points in module.POINTS)
+        assert np.log2(coarse / fine) == pytest.approx(order, abs=0.1)
+
+
 def test_worse_extremal():
     rows = example("worse_extremal").rows
     for _, value, rollout, warm, best, _, _ in rows:

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2] / "ocdl"
-GROUND = ("errors", "arrays", "callables", "interrupts", "progress", "vectorised", "batch", "tables", "once", "files")
+GROUND = (
+    *("errors", "arrays", "callables", "interrupts", "progress", "vectorised", "batch", "tables", "once", "files"),
+    "offers",
+)
 ROUTES = ("nlp", "pmp", "hjb")
 FLOORS = (  # from the top down; what stands on one floor does not know its neighbours
     ("__init__", "__main__"),

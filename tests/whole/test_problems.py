@@ -8,6 +8,7 @@ import pytest
 
 import ocdl
 from ocdl.solving.compile import discretised
+from ocdl.solving.phases import grids, make_starts
 from ocdl.solving.start import make_start
 
 FILES = sorted((Path(__file__).parent.parent.parent / "problems").glob("*.py"))
@@ -26,13 +27,29 @@ def test_every_file_states_a_problem_in_its_docstring_and_can_be_judged(file):
     stated = module(file.stem)
     assert "=" in (stated.__doc__ or ""), "the docstring holds the formula"
     problem = stated.problem()
-    assert isinstance(problem, (ocdl.SelectionProblem, ocdl.ControlProblem))
-    discrete, depth = discretised(problem, stated.grid())
-    begin = make_start(discrete, depth, stated.start() if hasattr(stated, "start") else None, None)
+    assert isinstance(problem, (ocdl.SelectionProblem, ocdl.ControlProblem, ocdl.Phases))
+    start = stated.start() if hasattr(stated, "start") else None
+    verdicts = [guess_judged(*part, begin) for part, begin in begins(problem, stated.grid(), start)]
+    assert all(np.isfinite(verdict.cost) for verdict in verdicts)
+    slopes = [
+        np.abs(verdict.adjoint.gradient_p).max(initial=0.0) for verdict in verdicts
+    ]  # where these are all that is free
+    assert any(
+        v.gap > 0.0 or v.feasibility > 0.0 or p > 0.0 for v, p in zip(verdicts, slopes, strict=True)
+    )  # no optimum
+
+
+def begins(problem, grid, start):
+    if not isinstance(problem, ocdl.Phases):
+        part = discretised(problem, grid)
+        return [(part, make_start(*part, start, None))]
+    depths = grids(problem, grid)
+    return zip(zip(problem.cores, depths, strict=True), make_starts(problem, depths, start, None), strict=True)
+
+
+def guess_judged(discrete, depth, begin):
     u = np.clip(begin.u + 0.05, *discrete.control_box)  # a guess may be stationary, as u = 0 is for the beam
-    verdict = ocdl.certify(discrete, depth, u, begin.p)
-    assert np.isfinite(verdict.cost)
-    assert verdict.gap > 0.0 or verdict.feasibility > 0.0  # a guess is no optimum
+    return ocdl.certify(discrete, depth, u, begin.p)
 
 
 def test_one_neuron_is_exact_for_every_route():
@@ -77,3 +94,53 @@ def test_van_der_pol_direct_and_indirect_agree():
     assert float(abs(direct.costate - indirect.costate).max()) < 1e-3
     assert direct.u.dims == ("t", "control")
     assert list(direct.state["state"].values) == ["x", "y"]
+
+
+def test_gas_oil_the_published_estimates_and_their_intervals():
+    stated = module("gas_oil")
+    problem, grid = stated.problem(), stated.grid()
+    solution = ocdl.solve(problem, grid, *stated.methods())
+    assert solution.cost == pytest.approx(stated.REFERENCE, abs=stated.DIGITS * 2)
+    found = ocdl.confidence(problem, grid, solution)
+    assert found.estimates == pytest.approx(stated.ESTIMATES, abs=1e-3)
+    assert found.freedom == 37 and np.all(found.intervals[:, 0] > 0.0)
+
+
+def test_the_pendulum_with_its_tension_is_the_pendulum_in_its_angle():
+    stated = module("pendulum_dae")
+    hanging = ocdl.solve(stated.problem(), stated.grid(), *stated.methods())
+    assert hanging.cost == pytest.approx(stated.PUBLISHED, abs=stated.PUBLISHED_DIGITS)
+    upright = ocdl.solve(stated.problem(), stated.grid(), *stated.methods(), seed=0)
+    assert hanging.cost == pytest.approx(stated.REFERENCE, abs=stated.DIGITS)
+    assert upright.cost == pytest.approx(stated.UPRIGHT, abs=stated.UPRIGHT_DIGITS)
+    for found, end in ((hanging, -np.pi / 2), (upright, np.pi / 2)):
+        angle = ocdl.ControlProblem(
+            states=["θ", "ω"],
+            dynamics=lambda x, u: [x[1], -u - stated.GRAVITY * np.cos(x[0])],
+            initial=[0, 0],
+            final=[end, 0],
+            horizon=3.0,
+            running=lambda u: u**2,
+        )
+        y1, y2, y3, y4 = found.state.values[:, 0].T
+        x = np.stack([np.unwrap(np.arctan2(y2, y1)), y1 * y4 - y2 * y3], axis=1)
+        start = {"x": x[:, None], "u": np.concatenate(found.u.values)}
+        in_angle = ocdl.solve(angle, stated.grid(), ocdl.Ipopt(), start=start)
+        assert in_angle.cost == pytest.approx(found.cost, abs=stated.UPRIGHT_DIGITS)
+
+
+def test_delays_the_published_cost_is_two_plus_tanh_one():
+    stated = module("delays")
+    found = ocdl.solve(stated.problem(), stated.grid(), *stated.methods())
+    assert found.cost == pytest.approx(stated.REFERENCE, abs=stated.DIGITS)
+    assert pytest.approx(2.76159416, abs=5e-9) == stated.REFERENCE
+
+
+def test_misra_the_certified_estimates_and_standard_errors():
+    stated = module("misra")
+    problem, grid = stated.problem(), stated.grid()
+    solution = ocdl.solve(problem, grid, *stated.methods(), start=stated.start())
+    assert solution.cost == pytest.approx(stated.REFERENCE, abs=stated.DIGITS)
+    found = ocdl.confidence(problem, grid, solution)
+    assert found.estimates == pytest.approx(stated.ESTIMATES, rel=1e-9)
+    assert found.standard_errors == pytest.approx(stated.STANDARD_ERRORS, rel=1e-9)

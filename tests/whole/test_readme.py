@@ -41,11 +41,12 @@ def test_the_twenty_line_example_prints_what_is_shown():
 
 def test_the_control_problem_prints_what_is_shown(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    printed = io.StringIO()
+    printed, named = io.StringIO(), {}
     with contextlib.redirect_stdout(printed):
-        exec(compile(blocks("python")[1], "README.md", "exec"), {})
+        exec(compile(blocks("python")[1], "README.md", "exec"), named)
     same(blocks("text")[2], printed.getvalue())
     assert (tmp_path / "run.nc").is_file()
+    same(blocks("text")[3], str(named["refinement"].solution.summary()))
 
 
 def test_the_main_job_prints_what_is_shown(monkeypatch):

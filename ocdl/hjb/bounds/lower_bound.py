@@ -81,6 +81,8 @@ def lower_bound(
         )
     if problem.P > 0:
         raise NotSupported(f"lower_bound: only controls may be free; this problem {problem.also_free}.")
+    if problem.measurements is not None:
+        raise NotSupported("lower_bound: measurements at given depths; it bounds terminal and running costs only.")
     budget = Budget(memory_limit, WORK if nodes is None else math.inf)
     nodes = _checked(nodes, box.width, memory_limit)
     with np.errstate(all="ignore"):  # what is not finite proves nothing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput
@@ -33,6 +33,8 @@ class ProjectedGradient(Method):
     Sources: Benning, Celledoni, Ehrhardt, Owren and Schönlieb, "Deep learning as optimal control problems",
     algorithm 2; Barzilai and Borwein, IMA J. Numer. Anal. 8 (1988).
     """
+
+    measured: ClassVar[bool] = True
 
     max_iterations: int = 1000
     tolerance: float = 1e-6

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import NotSupported
-from ocdl.pmp.dense import DenseHamiltonian
 from ocdl.pmp.iterate import Ground, Iterate
 from ocdl.pmp.loop import Trial, descend
 from ocdl.pmp.moves.steps import AdaptivePenalty
 from ocdl.pmp.options import check_controls_only, check_count, check_number
 from ocdl.pmp.updates.needles import first_order_gap, layer_columns
 from ocdl.pmp.updates.proximal_column import held_minimum, one_column
+from ocdl.referee.dense import DenseHamiltonian
 from ocdl.referee.outcome import Outcome
 from ocdl.solving.method import Method, Start
 from ocdl.statement.problem import ControlProblem

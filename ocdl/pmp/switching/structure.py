@@ -87,6 +87,8 @@ def check_bang_bang(what: str, problem: ControlProblem) -> None:
         raise NotSupported(
             f"{what}: the synthesis is bang-bang for one sample, increasing activation and a finite box of (a, b) only."
         )
+    if problem.measurements is not None:
+        raise NotSupported(f"{what}: it takes no measurements at given depths.")
     if problem.has_running_cost:
         raise NotSupported(f"{what}: with a running cost or a regulariser the controls are not bang-bang.")
     check_controls_only(what, problem)

@@ -21,8 +21,8 @@ import scipy
 from numpy.typing import NDArray
 
 from ocdl.batch import Batch
-from ocdl.pmp.dense import DenseHamiltonian, dense, weighted, weighted_products
 from ocdl.pmp.iterate import Iterate
+from ocdl.referee.dense import DenseHamiltonian, dense, weighted, weighted_products
 from ocdl.referee.lockstep import projected_newton
 from ocdl.statement.problem import ControlProblem
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.pmp.dense import DenseHamiltonian
+from ocdl.referee.dense import DenseHamiltonian
 
 Array = NDArray[np.float64]
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from pmp_problems import family, linear_quadratic, network, start
 
 import ocdl
-from ocdl.pmp.dense import dense
 from ocdl.pmp.iterate import Ground
 from ocdl.pmp.updates.needles import layer_columns
 from ocdl.pmp.updates.proximal_column import held_minimum, one_column
+from ocdl.referee.dense import dense
 from ocdl.referee.separated import SeparatedHamiltonian
 
 

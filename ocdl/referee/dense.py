@@ -17,10 +17,14 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from ocdl.batch import Batch, Direct
+from ocdl.once import once
+from ocdl.referee.groups import AT_ONCE
 from ocdl.referee.separated import SeparatedHamiltonian
+from ocdl.referee.structure import affine_in, kinked_in, quadratic_in
 from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]
@@ -42,10 +46,12 @@ class Features:
 class DenseHamiltonian(SeparatedHamiltonian):
     """H by neurons; ``dense`` says whether a problem has this form. Not for several threads at once."""
 
-    def __init__(self, problem: ControlProblem, groups: Indices, affine: Features) -> None:
+    def __init__(
+        self, problem: ControlProblem, groups: Indices, affine: Features, compiled: dict[tuple[int, int], Direct]
+    ) -> None:
         super().__init__(problem)
         self.groups, self.owner, self.affine = groups, np.arange(problem.n), affine
-        self._compiled: dict[tuple[int, int], Direct] = {}
+        self._compiled = compiled
 
     def derivatives(
         self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array
@@ -54,15 +60,54 @@ class DenseHamiltonian(SeparatedHamiltonian):
         rate, first, second = self.responses(x, p, self.lifted(x, u, features))
         value = np.sum(costate * rate, axis=1)
         slope = (costate * first).swapaxes(1, 2) @ features
-        blocks = weighted_products(features, costate * second)
+        blocks = _in_parts(features, costate * second)
         if self.problem.effort is not None:
-            effort = self._effort_by_group(t, omega, u, p)
+            effort = self.effort.derivatives(t, omega, u, p)
             value, slope, blocks = value + effort[0], slope + effort[1], blocks + effort[2]
         return value, slope, blocks
 
+    def slopes(self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> tuple[Array, Array]:
+        value, slope = self.of_rates(x, costate, u, p)
+        if self.problem.effort is not None:
+            effort = self.effort.slopes(t, omega, u, p)
+            value, slope = value + effort[0], slope + effort[1]
+        return value, slope
+
+    def of_rates(self, x: Array, costate: Array, u: Array, p: Array) -> tuple[Array, Array]:
+        """Σ_c Λ_ci φ_ci of every neuron (K, G) and its gradient (K, G, size): H without effort and running cost."""
+        features = self.features(x)
+        rate, first = self.responses(x, p, self.lifted(x, u, features), 1)
+        return np.einsum("kci,kci->ki", costate, rate), (costate * first).swapaxes(1, 2) @ features
+
+    def values(self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array) -> Array:
+        (rate,) = self.responses(x, p, self.lifted(x, u, self.features(x)), 0)
+        value = np.einsum("kci,kci->ki", costate, rate)
+        return value if self.problem.effort is None else value + self.effort.values(t, omega, u, p)
+
+    @once
+    def affine_in_u(self) -> bool:
+        rate, z = self._rate
+        return affine_in(rate, z) and self.effort.affine
+
+    @once
+    def quadratic(self) -> bool:
+        rate, z = self._rate
+        return quadratic_in(ca.sum1(rate), z) and self.effort.quadratic
+
+    @once
+    def kinked(self) -> bool:
+        rate, z = self._rate
+        return kinked_in(rate, z) or self.effort.kinked
+
+    @once
+    def _rate(self) -> tuple[Any, Any]:
+        """φ as a function of z."""
+        s, z = self.problem.symbols(), ca.SX.sym("z", self.problem.n)
+        return self.problem.evaluate("dynamics", **{**s, "z": z}), z
+
     def copy(self) -> DenseHamiltonian:
         """The same with compiled functions of its own."""
-        return DenseHamiltonian(self.problem, self.groups, self.affine)
+        return DenseHamiltonian(self.problem, self.groups, self.affine, {})
 
     def layer_effort(self, t: Array, b: Array, u: Array, p: Array) -> tuple[float, Array]:
         """Σ_i b_i E(t_i, u) over the stages of one layer and its gradient (m,)."""
@@ -79,11 +124,14 @@ class DenseHamiltonian(SeparatedHamiltonian):
 
     def features(self, x: Array) -> Array:
         """F (K, C, size) at states x (K, C, n)."""
-        return self.affine.F0 + x @ self.affine.F1.T
+        return (x.reshape(-1, x.shape[-1]) @ self._by_state + self.affine.F0).reshape(*x.shape[:-1], -1)
 
     def lifted(self, x: Array, u: Array, features: Array) -> Array:
         """z (K, C, n)."""
-        return self.affine.e + x @ self.affine.E.T + features @ u[:, self.groups].swapaxes(1, 2)
+        z = features @ u[:, self.groups].swapaxes(1, 2)
+        if np.any(self.affine.E):
+            z += x @ self.affine.E.T
+        return z + self.affine.e if np.any(self.affine.e) else z
 
     def responses(self, x: Array, p: Array, z: Array, order: int = 2) -> list[Array]:
         """φ and its derivatives in z up to ``order``, each (K, C, n)."""
@@ -91,12 +139,19 @@ class DenseHamiltonian(SeparatedHamiltonian):
         x, z = x.reshape(-1, n), z.reshape(-1, n)
         if shape[0] == 1:
             return [part.T.reshape(shape) for part in self._responses(shape[1], order)(x.T, p, z.T)]
-        width, found = max(COLUMNS, shape[1]), []
-        for begin in range(0, len(z), width):  # the last block is filled up with its last column
-            rows = np.minimum(np.arange(begin, begin + width), len(z) - 1)
-            found.append(self._responses(width, order)(x[rows].T, p, z[rows].T))
-        parts = zip(*found, strict=True)
-        return [np.concatenate([block.T for block in blocks])[: len(z)].reshape(shape) for blocks in parts]
+        width, found = max(COLUMNS, shape[1]), [np.empty(z.shape) for _ in range(order + 1)]
+        for begin in range(0, len(z), width):
+            here, there = x[begin : begin + width], z[begin : begin + width]
+            if (lacking := width - len(there)) > 0:  # the last block is filled up with its last column
+                here, there = (np.concatenate([a, np.repeat(a[-1:], lacking, axis=0)]) for a in (here, there))
+            for part, block in zip(found, self._responses(width, order)(here.T, p, there.T), strict=True):
+                part[begin : begin + width] = block.T[: width - lacking]
+        return [part.reshape(shape) for part in found]
+
+    @cached_property
+    def _by_state(self) -> Array:
+        """F¹ᵀ as BLAS takes it fastest."""
+        return np.ascontiguousarray(self.affine.F1.T)
 
     @cached_property
     def _stage_efforts(self) -> Batch:
@@ -137,8 +192,21 @@ def weighted_products(features: Array, weights: Array) -> Array:
     return weighted(features, weights).swapaxes(-1, -2) @ features[..., None, :, :]
 
 
+def _in_parts(features: Array, weights: Array) -> Array:
+    """The same at many points (K, ...), a part of them at a time."""
+    parts = max(1, min(len(features), features.size * weights.shape[-1] // AT_ONCE))
+    pairs = zip(np.array_split(features, parts), np.array_split(weights, parts), strict=True)
+    return np.concatenate([weighted_products(F, w) for F, w in pairs])
+
+
 def dense(problem: ControlProblem) -> DenseHamiltonian | None:
     """H of the dense layers of ``problem``, or None where its layers are not."""
+    form = problem.built.of("dense layers", lambda: _form(problem))
+    return None if form is None else DenseHamiltonian(problem, *form)
+
+
+def _form(problem: ControlProblem) -> tuple[Indices, Features, dict[tuple[int, int], Direct]] | None:
+    """What the formulas say: the controls and features of the neurons, and a place for compiled functions."""
     if problem.lift is None or not problem.columnwise or problem.lifted != problem.n or problem.m == 0:
         return None
     s, z = problem.symbols(), ca.SX.sym("z", problem.n)
@@ -148,7 +216,7 @@ def dense(problem: ControlProblem) -> DenseHamiltonian | None:
         return None
     groups = _groups(problem, s)
     affine = None if groups is None else _features(problem, s, groups)
-    return None if groups is None or affine is None else DenseHamiltonian(problem, groups, affine)
+    return None if groups is None or affine is None else (groups, affine, {})
 
 
 def _groups(problem: ControlProblem, s: dict[str, Any]) -> Indices | None:
@@ -169,18 +237,27 @@ def _groups(problem: ControlProblem, s: dict[str, Any]) -> Indices | None:
 
 
 def _features(problem: ControlProblem, s: dict[str, Any], groups: Indices) -> Features | None:
-    """The lift's constants, or None where it is not affine in u and in x, or the neurons' features differ."""
-    lifted, (n, size) = problem.evaluate("lift", **s), groups.shape
-    rows = [ca.gradient(lifted[i], s["u"][[int(j) for j in members]]) for i, members in enumerate(groups)]
-    by_u = ca.densify(ca.vertcat(*rows))  # the features of every neuron, one after the other
-    parts = [lifted, ca.jacobian(lifted, s["x"]), by_u, ca.jacobian(by_u, s["x"])]
-    no_u = [ca.substitute(ca.densify(part), s["u"], ca.DM.zeros(problem.m)) for part in parts]
-    at_zero = [ca.substitute(part, s["x"], ca.DM.zeros(n)) for part in no_u]
-    constant = [*at_zero, no_u[1], no_u[3]]
-    if ca.depends_on(by_u, s["u"]) or any(ca.depends_on(part, symbol) for part in constant for symbol in s.values()):
+    """The lift's constants, or None where it is not affine in u and in x, or the neurons' features differ.
+
+    No control is in two neurons, so that the gradient of Σ_i z_i holds the features of all of them.
+    """
+    (n, size), no_x = groups.shape, ca.DM.zeros(problem.n)
+    by_u = ca.densify(ca.gradient(ca.sum1(problem.evaluate("lift", **s)), s["u"])[groups.ravel().tolist()])
+    if ca.depends_on(by_u, s["u"]):
         return None
-    e, E, F0, F1 = (np.array(ca.evalf(part).full()) for part in at_zero)
-    F0, F1 = F0.reshape(n, size), F1.reshape(n, size, n)
-    if np.any(np.ptp(F0, axis=0)) or np.any(np.ptp(F1, axis=0)):
+    lifted = ca.SX(problem.evaluate("lift", **{**s, "u": ca.SX.zeros(problem.m)}))
+    slopes = [ca.jacobian(part, s["x"]) for part in (lifted, by_u)]
+    at_zero = [ca.substitute(part, s["x"], no_x) for part in (lifted, by_u)]
+    if any(ca.symvar(part) for part in (*slopes, *at_zero)):
         return None
-    return Features(e[:, 0], E, F0[0], F1[0])
+    e, F0 = (ca.evalf(ca.densify(part)).full() for part in at_zero)
+    E, F1 = (_sparse(part) for part in slopes)
+    first = F1[:size]
+    if np.any(np.ptp(F0.reshape(n, size), axis=0)) or abs(F1 - scipy.sparse.vstack([first] * n)).max() > 0.0:
+        return None
+    return Features(e[:, 0], E.toarray(), F0[:size, 0], first.toarray())
+
+
+def _sparse(constant: ca.SX) -> Any:
+    """A matrix of numbers as scipy holds it."""
+    return scipy.sparse.csr_array(ca.evalf(constant).sparse())
