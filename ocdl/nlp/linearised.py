@@ -70,13 +70,13 @@ class Pieces:
         (found,) = evaluated(function, w[kind.variables], kind.values, multipliers[kind.rows])
         return by_element(found, kind.count)
 
-    def by_constants(self, w: Array, multipliers: Array, last: int) -> list[Array]:
-        """Derivatives of the Lagrangian L in the ``last`` constants d: L_wd (K, L, d), g_d (K, R, d), L_d (K, d, 1),
+    def by_constants(self, w: Array, multipliers: Array, which: slice) -> list[Array]:
+        """Derivatives of the Lagrangian L in ``which`` constants d: L_wd (K, L, d), g_d (K, R, d), L_d (K, d, 1),
         L_dd (K, d, d).
         """
         kind = self.kind
         multiplier, lagrangian = _lagrangian(kind)
-        d = kind.constants[kind.constants.numel() - last :]
+        d = kind.constants[which]
         in_d = ca.gradient(lagrangian, d)
         parts = [ca.jacobian(in_d, kind.local).T, ca.jacobian(kind.residual, d), in_d, ca.jacobian(in_d, d)]
         function = kind.mapped("by_data", [multiplier], parts)
@@ -226,10 +226,12 @@ class Linearised:
         S, k = np.shape(self.transcription.problem.data)
         mixed = np.zeros((self.w.size, S * k))
         rows, slope, curved = self._nothing(S * k)
+        places = {id(kind): at for kind, at in self.transcription.elements_with_data}
         for piece in self.pieces:
-            if not any(piece.kind is kind for kind in self.transcription.elements_with_data):
+            if id(piece.kind) not in places:
                 continue
-            found = piece.by_constants(self.w, self.multipliers, k)
+            at = places[id(piece.kind)]
+            found = piece.by_constants(self.w, self.multipliers, slice(at, at + k))
             for s in range(S):  # the samples come fastest
                 own, kind = slice(s * k, (s + 1) * k), piece.kind
                 in_w, in_rows, in_d, in_dd = (part[s::S] for part in found)

@@ -135,8 +135,12 @@ class NeighbouringExtremals:
     @property
     def _nodes(self) -> Array:
         """Depths of the nodes (N+1,)."""
+        return self._true(self._linearised.transcription.t)
+
+    def _true(self, depths: Array) -> Array:
+        """True times of the core's depths."""
         p = self._linearised.w[self._linearised.transcription.places.p]
-        return np.asarray(self.problem.depth_scale(p) * self._linearised.transcription.t)
+        return np.asarray(self.problem.times.at(depths, p))
 
     @cached_property
     def minimum(self) -> SecondOrder:
@@ -209,7 +213,7 @@ class NeighbouringExtremals:
 
         Raises NotSupported on singular arcs and at the switches of bang-bang controls.
         """
-        t = self._nodes[-1] * self._linearised.transcription.control_depths / self.problem.span
+        t = self._true(self._linearised.transcription.control_depths)
         values = self._gainful("gains").gains.reshape(t.size, self.problem.m, self.problem.samples, self.problem.n)
         coords = {"t": t, "control": list(self._names("controls")), "state": list(self._names("states"))}
         return xr.DataArray(values, dims=("t", "control", "sample", "state"), coords=coords, name="gain")
@@ -248,8 +252,7 @@ class NeighbouringExtremals:
         weights = self.depth.controls.weights(np.array([c]), transcription.tableau.c)[0]
         u = weights @ self._linearised.w[transcription.places.u[columns]]
         K = np.tensordot(weights, swept.gains[columns], axes=1)
-        depth = self.problem.span * min(max(float(t) / self._nodes[-1], 0.0), 1.0)
-        low, high = self.problem.control_box_at(np.array([depth]))
+        low, high = self.problem.control_box_at(transcription.t[k] + c * transcription.h[k : k + 1])
         return np.asarray(np.clip(u - K @ (given.ravel() - self._state(k, c)), low[0], high[0]))
 
     def _place(self, t: float) -> tuple[int, float]:
@@ -295,7 +298,7 @@ class NeighbouringExtremals:
         response, labels = self._response(quantity), self._theta(quantity)[1]
         places, q = self._linearised.transcription.places, len(labels)
         S, n, t = self.problem.samples, self.problem.n, self._nodes
-        controls_t = self._nodes[-1] * self._linearised.transcription.control_depths / self.problem.span
+        controls_t = self._true(self._linearised.transcription.control_depths)
         moved = response.variables
         return xr.Dataset(
             {

@@ -37,6 +37,7 @@ from ocdl.sweeps.sweeper import Sweeper, SweepFailed, Trajectory
 
 Array = NDArray[np.float64]
 
+DATA_AT = {"_layer": 3, "_terminal": 1, "_boundary": 0, "_misfit": 1}  # among the constants of kinds of elements
 PROGRAMS = 2  # of one problem that are kept, the latest: in its own units and in others
 EXPLODED = 1e6  # times 1 + |x_0|: a sweep that goes there is no guess
 CLOSE = 0.1  # of 1 + |x|: within it a sweep replaces states carried over from another grid
@@ -254,15 +255,10 @@ class Transcription:
         return kinds
 
     @property
-    def elements(self) -> list[Elements]:
-        """All kinds of elements, the layers first."""
-        return self._kinds
-
-    @property
-    def elements_with_data(self) -> list[Elements]:
-        """Those whose last constants are the data of a sample; the samples come fastest."""
-        known = [vars(self).get(name) for name in self._values_of(self.problem)]
-        return [kind for kind in self._kinds if any(kind is one for one in known)]
+    def elements_with_data(self) -> list[tuple[Elements, int]]:
+        """Those that hold the data of a sample, and where among their constants; the samples come fastest."""
+        known = {id(vars(self).get(name)): at for name, at in DATA_AT.items()}
+        return [(kind, known[id(kind)]) for kind in self._kinds if id(kind) in known]
 
     def _values_of(self, problem: ControlProblem) -> dict[str, Array]:
         """The values of those kinds of elements that hold weights or data."""
