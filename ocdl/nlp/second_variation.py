@@ -186,7 +186,9 @@ class SecondVariation:
 
     def _held_rows(self, k: int) -> Indices:
         """Of states at the end and the stages of layer k that are held; those at T where k = N."""
-        at = self.x[self.N] if k == self.N else np.concatenate([self.stages[k], self.x[k + 1] if k < self.N - 1 else []])
+        at = (
+            self.x[self.N] if k == self.N else np.concatenate([self.stages[k], self.x[k + 1] if k < self.N - 1 else []])
+        )
         return np.asarray(self.W + self.R + np.intersect1d(at, self.rows_held), dtype=np.int64)
 
     def _assembled(self, k: int, value: Quadratic) -> Quadratic:

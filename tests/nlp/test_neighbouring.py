@@ -160,9 +160,7 @@ def test_derivatives_agree_with_differences_of_new_solves(quantity, depth):
     plan = ocdl.compile(problem, depth, TIGHT)
     solution = plan.solve(progress=False)
     moved = ocdl.neighbouring(problem, depth, solution).sensitivity(quantity)
-    above, below = (
-        plan.solve(**MOVES[quantity](problem, step), start=solution, progress=False) for step in (e, -e)
-    )
+    above, below = (plan.solve(**MOVES[quantity](problem, step), start=solution, progress=False) for step in (e, -e))
     for name, of in {
         "cost": lambda s: s.cost,
         "states": lambda s: s.state.values,
@@ -197,7 +195,9 @@ def test_the_error_of_a_prediction_is_of_second_order_and_of_its_cost_of_third(s
         told, found = near.predicted(**numbers), plan.solve(**numbers, start=solution, progress=False)
         assert told.crossed == 0
         u = found.controls["u"].values.reshape(told.u.shape)
-        errors.append([abs(told.cost - found.cost), np.abs(told.u - u).max(), np.abs(told.x - found.state.values).max()])
+        errors.append(
+            [abs(told.cost - found.cost), np.abs(told.u - u).max(), np.abs(told.x - found.state.values).max()]
+        )
     cost, controls, states = np.log2(np.array(errors[0]) / errors[1])
     assert cost > 2.8 and controls > 1.8 and states > 1.8
     again = plan.solve(**numbers, start=told.start, progress=False)
