@@ -48,10 +48,7 @@ def fly(plant: ocdl.ControlProblem, law) -> ocdl.Simulation:
     return ocdl.simulate(plant, law, times=times, tolerance=1e-6)
 
 
-flights = {
-    name: (fly(plant, solution), fly(plant, near.feedback))
-    for name, plant in PLANTS.items()
-}
+flights = {name: (fly(plant, solution), fly(plant, near.feedback)) for name, plant in PLANTS.items()}
 best = {name: ocdl.solve(plant, depth, method).cost for name, plant in PLANTS.items()}
 predicted = near.predicted(initial=[1.01]).cost
 
@@ -63,7 +60,9 @@ def draw():
     for colour, (name, (alone, closed)) in enumerate(flights.items()):
         states.plot(times, np.abs(closed.state.values.ravel()), color=f"C{colour}", label=name)
         states.plot(times, np.abs(alone.state.values.ravel()), "--", color=f"C{colour}")
-    states.set(yscale="log", ylim=(1e-4, 1e3), xlabel="t", ylabel="|x|", title="feedback (solid), controls alone (dashed)")
+    states.set(
+        yscale="log", ylim=(1e-4, 1e3), xlabel="t", ylabel="|x|", title="feedback (solid), controls alone (dashed)"
+    )
     states.legend(fontsize=8)
     gains.plot(near.gain.t, near.gain.values.ravel(), label="K(t)")
     gains.plot(times[:-1], riccati(times[:-1]), ":", color="k", label="Riccati")

@@ -8,13 +8,13 @@ import scipy
 from numpy.typing import NDArray
 
 from ocdl.batch import evaluated
-from ocdl.nlp.linearised import Linearised
+from ocdl.nlp.neighbourhood.linearised import Linearised
 
 Array = NDArray[np.float64]
 
 
-def curvatures(linearised: Linearised) -> tuple[Array, Array, float]:
-    """The least and the largest eigenvalue (N,) of H_uu in the middle of every layer on the controls that neither bounds
+def curvatures(linearised: Linearised) -> tuple[Array, float]:
+    """The least eigenvalue (N,) of H_uu in the middle of every layer on the controls that neither bounds
     nor active rows of path hold, NaN where none is free; and the size of H_uu.
 
     H = Σ_s ⟨p_s, φ_s⟩ + ω_s L_s + ⟨μ_s, c_s⟩ + E, with the multipliers μ of path per unit of depth.
@@ -23,15 +23,14 @@ def curvatures(linearised: Linearised) -> tuple[Array, Array, float]:
     places, N = transcription.places, transcription.h.size
     columns = transcription.shape_columns
     H = _second(linearised)
-    least, most = np.full(N, np.nan), np.full(N, np.nan)
+    least = np.full(N, np.nan)
     free = np.any(~linearised.active.held[places.u[columns]], axis=1)  # (N, m)
     for k in np.flatnonzero(np.any(free, axis=1)):
         Z = _tangent(linearised, int(k), columns[k])
         Z = scipy.linalg.null_space(np.concatenate([Z, np.eye(free.shape[1])[~free[k]]]))
         if Z.size:
-            values = np.linalg.eigvalsh(Z.T @ H[k] @ Z)
-            least[k], most[k] = values[0], values[-1]
-    return least, most, float(np.max(np.abs(H), initial=0.0))
+            least[k] = np.linalg.eigvalsh(Z.T @ H[k] @ Z)[0]
+    return least, float(np.max(np.abs(H), initial=0.0))
 
 
 def _second(linearised: Linearised) -> Array:
@@ -46,8 +45,8 @@ def _second(linearised: Linearised) -> Array:
     costate, _ = transcription.costates(w, linearised.multipliers)
     pressing = np.zeros((N, S, rows))
     if rows:
-        found = transcription.constraint_multipliers(w, linearised.multipliers)
-        pressing = found.path.sum(axis=1) / transcription.h[:, None, None]
+        along = transcription.constraint_multipliers(w, linearised.multipliers).path
+        pressing = along.sum(axis=1) / transcription.h[:, None, None]
     middle = np.repeat(0.5 * (t[:-1] + t[1:]), S)[None, :]
     p = np.tile(w[places.p][:, None], N * S)
     given = [middle, _middle(x), np.repeat(u, S, axis=0).T, p, np.tile(np.asarray(problem.data).T, (1, N))]
@@ -76,16 +75,16 @@ def _function(linearised: Linearised) -> ca.Function:
 
 
 def _tangent(linearised: Linearised, k: int, columns: NDArray[np.int64]) -> Array:
-    """Derivatives (active rows, m) of path in the controls of layer k."""
+    """Derivatives (active rows, m) of path in the controls of layer k, each row added up over its stages."""
     transcription, piece = linearised.transcription, linearised.pieces[0]
     S, places = transcription.problem.samples, transcription.places
     m, path = places.u.shape[1], transcription.tableau.stages * transcription.problem.rows("path")
     if not path:
         return np.zeros((0, m))
-    found = []
+    found, stages = [], transcription.tableau.stages
     for e in range(k * S, (k + 1) * S):
-        rows = piece.kind.rows[-path:, e]
-        active = linearised.active.rows[rows]
+        active = linearised.active.rows[piece.kind.rows[-path:, e]].reshape(stages, -1)
         order = [np.flatnonzero(piece.kind.variables[:, e] == name)[0] for name in places.u[columns].ravel()]
-        found.append(piece.jacobian[e][-path:][active][:, order].reshape(-1, len(columns), m).sum(axis=1))
+        by_control = piece.jacobian[e][-path:][:, order].reshape(stages, -1, len(columns), m).sum(axis=2)
+        found.append(np.where(active[..., None], by_control, 0.0).sum(axis=0)[np.any(active, axis=0)])
     return np.concatenate(found)

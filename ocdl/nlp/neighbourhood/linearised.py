@@ -32,6 +32,8 @@ Mask = NDArray[np.bool_]
 CLOSE = 1e-6  # to a bound, times 1 + |bound|
 WEAK = 1e-7  # a multiplier that does not press, as a share of the largest
 ROUNDS = 20
+SHARED = 1e-12  # in units of the matrix
+SOLVED = 1e-6  # what may be missed, as a share
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,9 +141,14 @@ class Linearised:
 
     @property
     def residual(self) -> float:
-        """The largest of the stationarity on free variables, as a share of ∇f's and Gᵀλ's entries."""
-        size = np.abs(self.gradient) + abs(self.jacobian.T) @ np.abs(self.multipliers)
-        return float(np.max(np.abs(self.stationarity[~self.active.held]), initial=0.0) / max(np.max(size), 1e-300))
+        """What is left of ∇f + Gᵀλ on the free variables, as a share of its largest term; all in units of the cost."""
+        left = np.where(self.active.held, 0.0, np.abs(self.stationarity)) * self._units
+        return float(np.max(left, initial=0.0) / max(self._largest(self.multipliers), 1e-300))
+
+    def _largest(self, multipliers: Array) -> float:
+        """The largest |∇f| + |G|ᵀ|λ|, each in units of the cost."""
+        size = np.abs(self.gradient) + abs(self.jacobian).T @ np.abs(multipliers)
+        return float(np.max(size * self._units, initial=0.0))
 
     @cached_property
     def hessians(self) -> list[Array]:
@@ -163,48 +170,82 @@ class Linearised:
         fixed, equal = low >= high, below >= above
         held, rows = fixed | (sides != 0), equal | (row_sides != 0)
         at_bounds = int(np.sum(held) + np.sum(rows))
+        worth = (abs(self.jacobian) @ scipy.sparse.diags(self._units)).max(axis=1).toarray().ravel()
+        multipliers, left = self._least(~held, rows)
         for _ in range(ROUNDS):
-            multipliers = self._least(~held, rows)
-            pressing = -(self.gradient + self.jacobian.T @ multipliers)
-            slack = held & ~fixed & (sides * pressing <= WEAK * np.max(np.abs(self.gradient), initial=0.0))
-            idle = rows & ~equal & (row_sides * multipliers <= WEAK * np.max(np.abs(multipliers), initial=0.0))
+            weak = WEAK * self._largest(multipliers)
+            pressing = -(self.gradient + self.jacobian.T @ multipliers) * self._units
+            slack = held & ~fixed & (sides * pressing <= weak)
+            idle = rows & ~equal & (row_sides * multipliers * worth <= weak)
             if not np.any(slack) and not np.any(idle):
                 break
-            held, rows = held & ~slack, rows & ~idle
-        weak = at_bounds - int(np.sum(held) + np.sum(rows))
-        return Active(held, rows, weak), multipliers
+            others, remaining = self._least(~held | slack, rows & ~idle)
+            if remaining > max(10.0 * left, weak):  # the multipliers are not the only ones, and others press
+                break
+            held, rows, multipliers, left = held & ~slack, rows & ~idle, others, remaining
+        return Active(held, rows, at_bounds - int(np.sum(held) + np.sum(rows))), multipliers
 
-    def _least(self, free: Mask, rows: Mask) -> Array:
-        """λ (R,) on ``rows``, that leaves least of ∇f + Gᵀλ on the ``free`` variables."""
-        G = self.jacobian[rows][:, free]
+    @cached_property
+    def _units(self) -> Array:
+        """How large each state, control and parameter is along the answer, (W,)."""
+        places, units = self.transcription.places, np.ones(self.w.size)
+        x = np.max(np.abs(self.w[places.x]), axis=(0, 1))
+        for block, size in (
+            (places.x, x),
+            (places.stages, x),
+            (places.u, np.max(np.abs(self.w[places.u]), axis=0, initial=0.0)),
+            (places.p, np.abs(self.w[places.p])),
+        ):
+            units[block] = np.where(size > 0.0, size, 1.0)
+        return units
+
+    def _least(self, free: Mask, rows: Mask) -> tuple[Array, float]:
+        """λ (R,) on ``rows`` that leaves least of ∇f + Gᵀλ on the ``free`` variables, and the largest that it leaves."""
+        unit = scipy.sparse.diags(self._units[free])
+        G = self.jacobian[rows][:, free] @ unit
         count = G.shape[0]
         eye = scipy.sparse.identity
         system = scipy.sparse.bmat([[eye(G.shape[1]), G.T], [G, -1e-14 * eye(count)]], format="csc")
-        right = np.concatenate([-self.gradient[free], np.zeros(count)])
+        right = np.concatenate([-self._units[free] * self.gradient[free], np.zeros(count)])
         multipliers = np.zeros(self.values.size)
-        multipliers[rows] = scipy.sparse.linalg.splu(system).solve(right)[G.shape[1] :]
-        return multipliers
+        found = scipy.sparse.linalg.splu(system).solve(right)
+        multipliers[rows] = found[G.shape[1] :]
+        return multipliers, float(np.max(np.abs(found[: G.shape[1]]), initial=0.0))
 
     # -- how the answer moves -----------------------------------------------------------------------------
 
     @cached_property
-    def _factor(self) -> Any:
+    def _systems(self) -> list[Any]:
+        """The KKT matrix of what is free and active, factorised: itself, and with −ε in place of 0, by which active
+        constraints that repeat each other share one multiplier.
+        """
         free, rows = ~self.active.held, self.active.rows
         H, G = self.hessian[free][:, free], self.jacobian[rows][:, free]
-        system = scipy.sparse.bmat([[H, G.T], [G, None]], format="csc")
-        try:
-            return scipy.sparse.linalg.splu(system)
-        except RuntimeError:
-            raise NotSupported(
-                "neighbouring: the conditions of optimality are singular at this answer, so that it has no derivative: "
-                "several answers near it are equally good, or constraints repeat each other."
-            ) from None
+        size = float(np.max(np.abs(G.data), initial=1.0)) ** 2 / max(float(np.max(np.abs(H.data), initial=0.0)), 1e-300)
+        below = -SHARED * size * scipy.sparse.identity(G.shape[0])
+        return [scipy.sparse.bmat([[H, G.T], [G, corner]], format="csc") for corner in (None, below)]
+
+    def _solved(self, right: Array) -> Array:
+        """KKT⁻¹ right. Raises NotSupported where there is none."""
+        matrix = self._systems[0]
+        for system in self._systems:
+            try:
+                found = scipy.sparse.linalg.splu(system).solve(right)
+            except RuntimeError:  # exactly singular
+                continue
+            found += scipy.sparse.linalg.splu(system).solve(right - matrix @ found)
+            if np.all(np.isfinite(found)) and np.max(np.abs(right - matrix @ found)) <= SOLVED * np.max(np.abs(right)):
+                return np.asarray(found)
+        raise NotSupported(
+            "neighbouring: the conditions of optimality are singular at this answer, so that it has no derivative: "
+            "answers near it are as good, or more is prescribed than what is free can follow."
+        )
 
     def response(self, direction: Direction) -> Response:
-        """The solution's derivative along ``direction``."""
+        """The solution's derivative along ``direction``. Raises NotSupported where there is none."""
         free, rows, D = ~self.active.held, self.active.rows, direction.moved
         in_w, in_rows = self.hessian @ D + direction.mixed, self.jacobian @ D + direction.rows
-        found = self._factor.solve(-np.concatenate([in_w[free], in_rows[rows]]))
+        found = self._solved(-np.concatenate([in_w[free], in_rows[rows]]))
         variables, multipliers = D.copy(), np.zeros_like(direction.rows)
         variables[free], multipliers[rows] = found[: np.sum(free)], found[np.sum(free) :]
         slope = D.T @ self.stationarity + direction.slope

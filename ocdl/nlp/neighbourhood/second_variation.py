@@ -22,11 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.depth.control_shapes import PerStage, PiecewiseLinear
-from ocdl.nlp.linearised import Linearised
-from ocdl.nlp.quadratic import Quadratic
+from ocdl.nlp.neighbourhood.linearised import Linearised
+from ocdl.nlp.neighbourhood.quadratic import Quadratic
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
+
+
+GONE = 1e-9  # of a deviation
+UNMET = 1e-6  # of a constraint's derivatives: those that no control is left to follow
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +89,8 @@ class SecondVariation:
             if self.shared and k == N - 1:
                 gains[N] = gains[k]
         missing, excess = self._whole(value)
-        gains = gains.reshape(-1, self.transcription.problem.m, width)
+        gains = _kept_to_the_end(gains, np.isfinite(riccati[:N]).all(axis=(1, 2)))
+        gains = gains.reshape(len(self.transcription.places.u), self.transcription.problem.m, width)
         return Swept(gains, riccati, tails, missing, excess)
 
     # -- one layer --------------------------------------------------------------------------------------------
@@ -96,7 +101,7 @@ class SecondVariation:
         found, across = form.spectrum(free), form.block(free, x)
         response = -found.solve(across)
         curvature = form.block(x, x) + across.T @ response
-        unmet = np.max(np.abs(found.null.T @ across), initial=0.0) > 1e-6 * np.max(np.abs(across), initial=0.0)
+        unmet = np.any(np.abs(found.null.T @ across) > UNMET * (np.abs(found.null.T) @ np.abs(across)))
         known = dict(zip(free.tolist(), response, strict=True)) | dict(zip(x.tolist(), np.eye(x.size), strict=True))
         positive = form.positive + found.positive
         return np.where(unmet, np.inf, curvature), known, positive >= self._variables_from(k)
@@ -116,10 +121,10 @@ class SecondVariation:
         state = dict(zip(self._determined(k).tolist(), response @ rest, strict=True)) | reaction
         if not isinstance(self.transcription.depth.controls, PerStage):
             middle = 0.5 * (np.eye(width) + np.array([state[name] for name in self.x[k + 1].tolist()]))
-            return -u @ np.linalg.pinv(middle)
+            return -u @ _inverse(middle)
         at_stages = [np.array([state[name] for name in names.ravel().tolist()]) for names in self._stage_names(k)]
         parts = zip(np.split(u, self.each), at_stages, strict=True)
-        return np.concatenate([-part @ np.linalg.pinv(at) for part, at in parts])
+        return np.concatenate([-part @ _inverse(at) for part, at in parts])
 
     def _stage_names(self, k: int) -> list[Indices]:
         """The unknowns that are the states at every stage of layer k; the nearer node's where a stage has none."""
@@ -249,3 +254,17 @@ class SecondVariation:
         onto[np.arange(value.names.size), left.place(own)] = 1.0
         left.M[:] = onto.T @ value.M @ onto
         return left
+
+
+def _kept_to_the_end(gains: Array, met: NDArray[np.bool_]) -> Array:
+    """The gains, where the ends cannot be ``met`` (N,) any more those of the last layer that could."""
+    last = np.maximum.accumulate(np.where(met, np.arange(met.size), 0))
+    return np.concatenate(
+        [gains[last], gains[met.size :] if met[-1:].all() else gains[last[-1:]][: len(gains) - met.size]]
+    )
+
+
+def _inverse(moved: Array) -> Array:
+    """The inverse of how a later state answers to the state at a node, 0 for what has died out by then."""
+    left, sizes, right = np.linalg.svd(moved)
+    return np.asarray(right.T @ np.diag(np.divide(1.0, sizes, out=np.zeros_like(sizes), where=sizes > GONE)) @ left.T)
