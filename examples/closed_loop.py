@@ -1,7 +1,7 @@
 """What does the best control of an unstable plant do when the plant is not quite the one it was computed for?
 
-min ∫ x² + u² dt, ẋ = a x + u, a = 5, x(0) = 1, T = 5: what is off by ε at the start is off by e²⁵ ε at the end. Flown by
-an integrator with error control: the controls alone, and u*(t) − K(t)(x − x*(t)) with the gain of the neighbouring
+min ∫ x² + u² dt, ẋ = a x + u, a = 5, x(0) = 1, T = 5: what is off by ε at the start is off by e²⁵ ε at the end. Flown
+by an integrator with error control: the controls alone, and u*(t) − K(t)(x − x*(t)) with the gain of the neighbouring
 extremals, which is that of Riccati's equation −ṡ = 2 a s − s² + 1, s(T) = 0, K = s, V = s x².
 """
 

@@ -1,10 +1,10 @@
 """Does looking ahead again at every step hold a plant that is not the model?
 
-A pendulum is held upright by a torque |u| ≤ 1: the model is θ̈ = sin θ + u, J = ∫ 2 θ² + θ̇² + u² dt. The plant is heavier,
-has friction, its motor is weak, and from t = 8 to 9 there is a gust: θ̈ = 1.15 sin θ − 0.1 θ̇ + 0.9 u + w. 200 steps of
-0.1. Flown are the plan of the whole time in open loop, its feedback u*(t) − K(t)(x − x*(t)) by neighbouring extremals,
-held in a step, and a plan of the next 2.5 made anew at every step from where the plant is: compiled once, each solve
-begun from the last.
+A pendulum is held upright by a torque |u| ≤ 1: the model is θ̈ = sin θ + u, J = ∫ 2 θ² + θ̇² + u² dt. The plant is
+heavier, has friction, its motor is weak, and from t = 8 to 9 there is a gust: θ̈ = 1.15 sin θ − 0.1 θ̇ + 0.9 u + w.
+Flown in 200 steps of 0.1: the plan of the whole time in open loop, its feedback u*(t) − K(t)(x − x*(t)) by neighbouring
+extremals, held in a step, and a plan of the next 2.5 made anew at every step from where the plant is: compiled once,
+each solve begun from the last.
 """
 
 import numpy as np

@@ -97,10 +97,10 @@ def test_gain_and_riccati_matrix_of_a_regulator_converge_to_the_continuous_ones(
     gains, curvatures = [], []
     for layers in (100, 200):
         depth = ocdl.Radau(layers=layers, degree=3, controls=SHAPES[shape])
-        solution, near = pair(regulator(a), depth)
+        _, near = pair(regulator(a), depth)
         half = near.gain.t.values < 5.0
-        error = near.gain.values.ravel() - riccati(a, 10.0 - near.gain.t.values)
-        gains.append(np.max(np.abs(error[half])))
+        error = near.gain.values.ravel()[half] - riccati(a, 10.0 - near.gain.t.values[half])
+        gains.append(np.max(np.abs(error)))
         curvatures.append(abs(float(near.riccati[0].squeeze()) / 2.0 - riccati(a, 10.0)))
         assert near.minimum.strict
     assert np.log2(gains[0] / gains[1]) > order - 0.2
@@ -174,9 +174,9 @@ def test_derivatives_agree_with_differences_of_new_solves(quantity, depth):
 
 def test_with_a_free_horizon_free_and_prescribed_ends_too():
     problem, depth, e = ends(), ocdl.Radau(layers=15, degree=3), 1e-4
-    solution, near = pair(problem, depth)
+    _, near = pair(problem, depth)
     moved = near.sensitivity("final")
-    assert moved["theta"].values.tolist() == ["0"] or moved["theta"].size == 1
+    assert moved["theta"].size == 1
     above, below = (ocdl.solve(ends(final=[1.0 + s, None]), depth, TIGHT, progress=False) for s in (e, -e))
     assert moved["cost"].values[0] == pytest.approx((above.cost - below.cost) / (2 * e), abs=1e-6)
     difference = (above.horizon - below.horizon) / (2 * e)
@@ -305,3 +305,72 @@ def test_many_samples_parameters_and_efforts():
     moved = near.sensitivity("initial")
     assert moved["cost"].values == pytest.approx(solution.costate.values[0].ravel(), abs=1e-8)
     assert near.gain.shape == (10, 1, 4, 2)
+
+
+def test_a_solver_that_stops_at_a_saddle_is_told_so():
+    """The straight beam is stationary for any load; from the middle of the box IPOPT stays there, but it buckles."""
+    beam = ocdl.ControlProblem(
+        dynamics=lambda x, u: [np.sin(x[1]), u],
+        running=lambda x, u: 0.5 * u**2 + 350.0 * np.cos(x[1]),
+        initial=[0.0, ocdl.Free(-1, 1)],
+        final=[0.0, None],
+        horizon=1.0,
+        bounds=ocdl.Box(x=([-0.05, -1], [0.05, 1])),
+    )
+    depth = ocdl.Radau(layers=20, degree=3)
+    _, straight = pair(beam, depth)
+    assert straight.minimum.strict is False and "conjugate" in straight.minimum.why
+    bent = {"u": lambda t: -8 * np.sin(4 * np.pi * t), "x": lambda t: [0.0, 0.6 * np.cos(4 * np.pi * t)]}
+    solution = ocdl.solve(beam, depth, TIGHT, start=bent, progress=False)
+    assert solution.cost < straight.cost - 1.0
+    assert ocdl.neighbouring(beam, depth, solution).minimum.strict
+
+
+def test_without_controls_the_parameters_alone_are_judged():
+    problem = ocdl.ControlProblem(
+        dynamics=lambda x, p: [-p[0] * x[0]],
+        terminal=lambda x: (x[0] - 0.5) ** 2,
+        initial=[1.0],
+        horizon=1.0,
+        controls=0,
+        parameters=["rate"],
+        bounds=ocdl.Box(p=(0, 2)),
+    )
+    _, near = pair(problem, ocdl.Kutta4(20))
+    assert near.minimum.strict and near.gain.size == 0
+    assert near.sensitivity()["parameters"].values[0, 0] == pytest.approx(1.0, abs=1e-6)  # log 2 x(0)
+
+
+def test_constraints_that_repeat_each_other_share_a_multiplier_or_are_refused():
+    problem = corridor(bounds=ocdl.Box(x=(-np.inf, [1 / 9, np.inf])))
+    depth = ocdl.Radau(layers=30, degree=3, controls=ocdl.PiecewiseLinear())
+    solution, near = pair(problem, depth)
+    assert near.sensitivity()["cost"].values == pytest.approx(solution.costate.values[0, 0], abs=1e-6)
+    fastest = ocdl.ControlProblem(
+        dynamics=lambda x, u: [x[1], u],
+        initial=[0.0, 0.0],
+        final=[1.0, 0.0],
+        horizon=ocdl.Free(0.5, 5),
+        terminal=lambda t: t,
+        bounds=ocdl.Box(u=(-1, 1)),
+    )
+    _, near = pair(fastest, ocdl.Radau(layers=20, degree=3))  # the switch is at a node: nothing is free
+    assert near.minimum.strict is None and "No control is free" in near.minimum.why
+    with pytest.raises(ocdl.NotSupported, match="singular"):
+        near.sensitivity()
+
+
+def test_of_a_network():
+    problem = ocdl.SelectionProblem(
+        activation=ocdl.Tanh(),
+        horizon=1.0,
+        initial=lambda y: 0.3 + 0.5 * np.sin(2 * np.pi * y),
+        target=lambda y: np.cos(2 * np.pi * y),
+        regulariser=ocdl.Tikhonov(1.0),
+        bounds=ocdl.Box(a=(-2, 2), b=(-2, 2)),
+    )
+    grid = ocdl.Grid(width=ocdl.Midpoint(3), depth=ocdl.Radau(layers=6, degree=2))
+    solution, near = pair(problem, grid)
+    found = near.sensitivity()["cost"].values * 3.0  # in function space
+    assert found == pytest.approx(solution.costate.values[0, 0], abs=1e-7)
+    assert near.minimum.strict and near.gain.shape == (6, 12, 1, 3)

@@ -61,7 +61,7 @@ def _middle(nodes: Array) -> Array:
 
 
 def _function(linearised: Linearised) -> ca.Function:
-    """(t, x, u, p, d, costate, weight, μ) → one sample's H_uu; the effort's is shared out by the weights, whose sum is 1."""
+    """(t, x, u, p, d, costate, weight, μ) → one sample's H_uu; the effort's is shared out by weights of sum 1."""
     problem = linearised.transcription.problem
     s = problem.symbols()
     costate, weight = ca.SX.sym("costate", problem.n), ca.SX.sym("weight")

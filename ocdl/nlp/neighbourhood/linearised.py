@@ -6,7 +6,10 @@ With the active constraints held, w solves  ∇f + Gᵀλ = 0 on the free variab
     [ G_AF    0   ] [ dλ_A ]  =  − [ (G D + g_θ)_A  ] dθ,
 
 H the Hessian of L = f + λᵀg, D what θ moves held variables by (initial and final states, held parameters), L_wθ and g_θ
-by the data. Then J(θ + dθ) = J + (∇L·D + L_θ) dθ + ½ dθᵀ M dθ + …, M = Dᵀ(H dw + Gᵀdλ + L_wθ) + L_wθᵀdw + g_θᵀdλ + L_θθ.
+by the data. Then J(θ + dθ) = J + (∇L·D + L_θ) dθ + ½ dθᵀ M dθ + …,
+
+    M = Dᵀ(H dw + Gᵀdλ + L_wθ) + L_wθᵀdw + g_θᵀdλ + L_θθ.
+
 Source: Fiacco, "Introduction to sensitivity and stability analysis in nonlinear programming" (1983), chapter 3.
 """
 
@@ -31,6 +34,7 @@ Mask = NDArray[np.bool_]
 
 CLOSE = 1e-6  # to a bound, times 1 + |bound|
 WEAK = 1e-7  # a multiplier that does not press, as a share of the largest
+NOTHING = 1e-9
 ROUNDS = 20
 SHARED = 1e-12  # in units of the matrix
 SOLVED = 1e-6  # what may be missed, as a share
@@ -139,11 +143,12 @@ class Linearised:
         """∇f + Gᵀλ, (W,)."""
         return np.asarray(self.gradient + self.jacobian.T @ self.multipliers)
 
-    @property
-    def residual(self) -> float:
-        """What is left of ∇f + Gᵀλ on the free variables, as a share of its largest term; all in units of the cost."""
+    def residual(self, cost: float) -> float:
+        """What is left of ∇f + Gᵀλ on the free variables, as a share of its largest term, in units of the cost; where
+        all terms vanish, of what is next to nothing beside ``cost``.
+        """
         left = np.where(self.active.held, 0.0, np.abs(self.stationarity)) * self._units
-        return float(np.max(left, initial=0.0) / max(self._largest(self.multipliers), 1e-300))
+        return float(np.max(left, initial=0.0) / max(self._largest(self.multipliers), NOTHING * (1.0 + abs(cost))))
 
     def _largest(self, multipliers: Array) -> float:
         """The largest |∇f| + |G|ᵀ|λ|, each in units of the cost."""
@@ -200,7 +205,7 @@ class Linearised:
         return units
 
     def _least(self, free: Mask, rows: Mask) -> tuple[Array, float]:
-        """λ (R,) on ``rows`` that leaves least of ∇f + Gᵀλ on the ``free`` variables, and the largest that it leaves."""
+        """λ (R,) on ``rows`` that leaves least of ∇f + Gᵀλ on the ``free`` variables, and the largest that is left."""
         unit = scipy.sparse.diags(self._units[free])
         G = self.jacobian[rows][:, free] @ unit
         count = G.shape[0]
@@ -285,15 +290,12 @@ class Linearised:
 
 def _scattered(parts: list[tuple[Array, Any, Any]], shape: tuple[int, int]) -> Any:
     """A sparse matrix from blocks (K, r, c) at rows (r, K) and columns (c, K), equal places added up."""
-    entries, i, j = [np.zeros(0)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    total = scipy.sparse.csr_matrix(shape)
     for blocks, rows, columns in parts:
-        places = np.broadcast_arrays(rows.T[:, :, None], columns.T[:, None, :])
-        for found, values in zip((i, j, entries), (*places, blocks), strict=True):
-            found.append(np.asarray(values).ravel())
-    values = np.concatenate(entries)
-    there = values != 0.0
-    at = np.concatenate(i)[there], np.concatenate(j)[there]
-    return scipy.sparse.csr_matrix((values[there], at), shape=shape)
+        i, j = np.broadcast_arrays(rows.T[:, :, None], columns.T[:, None, :])
+        there = blocks != 0.0
+        total += scipy.sparse.csr_matrix((blocks[there], (i[there], j[there])), shape=shape)
+    return total
 
 
 def _side(values: Array, low: Array, high: Array) -> NDArray[np.int8]:

@@ -55,10 +55,11 @@ def neighbouring(problem: Problem, grid: Grid | DepthScheme, solution: Solution)
     fits_memory(repr(depth), "second derivatives of all layers", depth.count * (states * 4 + core.m) ** 2, 24.0)
     transcription = transcribed(core, depth, Scales.ones(core))
     linearised = Linearised(transcription, _point(transcription, solution))
-    if not linearised.residual <= EXTREMAL:
+    left = linearised.residual(solution.cost)
+    if not left <= EXTREMAL:
         raise InvalidInput(
             f"neighbouring(solution=<by {solution.method}>): this is no extremal of the problem on its grid: where "
-            f"nothing holds a variable, {linearised.residual:.1e} of the gradient is left, and {EXTREMAL:g} may be. "
+            f"nothing holds a variable, {left:.1e} of the gradient is left, and {EXTREMAL:g} may be. "
             "Solve to a tighter tolerance, or by Ipopt from this solution as start."
         )
     return NeighbouringExtremals(core, depth, solution.cost, linearised)
@@ -128,8 +129,8 @@ class NeighbouringExtremals:
     def gain(self) -> xr.DataArray:
         """K (t, control, sample, state) at the depths of the controls, u ≈ u* − K (x − x*): zero rows where a bound
         holds the control. Constant in a layer, linear or per stage as the controls are. A free horizon and end
-        conditions are met anew from x, for as long as what is left of the way allows it, then the last such gain is kept;
-        own parameters stay.
+        conditions are met anew from x, for as long as what is left of the way allows it, then the last such gain is
+        kept; own parameters stay.
 
         Raises NotSupported on singular arcs and at the switches of bang-bang controls.
         """

@@ -114,7 +114,7 @@ class Quadratic:
         """
         rest = np.setdiff1d(self.names, names)
         across = self.block(names, rest)
-        response = -np.linalg.solve(self.block(names, names), across)
+        response = np.asarray(-np.linalg.solve(self.block(names, names), across), dtype=float)
         M = self.block(rest, rest) + across.T @ response
         half = names.size // 2
         left = Quadratic(rest, 0.5 * (M + M.T), self.positive + half, self.negative + half)

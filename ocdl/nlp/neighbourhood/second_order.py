@@ -66,17 +66,18 @@ class Conditions:
             weak = self.linearised.active.weak
             noted = f" {weak} bound(s) are met without pressure and were taken as free." if weak else ""
             return SecondOrder(True, f"A strict local minimum: {legendre}, and no point is conjugate to T.{noted}")
+        if not swept.excess:
+            return SecondOrder(None, "The second variation vanishes in an admissible direction and does not tell.")
+        if self.linearised.active.weak:
+            return SecondOrder(
+                None, "The second variation falls in a direction that a bound met without pressure may bar."
+            )
         failing = np.flatnonzero(~swept.tails)
         if failing.size:
             t = float(np.mean(self.nodes[failing[-1] : failing[-1] + 2]))
-            if swept.excess:
-                return SecondOrder(False, f"Not a minimum: a point conjugate to T lies near t = {t:.4g}.", t)
-        if swept.excess:
-            return SecondOrder(
-                False,
-                "Not a minimum: the second variation falls in a direction that moves parameters or free initial states.",
-            )
-        return SecondOrder(None, "The second variation vanishes in an admissible direction and does not tell.")
+            return SecondOrder(False, f"Not a minimum: a point conjugate to T lies near t = {t:.4g}.", t)
+        moves = "parameters or free initial states"
+        return SecondOrder(False, f"Not a minimum: the second variation falls in a direction that moves {moves}.")
 
     @property
     def singular(self) -> str:
@@ -85,7 +86,7 @@ class Conditions:
         flat = np.flatnonzero(least <= STRICT * size)
         first, last = self.nodes[flat[0]], self.nodes[flat[-1] + 1]
         return (
-            f"in {flat.size} of {least.size} layers between t = {first:.4g} and {last:.4g} the Hamiltonian is linear or "
-            "flat in controls that no bound holds: switches of a bang-bang control, or a singular arc. There the answer "
-            "moves by its switching times, not by a gain."
+            f"in {flat.size} of {least.size} layers between t = {first:.4g} and {last:.4g} the Hamiltonian is linear "
+            "or flat in controls that no bound holds: switches of a bang-bang control, or a singular arc. There the "
+            "answer moves by its switching times, not by a gain."
         )

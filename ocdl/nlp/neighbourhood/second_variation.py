@@ -89,7 +89,7 @@ class SecondVariation:
             if self.shared and k == N - 1:
                 gains[N] = gains[k]
         missing, excess = self._whole(value)
-        gains = _kept_to_the_end(gains, np.isfinite(riccati[:N]).all(axis=(1, 2)))
+        gains = _kept_to_the_end(gains, np.asarray(np.isfinite(riccati[:N]).all(axis=(1, 2))))
         gains = gains.reshape(len(self.transcription.places.u), self.transcription.problem.m, width)
         return Swept(gains, riccati, tails, missing, excess)
 
