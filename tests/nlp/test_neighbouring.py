@@ -108,6 +108,20 @@ def test_gain_and_riccati_matrix_of_a_regulator_converge_to_the_continuous_ones(
     assert gains[1] < 0.006 * riccati(a, 10.0)
 
 
+@pytest.mark.parametrize("method", [ocdl.NeedleSteps(), ocdl.InteriorPoint()], ids=repr)
+def test_answers_of_other_routes_and_from_files_have_the_same_neighbourhood(method, tmp_path):
+    free = {"parameters": 0, "bounds": ocdl.Box(u=(-0.3, 1)), "data": None}
+    problem = van_der_pol(dynamics=lambda x, u: [(1 - x[1] ** 2) * x[0] - x[1] + u, x[0]], **free)
+    depth = ocdl.Radau(layers=20, degree=3)
+    _, direct = pair(problem, depth)
+    solution = ocdl.solve(problem, depth, method, progress=False)
+    solution.save(tmp_path / "answer.nc")
+    for one in (solution, ocdl.load(tmp_path / "answer.nc")):
+        near = ocdl.neighbouring(problem, depth, one)
+        assert near.gain.values == pytest.approx(direct.gain.values, abs=1e-5)
+        assert near.minimum.strict
+
+
 def test_what_is_said_of_x0_by_the_costate_the_sweep_and_the_linearised_conditions_is_the_same():
     solution, near = pair(van_der_pol(), ocdl.Radau(layers=30, degree=3))
     moved = near.sensitivity()
@@ -279,8 +293,13 @@ def test_refusals_name_what_was_written():
         ocdl.neighbouring(problem, depth, 3)
     with pytest.raises(ocdl.InvalidInput, match="no extremal"):
         ocdl.neighbouring(problem, depth, at_rest(problem, depth))
-    with pytest.raises(ocdl.InvalidInput):
-        ocdl.neighbouring(problem, ocdl.Radau(layers=21, degree=3), solution)
+    for other in (ocdl.Radau(layers=21, degree=3), ocdl.Radau(layers=20, degree=2)):
+        with pytest.raises(ocdl.InvalidInput, match="it was found on Radau"):
+            ocdl.neighbouring(problem, other, solution)
+    with pytest.raises(ocdl.InvalidInput, match="misses equations or bounds of this problem by 5"):
+        ocdl.neighbouring(van_der_pol(initial=[0.5, 1.0]), depth, solution)
+    with pytest.raises(ocdl.InvalidInput, match="t=nan"):
+        near.feedback(float("nan"), [0.0, 0.0])
     with pytest.raises(ocdl.InvalidInput, match="'initial', 'parameters'"):
         near.sensitivity("mass")
     with pytest.raises(ocdl.InvalidInput, match="no numbers for x"):
@@ -374,3 +393,37 @@ def test_of_a_network():
     found = near.sensitivity()["cost"].values * 3.0  # in function space
     assert found == pytest.approx(solution.costate.values[0, 0], abs=1e-7)
     assert near.minimum.strict and near.gain.shape == (6, 12, 1, 3)
+
+
+def periodic(**changes):
+    """A cycle: x(0) = x(T), both free, with a mixed path constraint that is active on a part."""
+    return ocdl.ControlProblem(
+        **{
+            "dynamics": lambda x, u: [x[1], u[0] - x[0]],
+            "running": lambda t, x, u: (x[0] - np.cos(t)) ** 2 + 0.2 * u[0] ** 2 + 0.05 * u[0] * x[0],
+            "path": lambda x, u: [u[0] + 0.3 * x[1] - 0.4],
+            "boundary": lambda x0, xT: [x0[0] - xT[0], x0[1] - xT[1]],
+            "initial": [ocdl.Free(-3, 3), ocdl.Free(-3, 3)],
+            "horizon": 4.0,
+        }
+        | changes
+    )
+
+
+FAMILY = {"ends": ends, "corridor": corridor, "periodic": periodic, "samples": convex, "van der Pol": van_der_pol}
+
+
+@pytest.mark.parametrize("name", FAMILY)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_inertia_told_layer_by_layer_is_that_of_the_whole_matrix(name, shape):
+    depth = ocdl.Radau(layers=8, degree=2, controls=SHAPES[shape])
+    _, near = pair(FAMILY[name](), depth)
+    swept, lin = near._swept, near._linearised
+    free, rows = ~lin.active.held, lin.active.rows
+    G = lin.jacobian.toarray()[np.ix_(rows, free)]
+    _, sizes, right = np.linalg.svd(G)
+    Z = right[np.sum(sizes > 1e-10 * sizes[0]) :].T
+    values = np.linalg.eigvalsh(Z.T @ lin.hessian.toarray()[np.ix_(free, free)] @ Z)
+    assert values.size > 0
+    assert (swept.missing, swept.excess) == (np.sum(values < 1e-12), np.sum(values < -1e-12))
+    assert near.minimum.strict is bool(values.min() > 1e-12)

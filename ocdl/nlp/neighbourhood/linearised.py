@@ -143,6 +143,15 @@ class Linearised:
         """∇f + Gᵀλ, (W,)."""
         return np.asarray(self.gradient + self.jacobian.T @ self.multipliers)
 
+    @property
+    def missed(self) -> float:
+        """The largest violation of bounds and rows, in units of max(1, |value|)."""
+        found = 0.0
+        for values, (low, high) in ((self.w, self.transcription.bounds()), (self.values, self.row_bounds)):
+            beyond = np.maximum(low - values, values - high) / np.maximum(1.0, np.abs(values))
+            found = max(found, float(np.max(beyond, initial=0.0)))
+        return found
+
     def residual(self, cost: float) -> float:
         """What is left of ∇f + Gᵀλ on the free variables, as a share of its largest term, in units of the cost; where
         all terms vanish, of what is next to nothing beside ``cost``.

@@ -19,7 +19,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ocdl.arrays import finite_array, fits_memory
+from ocdl.arrays import finite_array, fits_memory, is_real
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.nlp.neighbourhood.law import Law
@@ -37,7 +37,7 @@ from ocdl.statement.selection import Grid
 
 Array = NDArray[np.float64]
 
-EXTREMAL = 1e-4  # what the linearised conditions may miss of stationarity, as a share
+EXTREMAL = 1e-4  # what may be missed of stationarity, as a share, and of equations and bounds
 
 
 def neighbouring(problem: Problem, grid: Grid | DepthScheme, solution: Solution) -> NeighbouringExtremals:
@@ -55,27 +55,42 @@ def neighbouring(problem: Problem, grid: Grid | DepthScheme, solution: Solution)
     fits_memory(repr(depth), "second derivatives of all layers", depth.count * (states * 4 + core.m) ** 2, 24.0)
     transcription = transcribed(core, depth, Scales.ones(core))
     linearised = Linearised(transcription, _point(transcription, solution))
-    left = linearised.residual(solution.cost)
-    if not left <= EXTREMAL:
-        raise InvalidInput(
-            f"neighbouring(solution=<by {solution.method}>): this is no extremal of the problem on its grid: where "
-            f"nothing holds a variable, {left:.1e} of the gradient is left, and {EXTREMAL:g} may be. "
-            "Solve to a tighter tolerance, or by Ipopt from this solution as start."
-        )
+    _check_extremal(linearised, solution)
     return NeighbouringExtremals(core, depth, solution.cost, linearised)
 
 
 def _point(transcription: Transcription, solution: Solution) -> Array:
     """w of an answer: its own controls, parameters, states and stages."""
-    u, p = coefficients(transcription.problem, transcription.depth, solution)
+    problem, depth = transcription.problem, transcription.depth
+    if solution.attrs.get("scheme") != repr(depth):
+        raise InvalidInput(
+            f"neighbouring(solution=<by {solution.method}>): it was found on {solution.attrs.get('scheme')}, and the "
+            f"grid given is {depth!r}; give its own."
+        )
+    u, p = coefficients(problem, depth, solution)
+    (N, S, n), s = transcription.places.x[1:].shape, transcription.tableau.stages
     x, stages = solution.state.values, solution.group("stages")["stage_state"].values
-    N, S, n = transcription.places.x[1:].shape
     if x.size != (N + 1) * S * n:
         raise InvalidInput(
-            f"neighbouring(solution=<by {solution.method}>): states of the shape {(N + 1, S, n)} are needed on this "
-            f"grid; got {x.shape}."
+            f"neighbouring(solution=<by {solution.method}>): {S} sample(s) of {n} state(s) are needed; its states have "
+            f"the shape {x.shape}."
         )
-    return transcription.point(Start(u, p), x.reshape(N + 1, S, n), stages.reshape(N, -1, S, n).swapaxes(1, 2))
+    return transcription.point(Start(u, p), x.reshape(N + 1, S, n), stages.reshape(N, s, S, n).swapaxes(1, 2))
+
+
+def _check_extremal(linearised: Linearised, solution: Solution) -> None:
+    said, left = f"neighbouring(solution=<by {solution.method}>)", linearised.residual(solution.cost)
+    if not linearised.missed <= EXTREMAL:
+        raise InvalidInput(
+            f"{said}: it misses equations or bounds of this problem by {linearised.missed:.1e}, and {EXTREMAL:g} may "
+            "be missed; give the problem that it is a solution of."
+        )
+    if not left <= EXTREMAL:
+        raise InvalidInput(
+            f"{said}: this is no extremal of the problem on its grid: where nothing holds a variable, {left:.1e} of "
+            f"the gradient is left, and {EXTREMAL:g} may be. Solve to a tighter tolerance, or by Ipopt from this "
+            "solution as start."
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +172,8 @@ class NeighbouringExtremals:
 
         Before 0 and beyond T the law of the nearest depth. Raises NotSupported as ``gain``.
         """
+        if not is_real(t) or not np.isfinite(t):
+            raise InvalidInput(f"feedback(t={t!r}): a finite number is needed.")
         given = finite_array("feedback(x=...)", x)
         if given.size != self.problem.samples * self.problem.n:
             raise InvalidInput(

@@ -34,6 +34,10 @@ class Prediction:
     crossed: int
     _problem: ControlProblem = field(repr=False)
 
+    def __repr__(self) -> str:
+        crossed = f"{self.crossed} bounds crossed" if self.crossed else "no bound crossed"
+        return f"<ocdl.Prediction: cost {self.cost:.10g}, {crossed}>"
+
     @property
     def start(self) -> dict[str, Array]:
         """The same by name, for ``solve(start=...)`` on the same grid."""
@@ -92,7 +96,7 @@ class Sensitivities:
 
     def _theta(self, quantity: str) -> tuple[NDArray[np.int64], list[str]]:
         """Places in w of what a quantity holds, none for data, and names of its numbers."""
-        if quantity not in QUANTITIES:
+        if not isinstance(quantity, str) or quantity not in QUANTITIES:
             raise InvalidInput(f"sensitivity({quantity!r}): one of {', '.join(map(repr, QUANTITIES))} is needed.")
         places, (low, high) = self.places, self.transcription.bounds()
         S, names = self.problem.samples, _names(self.problem.states)
