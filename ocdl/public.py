@@ -25,6 +25,8 @@ from ocdl.hjb import LowerBound, ValueFunction, ValueIteration, lower_bound
 from ocdl.nlp import InteriorPoint, Ipopt, NeighbouringExtremals, neighbouring
 from ocdl.pmp import (
     LBFGSB,
+    Arc,
+    AugmentedLagrangian,
     ConditionalGradient,
     ControlSetNeedleSteps,
     DiscreteNeedleSteps,
@@ -32,6 +34,7 @@ from ocdl.pmp import (
     GradientDescent,
     IndirectShooting,
     NeedleSteps,
+    PolishedArcs,
     PolishedSolution,
     ProjectedGradient,
     ProjectedNewton,
