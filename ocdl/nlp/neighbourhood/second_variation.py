@@ -234,10 +234,7 @@ class SecondVariation:
 
     def _whole(self, value: Quadratic) -> tuple[int, int]:
         """Positive eigenvalues missing, and negative ones too many, of the KKT matrix."""
-        held = self.linearised.active.held
-        begin = value.among(np.setdiff1d(value.names, self._copies)) if self._copies.size else value
-        if self._copies.size:
-            begin = self._joined(value)
+        held, begin = self.linearised.active.held, self._joined(value)
         names = np.setdiff1d(begin.names, self.x[0][held[self.x[0]]])
         found = begin.spectrum(names)
         kept = np.sum(~held) + self.rows_held.size
