@@ -191,7 +191,8 @@ class NeighbouringExtremals:
     def sensitivity(self, quantity: str = "initial") -> xr.Dataset:
         """How the solution moves with x(0) ("initial"), parameters that are held ("parameters"), prescribed ends
         ("final") or the "data": ``cost`` dJ/dθ and ``cost_curvature`` d²J/dθ² along the solutions, ``states``,
-        ``controls`` and ``parameters``, their derivatives. dJ/dx(0) is the costate at 0 (of a network its weights w_i times the costate function).
+        ``controls`` and ``parameters``, their derivatives. dJ/dx(0) is the costate at 0, of a
+        network its weights w_i times the costate function.
 
         θ are the numbers that are not free, in the order of the problem's own array, dimension ``theta``.
 

@@ -255,10 +255,8 @@ class SecondVariation:
 
 def _kept_to_the_end(gains: Array, met: NDArray[np.bool_]) -> Array:
     """The gains, where the ends cannot be ``met`` (N,) any more those of the last layer that could."""
-    last = np.maximum.accumulate(np.where(met, np.arange(met.size), 0))
-    return np.concatenate(
-        [gains[last], gains[met.size :] if met[-1:].all() else gains[last[-1:]][: len(gains) - met.size]]
-    )
+    met = np.append(met, met[-1])[: len(gains)]  # a last row for the controls at T, where they live at nodes
+    return np.asarray(gains[np.maximum.accumulate(np.where(met, np.arange(met.size), 0))])
 
 
 def _inverse(moved: Array) -> Array:
