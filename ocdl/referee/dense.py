@@ -25,6 +25,7 @@ from ocdl.once import once
 from ocdl.referee.groups import AT_ONCE
 from ocdl.referee.separated import SeparatedHamiltonian
 from ocdl.referee.structure import affine_in, kinked_in, quadratic_in
+from ocdl.statement.effort import effort_formula
 from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]
@@ -166,8 +167,9 @@ class DenseHamiltonian(SeparatedHamiltonian):
 
     def _effort_formulas(self) -> tuple[list[Any], Any, Any]:
         """b E as a function of (t, b, u, p), and its gradient in u."""
-        s, b = self.problem.symbols(), ca.SX.sym("b")
-        value = b * ca.SX(self.problem.evaluate("effort", t=s["t"], u=s["u"], p=s["p"]))
+        s, effort = effort_formula(self.problem)
+        b = type(effort).sym("b")
+        value = b * effort
         return [s["t"], b, s["u"], s["p"]], ca.densify(value), ca.densify(ca.gradient(value, s["u"]))
 
     def _responses(self, width: int, order: int) -> Direct:
@@ -229,8 +231,8 @@ def _groups(problem: ControlProblem, s: dict[str, Any]) -> Indices | None:
         return None
     owner = np.empty(problem.m, dtype=np.intp)
     owner[control] = neuron
-    effort = ca.SX(problem.evaluate("effort", t=s["t"], u=s["u"], p=s["p"]))
-    pairs = ca.jacobian_sparsity(ca.gradient(effort, s["u"]), s["u"]).get_triplet()
+    of, effort = effort_formula(problem)
+    pairs = ca.jacobian_sparsity(ca.gradient(effort, of["u"]), of["u"]).get_triplet()
     if np.any(owner[np.array(pairs[0], np.intp)] != owner[np.array(pairs[1], np.intp)]):
         return None
     return np.argsort(owner, kind="stable").reshape(problem.n, -1)

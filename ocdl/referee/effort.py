@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from ocdl.arrays import Array
 from ocdl.batch import Batch
 from ocdl.once import once
-from ocdl.referee.structure import affine_in, kinked_in, quadratic_in
+from ocdl.referee.structure import affine_in, kinked_in, quadratic_in, second
+from ocdl.statement.effort import effort_formula
 from ocdl.statement.problem import ControlProblem
 
 Indices = NDArray[np.intp]
@@ -108,8 +109,7 @@ class GroupedEffort:
 
     @once
     def _formula(self) -> tuple[dict[str, Any], Any]:
-        s = self.problem.symbols()
-        return s, ca.SX(self.problem.evaluate("effort", t=s["t"], u=s["u"], p=s["p"]))
+        return effort_formula(self.problem)
 
     @once
     def _terms(self) -> Batch:
@@ -117,7 +117,7 @@ class GroupedEffort:
         s, value = self._formula
         terms = []
         for members in self.groups:
-            alone, rows = ca.SX.zeros(self.problem.m), members.tolist()
+            alone, rows = type(value).zeros(self.problem.m), members.tolist()
             alone[rows] = s["u"][rows]
             terms.append(ca.substitute(value, s["u"], alone))
         return self._batch("effort_terms", ca.vertcat(*terms))
@@ -131,9 +131,8 @@ class GroupedEffort:
     def _blocks(self) -> Batch:
         """(t, u, p) → the diagonal blocks of the Hessian of E, one after the other."""
         s, value = self._formula
-        gradient, rows = ca.gradient(value, s["u"]), [members.tolist() for members in self.groups]
-        blocks = [ca.vec(ca.densify(ca.jacobian(gradient[i], s["u"][i]))) for i in rows]
-        return self._batch("effort_blocks", ca.vertcat(*blocks))
+        hessian, groups = second(value, s["u"]), [members.tolist() for members in self.groups]
+        return self._batch("effort_blocks", ca.vertcat(*[ca.vec(ca.densify(hessian[i, i])) for i in groups]))
 
     def _batch(self, name: str, part: Any) -> Batch:
         s, _ = self._formula

@@ -22,6 +22,7 @@ from ocdl.referee.groups import Columns, blocks, with_groups
 from ocdl.referee.local_search import local_search
 from ocdl.referee.restricted import Restriction
 from ocdl.referee.separated import SETTLED, SeparatedHamiltonian
+from ocdl.statement.effort import effort_formula
 from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]
@@ -338,8 +339,7 @@ class Hamiltonian:
 
     @once
     def _effort(self) -> Batch:
-        s = self.problem.symbols()
-        value = self.problem.evaluate("effort", t=s["t"], u=s["u"], p=s["p"])
+        s, value = effort_formula(self.problem)
         parts = [ca.densify(value), ca.densify(ca.gradient(value, s["u"]))]
         return Batch(ca.Function("effort", [s["t"], s["u"], s["p"]], parts), shared=(2,))
 

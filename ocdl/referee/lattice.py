@@ -48,9 +48,10 @@ def cover(low: Array, high: Array, most: float, *, random: int, seed: int = 0) -
     share = generator.uniform(size=(int(max(2, min(random, most))), m))
     share[::2] = np.round(share[::2])
     with np.errstate(invalid="ignore"):
-        inside = np.where(finite, low + share * (high - low), np.clip(4.0 * share - 2.0, low, high))
+        for point in share:  # one at a time: of very many controls all at once take memory
+            point[:] = np.where(finite, low + point * (high - low), np.clip(4.0 * point - 2.0, low, high))
         centre = np.where(finite, 0.5 * (low + high), near_zero)
-    return np.concatenate([near_zero[None], centre[None], inside])
+    return np.concatenate([near_zero[None], centre[None], share])
 
 
 def _axis(low: float, high: float, centre: float, count: int) -> Array:

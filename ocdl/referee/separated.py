@@ -36,6 +36,7 @@ from ocdl.referee.global_search import (
 from ocdl.referee.groups import Columns, GroupSearch, grouped, ungrouped
 from ocdl.referee.lattice import POINTS
 from ocdl.referee.structure import affine_in, kinked_in, quadratic_in
+from ocdl.statement.effort import effort_formula
 from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]
@@ -63,9 +64,9 @@ class SeparatedHamiltonian:
         n, m = problem.n, problem.m
         if ca.depends_on(ca.SX(problem.evaluate("running", **s)), s["u"]):
             return np.arange(m)[None]
-        effort = ca.gradient(ca.SX(problem.evaluate("effort", t=s["t"], u=s["u"], p=s["p"])), s["u"])
+        of, value = effort_formula(problem)
         rate, control = _entries(problem.rate(*s.values()), s["u"])
-        one, other = _entries(effort, s["u"])
+        one, other = _entries(ca.gradient(value, of["u"]), of["u"])
         i, j = np.concatenate([rate, n + one]), np.concatenate([n + control, n + other])
         graph = scipy.sparse.coo_array((np.ones(i.size), (i, j)), shape=(n + m, n + m))
         label = scipy.sparse.csgraph.connected_components(graph, directed=False)[1][n:]
@@ -377,7 +378,7 @@ def _rounded(K: int) -> Indices:
     return np.minimum(np.arange(1 << max(K - 1, 0).bit_length()), K - 1)
 
 
-def _entries(expression: ca.SX, u: ca.SX) -> tuple[Indices, Indices]:
+def _entries(expression: Any, u: Any) -> tuple[Indices, Indices]:
     """Rows and columns of the structural non-zeros of ∂expression/∂u."""
     rows, columns = ca.jacobian_sparsity(expression, u).get_triplet()
     return np.array(rows, dtype=np.intp), np.array(columns, dtype=np.intp)

@@ -1,31 +1,35 @@
-"""How an expression depends on some of its symbols: smoothly, affinely, quadratically."""
+"""How an expression depends on some of its symbols: smoothly, affinely, quadratically; SX or MX."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import casadi as ca
 
 KINKS = (
     *(ca.OP_FABS, ca.OP_FMIN, ca.OP_FMAX, ca.OP_SIGN, ca.OP_LT, ca.OP_LE, ca.OP_EQ, ca.OP_NE),
     *(ca.OP_FLOOR, ca.OP_CEIL, ca.OP_FMOD, ca.OP_COPYSIGN, ca.OP_SQRT),
+    *(ca.OP_NORM1, ca.OP_NORM2, ca.OP_NORMF, ca.OP_NORMINF, ca.OP_MMIN, ca.OP_MMAX),  # of vectors
+    *(ca.OP_FIND, ca.OP_LOW, ca.OP_CALL),  # of vectors, too; what a function calls may do anything
 )
 
 
-def affine_in(expression: ca.SX, symbols: ca.SX) -> bool:
+def affine_in(expression: Any, symbols: Any) -> bool:
     """Affine in the symbols. A derivative alone does not tell: that of a step or a condition is zero."""
     return not any(ca.which_depends(expression, symbols, 2, False)) and not kinked_in(expression, symbols)
 
 
-def quadratic_in(expression: ca.SX, symbols: ca.SX) -> bool:
+def quadratic_in(expression: Any, symbols: Any) -> bool:
     """A scalar whose Hessian in the symbols does not depend on them."""
     return not kinked_in(expression, symbols) and not ca.depends_on(second(expression, symbols), symbols)
 
 
-def second(expression: ca.SX, symbols: ca.SX) -> ca.SX:
+def second(expression: Any, symbols: Any) -> Any:
     """The Hessian of a scalar, row by row: of thousands of symbols faster than as a symmetric matrix."""
     return ca.jacobian(ca.gradient(expression, symbols), symbols)
 
 
-def kinked_in(expression: ca.SX, symbols: ca.SX) -> bool:
+def kinked_in(expression: Any, symbols: Any) -> bool:
     """Whether an operation that is not smooth acts on something that depends on the symbols."""
     function = ca.Function("kinked", [symbols], [expression], {"allow_free": True})
     depends = bytearray(function.sz_w())  # of the entries of the work vector

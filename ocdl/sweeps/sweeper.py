@@ -29,6 +29,7 @@ from ocdl.depth.control_shapes import PiecewiseConstant
 from ocdl.depth.schemes import Layers, Tableau
 from ocdl.errors import OcdlError
 from ocdl.once import once
+from ocdl.statement.effort import effort_formula
 from ocdl.statement.measurements import nodes_at
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps import matrix_free
@@ -524,9 +525,10 @@ class Sweeper:
             gradient_u, gradient_p = self._to_coefficients(in_u.T), in_p.sum(axis=1)
         if self.problem.effort is not None:
             _, in_u, in_p = self._effort(self.stage_t.reshape(1, -1), self._at_stages(u).T, p)
-            stage_weights = self._stage_weights()
-            gradient_u += self.basis.T @ (stage_weights.reshape(-1, 1) * in_u.T)
-            gradient_p = gradient_p + in_p @ stage_weights.ravel()
+            stage_weights = self._stage_weights().ravel()
+            in_u *= stage_weights
+            gradient_u += self.basis.T @ in_u.T
+            gradient_p = gradient_p + in_p @ stage_weights
         return gradient_u, gradient_p
 
     def _to_coefficients(self, gradient: Array) -> Array:
@@ -565,8 +567,7 @@ class Sweeper:
 
     @once
     def _effort(self) -> Batch:
-        s = self.problem.symbols()
-        value = self.problem.evaluate("effort", t=s["t"], u=s["u"], p=s["p"])
+        s, value = effort_formula(self.problem)
         parts = [value, ca.densify(ca.gradient(value, s["u"])), ca.densify(ca.gradient(value, s["p"]))]
         return Batch(ca.Function("effort", [s["t"], s["u"], s["p"]], parts), shared=(2,), layered=(1,))
 
