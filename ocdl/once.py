@@ -53,7 +53,7 @@ class Built(threading.local):
 
 
 class once(Generic[T]):
-    """A property that follows from the formulas of ``self.problem`` alone."""
+    """A property that follows from the formulas of ``self.problem`` alone (and ``self.variant``, if there is one)."""
 
     def __init__(self, build: Callable[[Any], T]) -> None:
         self.build, self.__doc__ = build, build.__doc__
@@ -70,5 +70,5 @@ class once(Generic[T]):
     def __get__(self, owner: Any, kind: type | None = None) -> Any:
         if owner is None:
             return self
-        key = type(owner), self.name
+        key = type(owner), self.name, getattr(owner, "variant", "")
         return owner.problem.built.of(key, lambda: self.build(owner))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.referee.certify import Judged
+from ocdl.referee.groups import AT_ONCE
 from ocdl.referee.reintegration import operations, reintegrated
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import SweepFailed
@@ -141,22 +142,33 @@ def agreement(answer: Judged) -> float:
     trajectory, adjoint = verdict.trajectory, verdict.adjoint
     shape, (N, _) = depth.controls, trajectory.stage_t.shape
     weights = shape.gathering(N, depth.tableau.c) @ (trajectory.h[:, None] * depth.tableau.b).ravel()
-    measure = np.where(weights > 0.0, weights, 0.0)[:, None] * np.asarray(problem.control_metric)
-    low, high = problem.coefficient_box(depth)
-    with np.errstate(invalid="ignore"):
-        gradient = np.divide(adjoint.gradient_u, measure, out=np.zeros_like(u), where=measure > 0.0)
-        reach = np.where(gradient > 0.0, u - low, high - u)
-    reach = np.where(np.isfinite(reach), np.maximum(reach, 0.0), max(1.0, float(np.max(np.abs(u), initial=0.0))))
     span = float(np.sum(trajectory.h))
     mean = float(np.sum(trajectory.h[:, None] * np.abs(depth.tableau.b) * np.abs(verdict.hamiltonian))) / span
     if problem.m == 0:
         return NAN
     typical = (mean + abs(verdict.cost) / span) / float(np.sum(problem.control_metric))
+    weights, metric = np.where(weights > 0.0, weights, 0.0), np.asarray(problem.control_metric)
     vanishes = not problem.has_running_cost and np.max(np.abs(adjoint.costate / problem.state_metric)) < VANISHING
-    if vanishes or not measure.sum() > 0.0 or not typical > 0.0:
+    if vanishes or not np.any(weights > 0.0) or not typical > 0.0:
         return NAN
-    agrees = np.abs(gradient) * reach <= AGREES * typical
-    return float(np.sum(measure * agrees) / np.sum(measure))
+    low, high = (np.broadcast_to(end, u.shape) for end in problem.coefficient_box(depth))
+    endless = max(1.0, float(np.max(u, initial=0.0)), -float(np.min(u, initial=0.0)))
+    agreed = total = 0.0
+    for k in np.array_split(np.arange(len(u)), max(1, u.size // AT_ONCE)):
+        measure = weights[k, None] * metric
+        gains = _gains(adjoint.gradient_u[k], measure, u[k] - low[k], high[k] - u[k], endless)
+        agreed += float(np.sum(measure * (gains <= AGREES * typical)))
+        total += float(np.sum(measure))
+    return agreed / total
+
+
+def _gains(gradient: Array, measure: Array, below: Array, above: Array, endless: float) -> Array:
+    """|g| d, about what moving each control to its bound along −g gains: g the ``gradient`` over its ``measure``, d the
+    distance ``below`` or ``above``, ``endless`` where there is no bound.
+    """
+    slope = np.divide(gradient, measure, out=np.zeros_like(gradient), where=measure > 0.0)
+    reach = np.where(slope > 0.0, below, above)
+    return np.abs(slope) * np.where(np.isfinite(reach), np.maximum(reach, 0.0), endless)
 
 
 def depends_on_depth(problem: ControlProblem) -> bool:

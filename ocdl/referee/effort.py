@@ -44,8 +44,8 @@ class GroupedEffort:
         """The same with its gradient (K, G, size)."""
         if self._steady is not None:
             (Q, q), total = self._steady, float(np.sum(omega) / np.sum(self.problem.weights))
-            slope = ((Q @ u.T).T + q)[:, self.groups]
-            return 0.5 * total * self._along(slope + q[self.groups], u), total * slope
+            slope = (Q @ u.T).T.reshape(len(u), *q.shape) + q
+            return 0.5 * total * self._along(slope + q, u), total * slope
         value, gradient = np.zeros((len(t), len(self.groups))), np.zeros((len(t), *self.groups.shape))
         for depths, share in self._shares(t, omega):
             slope = self._gradient(depths[None], u.T, p)[0].T[:, self.groups]
@@ -86,14 +86,14 @@ class GroupedEffort:
 
     @once
     def _steady(self) -> tuple[Any, Array] | None:
-        """Q and q of ∇E = Q u + q where both are numbers, None where they are not."""
+        """Q and q (G, size) of ∇E = Q u + q, group by group, where both are numbers, None where they are not."""
         s, value = self._formula
         gradient = ca.gradient(value, s["u"])
         parts = ca.jacobian(gradient, s["u"]), ca.substitute(gradient, s["u"], ca.DM.zeros(self.problem.m))
         if not self.quadratic or any(ca.symvar(part) for part in parts):
             return None
         Q, q = (ca.evalf(part) for part in parts)
-        return scipy.sparse.csr_array(Q.sparse()), q.full()[:, 0]
+        return scipy.sparse.csr_array(Q.sparse())[self.groups.ravel()], q.full()[self.groups, 0]
 
     @once
     def kinked(self) -> bool:

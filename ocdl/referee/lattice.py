@@ -45,13 +45,13 @@ def cover(low: Array, high: Array, most: float, *, random: int, seed: int = 0) -
     generator = np.random.default_rng(seed)
     finite = np.isfinite(low) & np.isfinite(high)
     near_zero = np.clip(np.zeros(m), low, high)
-    share = generator.uniform(size=(int(max(2, min(random, most))), m))
-    share[::2] = np.round(share[::2])
+    inside = generator.uniform(size=(int(max(2, min(random, most))), m))
+    inside[::2] = np.round(inside[::2])
     with np.errstate(invalid="ignore"):
-        for point in share:  # one at a time: of very many controls all at once take memory
+        for point in inside:  # one at a time: of very many controls all at once take memory
             point[:] = np.where(finite, low + point * (high - low), np.clip(4.0 * point - 2.0, low, high))
         centre = np.where(finite, 0.5 * (low + high), near_zero)
-    return np.concatenate([near_zero[None], centre[None], share])
+    return np.concatenate([near_zero[None], centre[None], inside])
 
 
 def _axis(low: float, high: float, centre: float, count: int) -> Array:

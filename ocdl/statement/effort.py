@@ -17,7 +17,7 @@ NODES = 1000  # of a formula in vectors; one that names its controls one by one 
 
 
 def effort_formula(problem: ControlProblem) -> tuple[dict[str, Any], Any]:
-    """Symbols t, x, u, p, d, and E of them: SX, or MX where the controls are ``WIDE`` and their formula takes vectors."""
+    """Symbols t, x, u, p, d, and E of them: SX, or MX of ``WIDE`` controls where the formula takes vectors."""
     if problem.m >= WIDE:
         try:
             s, value = _written(problem, ca.MX)

@@ -17,7 +17,7 @@ IN_VECTORS = {
     "joined": lambda u: 0.1 * ca.sumsqr(u[:3] + u[3:6]),
 }
 ONE_BY_ONE = {
-    "fabs only": lambda u: sum(ca.fabs(v) for v in ca.vertsplit(u)) + 0.1 * sum(v**2 for v in u.elements()),
+    "by elements": lambda u: sum(ca.fabs(v) for v in ca.vertsplit(u)) + 0.1 * sum(v**2 for v in u.elements()),
     "many": lambda u: sum(u[i % 6] ** 2 for i in range(600)),
 }
 
@@ -45,7 +45,13 @@ def judged(cost):
     sweeper = Sweeper(stated, depth)
     gradient = sweeper.costate(sweeper.state(u, p), u, p)
     verdict = ocdl.certify(stated, depth, u, p)
-    figures = verdict.cost, verdict.gap, *gradient.gradient_u.ravel(), *gradient.gradient_p, *verdict.hamiltonian.ravel()
+    figures = (
+        verdict.cost,
+        verdict.gap,
+        *gradient.gradient_u.ravel(),
+        *gradient.gradient_p,
+        *verdict.hamiltonian.ravel(),
+    )
     return np.array(figures), (verdict.search, verdict.gap_is_exact)
 
 
