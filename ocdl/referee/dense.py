@@ -129,7 +129,7 @@ class DenseHamiltonian(SeparatedHamiltonian):
 
     def lifted(self, x: Array, u: Array, features: Array) -> Array:
         """z (K, C, n)."""
-        z = features @ u[:, self.groups].swapaxes(1, 2)
+        z = features @ u.take(self.groups, axis=1).swapaxes(1, 2)
         if np.any(self.affine.E):
             z += x @ self.affine.E.T
         return z + self.affine.e if np.any(self.affine.e) else z

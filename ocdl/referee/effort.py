@@ -44,8 +44,9 @@ class GroupedEffort:
         """The same with its gradient (K, G, size)."""
         if self._steady is not None:
             (Q, q), total = self._steady, float(np.sum(omega) / np.sum(self.problem.weights))
-            slope = (Q @ u.T).T.reshape(len(u), *q.shape) + q
-            return 0.5 * total * self._along(slope + q, u), total * slope
+            z = u.take(self.groups, axis=1)
+            slope = np.ascontiguousarray((Q @ z.reshape(len(z), -1).T).T).reshape(z.shape) + q
+            return 0.5 * total * np.einsum("kgi,kgi->kg", slope + q, z), total * slope
         value, gradient = np.zeros((len(t), len(self.groups))), np.zeros((len(t), *self.groups.shape))
         for depths, share in self._shares(t, omega):
             slope = self._gradient(depths[None], u.T, p)[0].T[:, self.groups]
@@ -58,7 +59,7 @@ class GroupedEffort:
         return value, gradient
 
     def _along(self, slope: Array, u: Array) -> Array:
-        return np.einsum("kgi,kgi->kg", slope, u[:, self.groups])
+        return np.einsum("kgi,kgi->kg", slope, u.take(self.groups, axis=1))
 
     def derivatives(self, t: Array, omega: Array, u: Array, p: Array) -> tuple[Array, Array, Array]:
         """The same with its Hessian (K, G, size, size)."""
@@ -86,14 +87,15 @@ class GroupedEffort:
 
     @once
     def _steady(self) -> tuple[Any, Array] | None:
-        """Q and q (G, size) of ∇E = Q u + q, group by group, where both are numbers, None where they are not."""
+        """Q and q (G, size) of ∇E = Q u + q, u and ∇E group by group, where both are numbers, None where not."""
         s, value = self._formula
         gradient = ca.gradient(value, s["u"])
         parts = ca.jacobian(gradient, s["u"]), ca.substitute(gradient, s["u"], ca.DM.zeros(self.problem.m))
         if not self.quadratic or any(ca.symvar(part) for part in parts):
             return None
         Q, q = (ca.evalf(part) for part in parts)
-        return scipy.sparse.csr_array(Q.sparse())[self.groups.ravel()], q.full()[self.groups, 0]
+        order = self.groups.ravel()
+        return scipy.sparse.csr_array(Q.sparse())[order][:, order], q.full()[self.groups, 0]
 
     @once
     def kinked(self) -> bool:

@@ -29,13 +29,11 @@ def local_search(
     and from the best of some points that cover the box, in ``patience`` times ``OWN`` and ``OTHER`` evaluations: the
     same figures whenever it is asked, and positive wherever ∇H leads into the box.
     """
-    low, high, at = (array[:, law.groups] for array in (*box, u))
-    metric = np.asarray(law.problem.control_metric)[law.groups]
+    low, high, at = (array.take(law.groups, axis=1) for array in (*box, u))
+    metric, places = np.asarray(law.problem.control_metric)[law.groups], np.argsort(law.groups, axis=None)
 
     def controls(z: Array) -> Array:
-        found = np.empty((len(z), u.shape[1]))
-        found[:, law.groups] = z
-        return found
+        return z.reshape(len(z), -1).take(places, axis=1)
 
     def slopes(rows: Indices, z: Array) -> tuple[Array, Array]:
         here = columns if rows.size == len(u) else columns.of(rows)
@@ -61,9 +59,9 @@ def local_search(
 
 def _best_of_cover(values: Callable[[Array], Array], u: Array, box: tuple[Array, Array], groups: Indices) -> Array:
     """Of every group the best of the points (K, G, size) that cover the box."""
-    best, at = np.full((len(u), len(groups)), np.inf), u[:, groups]
+    best, at = np.full((len(u), len(groups)), np.inf), u.take(groups, axis=1)
     for point in cover(box[0][0], box[1][0], COVER, random=COVER):
-        z = np.clip(point, *box)[:, groups]
+        z = np.clip(point, *box).take(groups, axis=1)
         found = values(z)
         better = found < best
         best, at = np.where(better, found, best), np.where(better[:, :, None], z, at)
