@@ -3,9 +3,9 @@
 y₁' = −(2θ₂ − θ₁y₂/D + θ₃ + θ₄) y₁,  y₂' = θ₁y₁ (θ₂y₁ − y₂)/D + θ₃y₁,  y₃' = θ₁y₁ (y₂ + θ₅y₁)/D + θ₄y₁,
 D = (θ₂ + θ₅) y₁ + y₂,  y(0) = (1, 0, 0),  θ ≥ 0,  16 measurements of each,  J = Σ_k |y(t_k) − data_k|².
 
-θ₅ ends on its bound, whence J grows by 6.57e-4 θ₅; the others are θ = (1.775181, 2.167983, 1.857560, 1.802447).
+θ₅ ends at 0, whence J grows by 6.57e-4 θ₅; the others are θ = (1.775181, 2.167983, 1.857560, 1.802447).
 The first of the 17 published rows, at t = 0, is the initial value itself.
-Sources: problem 13, "Methanol to hydrocarbons", of COPS 3.0 (Dolan, Moré and Munson, ANL/MCS-TM-273, 2004), which prints
+Sources: problem 13, "Methanol to hydrocarbons", of COPS 3.0 (Dolan, Moré, Munson, ANL/MCS-TM-273, 2004), which prints
 J = 9.02229e-03 and cites Maria, Can. J. Chem. Eng. 67 (1989), and Esposito and Floudas, Ind. Eng. Chem. Res. 39 (2000).
 """
 
