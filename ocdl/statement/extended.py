@@ -26,11 +26,11 @@ class Reduction:
     written: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def completed(self, rows: Any, core: Any) -> Any:
-        """Rows (S, n) of the core from rows of the states that were stated, the others as in ``core`` (S, n)."""
+        """Rows (..., n) of the core from rows of the states that were stated, the others as in ``core`` (..., n)."""
         if self.stated is None or np.shape(rows)[-1] != self.stated:
             return rows
-        others = core[:, self.stated :]
-        return np.concatenate([rows, np.broadcast_to(others, (len(rows), others.shape[1]))], axis=1)
+        others = core[..., self.stated :]
+        return np.concatenate([rows, np.broadcast_to(others, (*np.shape(rows)[:-1], others.shape[-1]))], axis=-1)
 
     def named(self, given: Any, problem: Any) -> Any:
         """A mapping of stated states by name with the core's others; anything else as it is."""

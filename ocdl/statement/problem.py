@@ -637,7 +637,7 @@ class ControlProblem:
         unknown = set(self.bounds.names) - {"u", "p", "x", *INTERVALS}
         if unknown:
             raise InvalidInput(
-                f"{self.bounds!r}: a ControlProblem's box has intervals for u, p, x, path, boundary, rate and integral"
+                f"{self.bounds!r}: a ControlProblem's box has intervals for integral, rate, u, p, x, path and boundary"
                 f"{', and for ' + ', '.join(self.names.all) if self.names.all else ''}; got {unknown}."
             )
         for role in INTERVALS:

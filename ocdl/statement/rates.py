@@ -19,7 +19,7 @@ from ocdl.statement.restated import Rates, ends_taken, fields, joined, own_formu
 def rated(problem: Any) -> tuple[int, ...]:
     """The controls with a bound on their rate; all where a formula takes ``du``, or no bound is finite."""
     bounded = _bounded(problem) if "rate" in problem.bounds.names else ()
-    moving = tuple(range(problem.m)) if takes_rates(problem) else bounded
+    moving = _every(problem) if takes_rates(problem) else bounded
     jumping = ends_taken(problem) - set(moving)
     if jumping:
         raise InvalidInput(
@@ -30,13 +30,17 @@ def rated(problem: Any) -> tuple[int, ...]:
 
 
 def _bounded(problem: Any) -> tuple[int, ...]:
-    box, every = problem.bounds, tuple(range(problem.m))
-    if not every:
-        raise InvalidInput(f"{box!r}: rates are those of controls, and this problem has none.")
+    box, every = problem.bounds, _every(problem)
     if box.varies("rate"):
         return every
     low, high = box.interval("rate", (problem.m,))
     return tuple(i for i in every if np.isfinite(low[i]) or np.isfinite(high[i])) or every
+
+
+def _every(problem: Any) -> tuple[int, ...]:
+    if not problem.m:
+        raise InvalidInput("Box(rate=...), du: rates are those of controls, and this problem has none.")
+    return tuple(range(problem.m))
 
 
 def with_rates(problem: Any, moving: tuple[int, ...]) -> dict[str, Any]:
@@ -53,7 +57,7 @@ def with_rates(problem: Any, moving: tuple[int, ...]) -> dict[str, Any]:
     still = [i for i in range(m) if i not in moving]
     names = [problem.controls[i] for i in moving]
     own = fields(problem, formulas := own_formulas(problem, moving))
-    own["dynamics"] = joined(("dynamics", formulas["dynamics"]), ("rates", Whole(("u",), Rates(len(still)))), n=n)
+    own["dynamics"] = joined(("dynamics", formulas["dynamics"]), ("dynamics", Whole(("u",), Rates(len(still)))), n=n)
     if "effort" in own:
         costs = [(role, formulas[role]) for role in ("running", "effort") if role in formulas]
         own |= {"running": total(*costs), "effort": None}

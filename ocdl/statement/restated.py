@@ -164,11 +164,10 @@ def takes_rates(problem: Any) -> bool:
 
 def ends_taken(problem: Any) -> set[int]:
     """The controls of which boundary takes a value at an end."""
-    if not callable(problem.boundary) or not _arguments(problem, "boundary") - set(ROLES["boundary"]):
-        return set()
-    signature = problem.names.signature("boundary", problem.boundary, _values(problem, "boundary"))
-    whole = set(range(problem.m)) if set(signature.values) & set(BEYOND["boundary"]) else set()
-    return whole | {i for value, i in signature.entries.values() if value in BEYOND["boundary"]}
+    beyond = [name for name in _values(problem, "boundary") if name in BEYOND["boundary"]]
+    taken = {name for name in _arguments(problem, "boundary") if not problem.names.places(name, ROLES["boundary"])}
+    whole = set(range(problem.m)) if taken & set(beyond) else set()
+    return whole | {i for name in taken for _, i in problem.names.places(name, tuple(beyond))}
 
 
 def _arguments(problem: Any, role: str) -> set[str]:
