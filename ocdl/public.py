@@ -22,9 +22,11 @@ from ocdl.depth.schemes import (
 from ocdl.doors.plot import plot_comparison, plot_phases, plot_solution
 from ocdl.errors import InvalidInput, NotSupported, NotWritten, OcdlError, SolveFailed
 from ocdl.hjb import LowerBound, ValueFunction, ValueIteration, lower_bound
-from ocdl.nlp import InteriorPoint, Ipopt
+from ocdl.nlp import InteriorPoint, Ipopt, NeighbouringExtremals, neighbouring
 from ocdl.pmp import (
     LBFGSB,
+    Arc,
+    AugmentedLagrangian,
     ConditionalGradient,
     ControlSetNeedleSteps,
     DiscreteNeedleSteps,
@@ -32,6 +34,7 @@ from ocdl.pmp import (
     GradientDescent,
     IndirectShooting,
     NeedleSteps,
+    PolishedArcs,
     PolishedSolution,
     ProjectedGradient,
     ProjectedNewton,

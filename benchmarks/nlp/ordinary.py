@@ -28,6 +28,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -189,22 +190,17 @@ def written(module: ModuleType, layers: int, folder: str) -> None:
     x0, xT, T = ca.SX.sym("x0", problem.n), ca.SX.sym("xT", problem.n), ca.SX.sym("T")
     p, d = ca.SX.sym("p", 0), ca.SX.sym("d", 0)
     free = problem.has_free_horizon
+    plain = replace(problem, horizon=1.0, layout=None, parameter_metric=None)  # whose formulas are on true times
+    given = {"t": t, "x": x, "u": u, "p": p, "d": d}
     found: dict[str, ca.Function] = {}
     for role in ("dynamics", "running", "path"):
         if getattr(problem, role) is not None:
-            value = problem._written(
-                role, getattr(problem, role), problem._taken(role), ca.SX, {"t": t, "x": x, "u": u, "p": p, "d": d}
-            )
-            found[role] = ca.Function(role, [t, x, u], [value])
+            found[role] = ca.Function(role, [t, x, u], [plain.evaluate(role, **given)])
     if problem.terminal is not None:
-        value = problem._written(
-            "terminal", problem.terminal, problem._taken("terminal"), ca.SX, {"t": T, "x": x, "p": p, "d": d}
-        )
-        found["terminal"] = ca.Function("terminal", [T, x], [value])
+        found["terminal"] = ca.Function("terminal", [T, x], [plain.evaluate("terminal", **given | {"t": T})])
     if problem.boundary is not None:
-        given = {"x0": x0, "xT": xT, "t": T, "p": p, "d": d}
-        value = problem._written("boundary", problem.boundary, problem._taken("boundary"), ca.SX, given)
-        found["boundary"] = ca.Function("boundary", [x0, xT, T], [value])
+        rows = plain.evaluate("boundary", x0=x0, xT=xT, t=T, p=p, d=d)
+        found["boundary"] = ca.Function("boundary", [x0, xT, T], [rows])
     for name, function in found.items():
         function.save(f"{folder}/{name}.casadi")
     end = np.zeros(1)

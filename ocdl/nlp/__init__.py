@@ -4,5 +4,6 @@ It knows solving and what is below it, no other route.
 
 from ocdl.nlp.interior import InteriorPoint
 from ocdl.nlp.ipopt import Ipopt
+from ocdl.nlp.neighbourhood.neighbouring import NeighbouringExtremals, neighbouring
 
-__all__ = ["InteriorPoint", "Ipopt"]
+__all__ = ["InteriorPoint", "Ipopt", "NeighbouringExtremals", "neighbouring"]

@@ -37,6 +37,7 @@ from ocdl.sweeps.sweeper import Sweeper, SweepFailed, Trajectory
 
 Array = NDArray[np.float64]
 
+DATA_AT = {"_layer": 3, "_terminal": 1, "_boundary": 0, "_misfit": 1}  # among the constants of kinds of elements
 PROGRAMS = 2  # of one problem that are kept, the latest: in its own units and in others
 EXPLODED = 1e6  # times 1 + |x_0|: a sweep that goes there is no guess
 CLOSE = 0.1  # of 1 + |x|: within it a sweep replaces states carried over from another grid
@@ -252,6 +253,12 @@ class Transcription:
         if self.problem.measurements is not None:
             kinds.append(self._misfit)
         return kinds
+
+    @property
+    def elements_with_data(self) -> list[tuple[Elements, int]]:
+        """Those that hold the data of a sample, and where among their constants; the samples come fastest."""
+        known = {id(vars(self).get(name)): at for name, at in DATA_AT.items()}
+        return [(kind, known[id(kind)]) for kind in self._kinds if id(kind) in known]
 
     def _values_of(self, problem: ControlProblem) -> dict[str, Array]:
         """The values of those kinds of elements that hold weights or data."""
@@ -469,12 +476,15 @@ class Transcription:
 
     def guess(self, start: Start) -> Array:
         """w from controls and parameters: the states given, else those of ``_states``, and the lift there."""
-        problem, places = self.problem, self.places
-        x, stages = self._states(start)
+        return self.point(start, *self._states(start))
+
+    def point(self, start: Start, x: Array, stages: Array) -> Array:
+        """w from the controls and parameters of ``start`` and states at nodes (N+1, S, n) and stages (N, S, s, n)."""
+        places = self.places
         w = np.zeros(places.size)
         w[places.x], w[places.u], w[places.p] = x, start.u, start.p
         w[places.stages] = stages[:, :, self.own]
-        if problem.lifted and self.lifted_stages:
+        if self.problem.lifted and self.lifted_stages:
             w[places.z] = self._lift(stages, start)
         return w
 

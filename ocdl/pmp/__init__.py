@@ -3,6 +3,8 @@
 the layers behind: the switching times of a bang-bang answer move in continuous depth.
 """
 
+from ocdl.pmp.extremals.arcs import Arc
+from ocdl.pmp.methods.augmented_lagrangian import AugmentedLagrangian
 from ocdl.pmp.methods.conditional_gradient import ConditionalGradient
 from ocdl.pmp.methods.control_sets import ControlSetNeedleSteps
 from ocdl.pmp.methods.discrete import DiscreteNeedleSteps
@@ -18,11 +20,14 @@ from ocdl.pmp.methods.sqh import SequentialQuadraticHamiltonian
 from ocdl.pmp.methods.stochastic_gradient import StochasticGradient
 from ocdl.pmp.methods.successive_approximations import SuccessiveApproximations
 from ocdl.pmp.switching.gaps import principle_gaps
+from ocdl.pmp.switching.polished_arcs import PolishedArcs
 from ocdl.pmp.switching.structure import switching_structure
 from ocdl.pmp.switching.switching_times import PolishedSolution, polish
 
 __all__ = [
     "LBFGSB",
+    "Arc",
+    "AugmentedLagrangian",
     "ConditionalGradient",
     "ControlSetNeedleSteps",
     "DiscreteNeedleSteps",
@@ -30,6 +35,7 @@ __all__ = [
     "GradientDescent",
     "IndirectShooting",
     "NeedleSteps",
+    "PolishedArcs",
     "PolishedSolution",
     "ProjectedGradient",
     "ProjectedNewton",

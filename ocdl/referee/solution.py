@@ -312,7 +312,8 @@ class Solution:
         return entry(f"<solution by {self.method}>", name, self.state, {**self.controls, **self.parameters})
 
     def _named(self, role: str) -> dict[str, xr.DataArray]:
-        groups = [self.group(name) for name in (*GROUPS, "parameters")]
+        holding = GROUPS if self._answer is None else (self._answer.depth.controls.group,)
+        groups = [self.group(name) for name in (*holding, "parameters")]
         arrays = [array for group in groups for array in group.data_vars.values() if array.attrs.get("role") == role]
         return {str(array.attrs["symbol"]): array for array in arrays}
 

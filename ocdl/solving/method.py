@@ -101,7 +101,8 @@ class Method:
             raise NotSupported(
                 f"{self.name}: it takes bounds on {'states, ' if taken else ''}controls and parameters only, and this "
                 f"problem is constrained by {', '.join(refused)}. "
-                "Use Ipopt, or put the constraint into the cost as a penalty."
+                "Use Ipopt, for conditions at the ends also IndirectShooting or AugmentedLagrangian, or put the "
+                "constraint into the cost as a penalty."
             )
 
     @property

@@ -126,6 +126,10 @@ class Box:
         """The same box with another interval of ``name``."""
         return Box(**{**self._intervals, **self._functions, name: interval})
 
+    def without(self, name: str) -> Box:
+        """The same box without the interval of ``name``."""
+        return Box(**{k: v for k, v in {**self._intervals, **self._functions}.items() if k != name})
+
     def __repr__(self) -> str:
         intervals = {**self._intervals, **self._functions}
         return "Box(" + ", ".join(f"{k}={_shown(v)}" for k, v in intervals.items()) + ")"

@@ -133,3 +133,25 @@ def test_super_optimal():
     assert 0 < constant < 1e-4 and 0 < linear < 1e-4 and above > 0
     assert stage < -1e-6 and beyond > 0  # below the optimum on its own mesh, above it in truth
     assert found.refined.reached and 0 <= found.refined.solution.cost - found.optimum < 5e-9
+
+
+def test_closed_loop():
+    found = example("closed_loop")
+    assert found.near.minimum.strict
+    assert found.best["the model itself"] == pytest.approx(found.riccati(0.0), abs=1e-3)
+    assert found.predicted == pytest.approx(found.best["x(0) = 1.01"], abs=1e-8)  # J is quadratic in x(0)
+    for name, (alone, closed) in found.flights.items():
+        best = found.best[name]
+        assert -1e-4 * best < closed.cost - best < 0.02 * best, name
+        assert alone.cost > 1e6 * best, name
+
+
+def test_receding_horizon():
+    found = example("receding_horizon")
+    (fallen, _), (near, _), (ahead, torque) = (found.flights[n] for n in ("open loop", "feedback", "receding horizon"))
+    assert torque.size == 200 and np.all(np.abs(torque) <= 1.0)
+    assert np.max(np.abs(fallen[:, 0])) > np.pi
+    for x in (near, ahead):
+        assert np.max(np.abs(x[95:, 0])) < 0.2 and np.max(np.abs(x[-1])) < 1e-3
+    costs = {name: found.cost(*flight) for name, flight in found.flights.items()}
+    assert costs["feedback"] < costs["receding horizon"] < 1.05 * costs["feedback"]

@@ -41,6 +41,8 @@ def test_a_uniform_mesh_is_refined_to_the_reference(path):
     problem, own = stated.problem(), stated.grid()
     start = stated.start() if hasattr(stated, "start") else None
     coarse = own.with_layers(getattr(stated, "COARSE", 16))
+    if isinstance(problem, ocdl.ControlProblem):
+        coarse = ocdl.through(coarse, problem)  # what is measured is measured at nodes
     refinement = ocdl.refine(problem, coarse, ocdl.Ipopt(), tolerance=TOLERANCE, start=start)
     assert refinement.reached, refinement.message
     solution = refinement.solution

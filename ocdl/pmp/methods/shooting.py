@@ -1,7 +1,9 @@
-"""Indirect shooting: the two-point boundary value problem of the maximum principle, smoothed, by Newton's method.
+"""Indirect shooting: the two-point boundary value problem of the maximum principle by Newton's method.
 
-For one sample of a selection problem every layer k is a segment of its own (multiple shooting). The unknowns are the
-costates p_k, θ_k ∈ [−1, 1]^M and the states x_{k+1}, and all layers are solved together:
+Of any smooth problem of one sample, with conditions at its ends, free horizon and parameters, it is the system of
+``extremals``. For one bang-bang sample of a selection problem it is smoothed, and every layer k is a segment of its own
+(multiple shooting). The unknowns are the costates p_k, θ_k ∈ [−1, 1]^M and the states x_{k+1}, and all layers are
+solved together:
 
     x_{k+1} = x_k + h Σ_i b_i φ(X_i, u_k),   p_k = p_{k+1} + h Σ_i b_i φ_x(X_i, u_k)ᵀ Λ_i,   p_N = ∇ℓ(x_N),
     θ √(q² + ε²) + q = 0,   q_i = Σ_j b_j Λ_ji / w_i   (the smoothed synthesis θ = −q/√(q² + ε²)),
@@ -17,7 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import casadi as ca
 import numpy as np
@@ -25,12 +27,15 @@ import scipy
 from numpy.typing import NDArray
 
 from ocdl.batch import Batch, evaluated
+from ocdl.depth.control_shapes import PiecewiseConstant
 from ocdl.depth.schemes import DepthScheme
+from ocdl.pmp.extremals.homotopy import Homotopy
+from ocdl.pmp.extremals.system import check_one_sample
 from ocdl.pmp.iterate import Ground, Iterate
 from ocdl.pmp.loop import Move, Moved, descend
 from ocdl.pmp.moves.quasi_newton import Polish, ReducedControls, chart_makers
 from ocdl.pmp.options import check_count, check_number
-from ocdl.pmp.switching.structure import check_bang_bang
+from ocdl.pmp.switching.structure import is_bang_bang
 from ocdl.pmp.updates.needles import Needles, needles
 from ocdl.referee.outcome import Outcome
 from ocdl.solving.method import Method, Start
@@ -46,11 +51,17 @@ HALVINGS = 12
 
 @dataclass(frozen=True)
 class IndirectShooting(Method):
-    """The boundary value problem of the smoothed maximum principle, ε from 1 to ``smallest``; then L-BFGS-B.
+    """The boundary value problem of the maximum principle for states and costates, by Newton's method.
 
-    One sample of a selection problem with a finite box, without regulariser or readout, else NotSupported. The
-    homotopy multiplies ε by ``factor``, and by its square root after a failure of Newton's method; where that
-    does not help either it hands over from the ε it has reached.
+    One sample of any smooth problem: conditions at its ends (``final``, ``boundary``), free initial states, horizon and
+    parameters; NotSupported where paths are constrained in between. Bounds on states are taken as slack between the
+    ends, and an answer that leaves them is a failure. Multiple shooting, layer by layer, with the controls of the depth
+    scheme's shape; multipliers of the ends are unknowns. From a start with costates (the answer of any route) at once,
+    else from the problem smoothed by ε, which falls from 1 to ``smallest`` by ``factor``, and by its square root after
+    a failure of Newton's method.
+
+    One sample of a selection problem with a finite box, without regulariser or readout, has the smoothed bang-bang
+    synthesis, then L-BFGS-B; where a failure of Newton's method ends its homotopy it hands over from the ε it reached.
 
     On one-stage layers the gap is about ε at first and ε² at last, so that the polish has little or nothing to do.
     What it finds is an extremal, on coarse layers not always the best one.
@@ -58,6 +69,8 @@ class IndirectShooting(Method):
     tolerance: for the maximum-principle gap. newton_iterations: for one ε. polish: without it the method ends with the
     smoothed extremal. max_iterations: shots and rounds of polish together.
     """
+
+    any_controls: ClassVar[bool] = True
 
     smallest: float = 1e-6
     factor: float = 0.1
@@ -73,10 +86,15 @@ class IndirectShooting(Method):
         for name in ("smallest", "factor"):
             check_number(self.name, name, getattr(self, name), 0.0, 1.0, "a number between 0 and 1 is needed")
 
+    def check_constraints(self, problem: ControlProblem) -> None:
+        check_one_sample(self.name, problem)
+
     def solve(
         self, problem: ControlProblem, depth: DepthScheme, start: Start, *, progress: bool | None = None
     ) -> Outcome:
-        check_bang_bang(self.name, problem)
+        if not (is_bang_bang(problem) and isinstance(depth.controls, PiecewiseConstant)):
+            self.check_constraints(problem)
+            return Homotopy(self.smallest, self.factor, self.newton_iterations).solve(problem, depth, start)
         ground = Ground(problem, depth)
         moves: list[Move] = [Shot(self.smallest, self.factor, self.newton_iterations)]
         if self.polish:

@@ -81,6 +81,11 @@ def _crossings(t: Array, values: Array) -> list[tuple[int, float, int]]:
     return found
 
 
+def is_bang_bang(problem: ControlProblem) -> bool:
+    """Whether the maximum principle of ``problem`` is the bang-bang synthesis of a network."""
+    return problem.velocity_box is not None and not problem.has_running_cost and not problem.P
+
+
 def check_bang_bang(what: str, problem: ControlProblem) -> None:
     """NotSupported unless the maximum principle of ``problem`` is the bang-bang synthesis."""
     if problem.velocity_box is None:

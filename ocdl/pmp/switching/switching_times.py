@@ -24,6 +24,7 @@ from ocdl.arrays import real_array
 from ocdl.depth.schemes import DepthScheme, Gauss
 from ocdl.errors import InvalidInput
 from ocdl.pmp.switching.arcs import DEGREE, TABLEAU, Field, Flow, Schedule
+from ocdl.pmp.switching.polished_arcs import PolishedArcs, polish_arcs
 from ocdl.pmp.switching.structure import NEGLIGIBLE, as_dataset, check_bang_bang, one_sample, vanishing
 from ocdl.referee.judgement import VANISHING, judged
 from ocdl.referee.outcome import Outcome, Status
@@ -117,10 +118,14 @@ class PolishedSolution:
 
 def polish(
     problem: SelectionProblem | ControlProblem, grid: Grid | DepthScheme, solution: Solution
-) -> PolishedSolution:
-    """The bang-bang extremal in continuous depth next to ``solution``, the answer of any route on ``grid``'s width.
+) -> PolishedSolution | PolishedArcs:
+    """The extremal in continuous depth next to ``solution``, the answer of any route on ``grid``'s width.
 
-    One sample, increasing smooth σ, a finite box, no regulariser and no trained readout; NotSupported otherwise.
+    Of a network it is the bang-bang one: one sample, increasing smooth σ, a finite box, no regulariser and no trained
+    readout. Of an ordinary ``ControlProblem`` of one sample, with conditions at its ends, free horizon and parameters,
+    it is that of the solution's own arcs: each control on a bound, interior, or singular of order one
+    (``PolishedArcs``). Raises NotSupported otherwise, SolveFailed where no extremal with these arcs is found.
+
     Status CONVERGED: ∂J/∂τ and the gap vanish to rounding; REACHABLE: r ≡ 0, and of the many networks that reach the
     target this is one; STALLED: neither.
     """
@@ -128,6 +133,8 @@ def polish(
         if not isinstance(grid, Grid):
             raise InvalidInput(f"polish(grid={grid!r}): a SelectionProblem needs a Grid(width=..., depth=...).")
         problem = problem.discretise(grid.width)
+    elif problem.velocity_box is None:
+        return polish_arcs(problem, solution)
     check_bang_bang("polish", problem)
     if solution.state.shape[1:] != (1, problem.n):
         raise InvalidInput(
