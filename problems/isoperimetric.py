@@ -2,8 +2,8 @@
 
 x' = u,  y' = v,  ∫_0^1 u² + v² dt = 1,  (x, y)(1) = (x, y)(0) = 0,  J = −½ ∫_0^1 x v − y u dt.
 
-By the inequality of Cauchy and Schwarz the curve is no longer than 1, and of length 1 where its speed is constant: of all
-ways to run through a curve the constraint picks that one.
+By the inequality of Cauchy and Schwarz the curve is no longer than 1, and of length 1 where its speed is constant: of
+all ways to run through a curve the constraint picks that one.
 Source: Pappus of Alexandria, Collection V; the isoperimetric inequality 4π · area ≤ length².
 """
 

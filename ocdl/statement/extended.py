@@ -18,11 +18,13 @@ Part = tuple[Box, str, int, Sequence[int]]  # some entries of a box's interval: 
 @dataclass(frozen=True, eq=False)
 class Reduction:
     """What became of a problem: with how many states it was stated (None: it was not reduced), which of its controls
-    are states now, and what the user wrote where the core has ``final``, ``boundary`` or a box of x.
+    are states now, which states are integrals so far, and what the user wrote where the core has ``final``,
+    ``boundary`` or a box of x.
     """
 
     stated: int | None = None
     rated: tuple[str, ...] = ()
+    counted: tuple[str, ...] = ()
     written: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def completed(self, rows: Any, core: Any) -> Any:
@@ -46,7 +48,8 @@ class Reduction:
             there = role in problem.bounds.names if role == "x" else getattr(problem, role) is not None
             plain = ("Box(x=...)" if role == "x" else f"{role}=...",)
             written[role] = (*written.get(role, plain if there else ()), said)
-        return Reduction(problem.n if self.stated is None else self.stated, (*self.rated, *rated), written)
+        stated = problem.n if self.stated is None else self.stated
+        return Reduction(stated, (*self.rated, *rated), self.counted, written)
 
 
 def appended(rows: Any, more: list[Any]) -> Any:

@@ -23,8 +23,8 @@ def rated(problem: Any) -> tuple[int, ...]:
     jumping = ends_taken(problem) - set(moving)
     if jumping:
         raise InvalidInput(
-            f"boundary: it takes {', '.join(problem.controls[i] for i in sorted(jumping))} at an end, where only controls "
-            "with bounded rates have values, as others may jump there; give Box(rate=(lower, upper))."
+            f"boundary: it takes {', '.join(problem.controls[i] for i in sorted(jumping))} at an end, where a control has "
+            "a value only if its rate is bounded, as others may jump there; give Box(rate=(lower, upper))."
         )
     return moving
 

@@ -10,6 +10,7 @@ A reduction gives the fields that change: a ``ControlProblem`` is stated anew wi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,7 @@ def _with_integrals(problem: Any) -> dict[str, Any]:
         raise InvalidInput(f"{box!r}: an integral is one number; its bounds cannot depend on depth.")
     formulas = own_formulas(problem)
     rows = rows_of(problem, "integral", formulas["integral"])
+    names = tuple(f"integral[{k}]" for k in range(rows))
     low, high = box.interval("integral", (rows,)) if "integral" in box.names else np.zeros((2, rows))
     ends = [float(a) if a == b else Free(float(a), float(b)) for a, b in zip(low, high, strict=True)]
     x = stacked((box, "x", n, range(n)), (Box(), "integral", rows, range(rows)))
@@ -57,8 +59,8 @@ def _with_integrals(problem: Any) -> dict[str, Any]:
         "initial": appended(problem.initial, [0.0] * rows),
         "final": appended(final, ends),
         "bounds": changed(box, integral=None, x=x if "x" in box.names else None),
-        "reduction": problem.reduction.and_then(problem, final="integral=..."),
-        **more_states(problem, "integral=...", [f"integral[{k}]" for k in range(rows)]),
+        "reduction": replace(problem.reduction.and_then(problem, final="integral=..."), counted=names),
+        **more_states(problem, "integral=...", names),
     }
 
 
@@ -77,7 +79,7 @@ def _periodic(problem: Any) -> dict[str, Any]:
             f"{' A control has values at the ends where its rate is bounded: give Box(rate=...).' if still else ''}"
         )
     box = problem.bounds
-    parts = [("boundary", own(problem, "boundary"))] if callable(problem.boundary) else []
+    parts = [("boundary", own(problem, "boundary"))] if problem.boundary is not None else []
     rows = sum(rows_of(problem, *part) for part in parts)
     returns = Whole(("x0", "xT"), Returns(tuple(problem.states.index(name) for name in names)))
     before = box if "boundary" in box.names else Box(boundary=(0.0, 0.0))

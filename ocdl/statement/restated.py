@@ -24,13 +24,15 @@ Named = tuple[str, Whole]  # a formula and its role, for messages
 
 def own_formulas(problem: Any, moving: tuple[int, ...] = ()) -> dict[str, Whole]:
     """By role, the formulas of a problem as those of its core, of which controls ``moving`` are states."""
-    return {role: own(problem, role, moving) for role in (*ROLES, "integral") if callable(getattr(problem, role))}
+    return {role: own(problem, role, moving) for role in (*ROLES, "integral") if getattr(problem, role) is not None}
 
 
 def own(problem: Any, role: str, moving: tuple[int, ...] = ()) -> Whole:
     """One of them."""
     still = tuple(i for i in range(problem.m) if i not in moving)
     function = getattr(problem, role)
+    if not callable(function):
+        raise InvalidInput(f"{role}={function!r}: give a function of {', '.join(_values(problem, role))}.")
     signature = problem.names.signature(role, function, _values(problem, role))
     formula = Restated(role, function, signature, problem.n, still, moving)
     return Whole(formula.taken, formula)
