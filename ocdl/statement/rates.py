@@ -22,9 +22,10 @@ def rated(problem: Any) -> tuple[int, ...]:
     moving = _every(problem) if takes_rates(problem) else bounded
     jumping = ends_taken(problem) - set(moving)
     if jumping:
+        names = ", ".join(problem.controls[i] for i in sorted(jumping))
         raise InvalidInput(
-            f"boundary: it takes {', '.join(problem.controls[i] for i in sorted(jumping))} at an end, where a control has "
-            "a value only if its rate is bounded, as others may jump there; give Box(rate=(lower, upper))."
+            f"boundary: it takes {names} at an end, where a control has a value only if its rate is bounded, as others "
+            "may jump there; give Box(rate=(lower, upper))."
         )
     return moving
 
