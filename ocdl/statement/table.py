@@ -96,7 +96,10 @@ class Table:
         inside = ca.fmin(ca.fmax(x, low), high)
         place = ca.MX.sym("place", len(self.points))
         slope = ca.Function("slope", [place], [ca.jacobian(inner(place), place)])
-        return ca.Function("table", [x], [inner(inside) + ca.mtimes(slope(inside), x - inside)], {"never_inline": True})
+        beyond = ca.Function("beyond", [x], [inner(inside) + ca.mtimes(slope(inside), x - inside)])
+        chosen = ca.Function.if_else("chosen", beyond, inner)  # of the two only one is evaluated
+        outside = ca.mmax(ca.vertcat(low - x, x - high)) > 0
+        return ca.Function("table", [x], [chosen(outside, x)], {"never_inline": True})
 
 
 def _row(argument: Any, entries: int) -> Any:
