@@ -28,7 +28,7 @@ def own_formulas(problem: Any, moving: tuple[int, ...] = ()) -> dict[str, Whole]
 
 
 def own(problem: Any, role: str, moving: tuple[int, ...] = ()) -> Whole:
-    """One of them."""
+    """That of one role. InvalidInput where it is no function."""
     still = tuple(i for i in range(problem.m) if i not in moving)
     function = getattr(problem, role)
     if not callable(function):
@@ -39,7 +39,7 @@ def own(problem: Any, role: str, moving: tuple[int, ...] = ()) -> Whole:
 
 
 def fields(problem: Any, formulas: dict[str, Whole]) -> dict[str, Any]:
-    """The fields of a problem that hold the formulas."""
+    """The fields of a problem that hold the formulas, those of its lift and its measurements within these."""
     found: dict[str, Any] = {role: each for role, each in formulas.items() if role not in ("output", "equations")}
     if "equations" in formulas:
         found["lift"] = Defined(formulas["lift"].taken, formulas["lift"].function, formulas["equations"])
@@ -190,7 +190,7 @@ def _values(problem: Any, role: str) -> tuple[str, ...]:
 
 
 def _expression(role: str, formula: Whole, given: dict[str, Any]) -> Any:
-    kind = type(next(iter(given.values()))) if given else ca.SX
+    kind = type(next(iter(given.values()))) if given else ca.DM
     return expression(role, formula(**{name: given[name] for name in formula.taken}), kind)
 
 

@@ -80,6 +80,13 @@ def test_rows_bounds_names_and_whole_vectors():
         assert found["down"].values == pytest.approx(-2.0, abs=1e-6)
 
 
+@pytest.mark.parametrize("grid", [LAYERS, ocdl.Kutta4(layers=4)])
+def test_formulas_that_are_numbers(grid):
+    problem = bow(2, 2, dynamics=3.0, integral=2.0, controls=0, running=None, final=None, terminal=lambda h: h)
+    found = ocdl.solve(problem, grid, ocdl.Ipopt())
+    assert (found.cost, found["integral[0]"].values[-1]) == pytest.approx((3.0, 2.0), abs=1e-12)
+
+
 def test_the_integral_is_one_of_true_time_where_the_horizon_is_free():
     """x' = u, |u| ≤ 1 from 0: ∫_0^T x dt = 1 first at T = √2, if time begins at 3 also at √2 more."""
     for t0 in (0.0, 3.0):
