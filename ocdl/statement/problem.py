@@ -103,7 +103,7 @@ class ControlProblem:
     measurements: data of the states at given depths; their χ² is added to the cost.
     conditions: {t: values}: what the states, of every sample, are to be at depths t inside the horizon, (n,) each: a
         number, ``Free(lower, upper)``, or None where nothing is asked.
-    reduction: what the problem was stated as before integral, periodic and rates became states and ends (``reductions``).
+    reduction: what it was stated as before integral, periodic and rates became states and ends (``reductions``).
     columnwise: dynamics and lift take only x, u, p, z, and x of many columns at once (matrix products, entrywise
         functions); wide problems are then swept without Jacobians.
 

@@ -82,7 +82,7 @@ def test_rows_bounds_names_and_whole_vectors():
 
 @pytest.mark.parametrize("grid", [LAYERS, ocdl.Kutta4(layers=4)])
 def test_formulas_that_are_numbers(grid):
-    problem = bow(2, 2, dynamics=3.0, integral=2.0, controls=0, running=None, final=None, terminal=lambda h: h)
+    problem = bow(0, 9, dynamics=3.0, integral=2.0, controls=0, running=None, final=None, terminal=lambda h: h)
     found = ocdl.solve(problem, grid, ocdl.Ipopt())
     assert (found.cost, found["integral[0]"].values[-1]) == pytest.approx((3.0, 2.0), abs=1e-12)
 
