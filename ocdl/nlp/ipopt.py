@@ -133,6 +133,11 @@ class Ipopt(Method):
             return self._solve_in_reduced_space(problem, depth, start, progress)
         return self._solve_in_full_space(problem, depth, start, progress)
 
+    def check(self, problem: ControlProblem, depth: DepthScheme) -> None:
+        super().check(problem, depth)
+        if self.space == "reduced":
+            self._in_reduced_space(problem, depth)
+
     @property
     def feasible(self) -> float:
         return max(FEASIBLE, self.tolerance)

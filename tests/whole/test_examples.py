@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import ocdl
+
 FOLDER = Path(__file__).parent.parent.parent / "examples"
 
 
@@ -155,3 +157,18 @@ def test_receding_horizon():
         assert np.max(np.abs(x[95:, 0])) < 0.2 and np.max(np.abs(x[-1])) < 1e-3
     costs = {name: found.cost(*flight) for name, flight in found.flights.items()}
     assert costs["feedback"] < costs["receding horizon"] < 1.05 * costs["feedback"]
+
+
+def test_who_takes_what():
+    found = example("who_takes_what")
+    assert set(found.taken["Ipopt"]) == set(found.FEATURES)
+    for name, refusals in found.refusals.items():
+        assert not refusals["nothing more"] and not refusals["running cost"], name
+        assert all(len(said) > 40 for said in refusals.values() if said), name
+    ends = {"x(T) given", "boundary", "free T"}
+    assert ends <= set(found.taken["IndirectShooting"]) and ends <= set(found.taken["AugmentedLagrangian"])
+    assert "path" in found.refusals["Ipopt (reduced)"]
+    discrete = {"ControlSetNeedleSteps", "DiscreteNeedleSteps"}  # for other sets of controls than a box
+    public = [getattr(ocdl, name) for name in dir(ocdl) if name not in discrete]
+    methods = {one for one in public if isinstance(one, type) and issubclass(one, ocdl.Method)} - {ocdl.Method}
+    assert methods == {type(method) for method in found.METHODS}
