@@ -322,3 +322,11 @@ def test_names_of_the_user_s_own_come_first():
     asked = {"parameters": ["u0"], "boundary": lambda u0, hT: hT - u0, "bounds": ocdl.Box()}
     assert pushed(**asked).states == ("h",)
     assert pushed(states=["rate"], boundary=None, terminal=None, bounds=ocdl.Box(rate=(0, 1))).states == ("rate",)
+
+
+def test_the_switching_times_of_a_rate_are_polished():
+    """2 up, 1 down, from 0 to 0 on [0, 1]: a triangle of height ⅔ that turns at ⅓, where the mesh has no node."""
+    problem = pushed(boundary=lambda push0, pushT: [push0, pushT], bounds=ocdl.Box(rate=(-1, 2)))
+    polished = ocdl.polish(problem, LAYERS, ocdl.solve(problem, LAYERS, ocdl.Ipopt()))
+    assert polished.cost == pytest.approx(-1 / 3, abs=1e-12)
+    assert "rate of push upper to 0.333333" in str(polished)
