@@ -32,6 +32,7 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 COLUMNS = 512  # evaluated in one call, or those of one layer where they are more
+ENTRIES = 65_536  # of those columns: a call of wide layers takes fewer
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +141,8 @@ class DenseHamiltonian(SeparatedHamiltonian):
         x, z = x.reshape(-1, n), z.reshape(-1, n)
         if shape[0] == 1:
             return [part.T.reshape(shape) for part in self._responses(shape[1], order)(x.T, p, z.T)]
-        width, found = max(COLUMNS, shape[1]), [np.empty(z.shape) for _ in range(order + 1)]
+        width = max(min(COLUMNS, ENTRIES // n), shape[1])
+        found = [np.empty(z.shape) for _ in range(order + 1)]
         for begin in range(0, len(z), width):
             here, there = x[begin : begin + width], z[begin : begin + width]
             if (lacking := width - len(there)) > 0:  # the last block is filled up with its last column
