@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
+from ocdl import xr
 from ocdl.depth.schemes import DepthScheme
 from ocdl.referee.certificate import Certificate
 from ocdl.referee.certify import Verdict

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import xarray as xr
-
+from ocdl import xr
 from ocdl.arrays import Array
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported, NotWritten

@@ -6,8 +6,10 @@ import subprocess
 import sys
 
 import pytest
+import xarray
 
 import ocdl
+from ocdl import xr
 
 HEAVY = (
     *("scipy.integrate", "scipy.interpolate", "scipy.linalg", "scipy.optimize", "scipy.sparse", "scipy.spatial"),
@@ -15,6 +17,12 @@ HEAVY = (
     *("tqdm.notebook", "dask", "distributed", "sklearn", "numba"),
 )
 GROUND = ("casadi", "numpy", "pandas", "xarray")
+ORDINARY = (
+    "import ocdl",
+    "problem = ocdl.ControlProblem(states=['x', 'v'], controls=['a'], dynamics=lambda v, a: [v, a], horizon=1.0,",
+    "    initial={'x': 0, 'v': 0}, final={'x': 1, 'v': 0}, running=lambda a: a**2, bounds=ocdl.Box(a=(-9, 9)))",
+    "solution = ocdl.solve(problem, ocdl.Radau(5, 3), ocdl.Ipopt())",
+)
 LIGHT = {"numpy", "ocdl", "scipy", "threadpoolctl", "tqdm"}  # of numpy polynomials, of scipy its version
 
 
@@ -39,6 +47,33 @@ def test_all_names_load_nothing_heavy_and_hardly_more_than_casadi_numpy_and_xarr
 def test_one_route_does_not_load_the_others():
     more = loaded_after("import ocdl", "ocdl.ControlProblem, ocdl.Radau, ocdl.Ipopt, ocdl.solve")
     assert "ocdl.nlp.ipopt" in more and not among(more, "ocdl.pmp", "ocdl.hjb", "ocdl.campaign", "ocdl.comparison")
+
+
+def test_a_problem_is_solved_and_its_cost_told_without_labelled_arrays_or_integrators():
+    more = loaded_after(*ORDINARY, "solution.cost, solution.status, solution.feasibility")
+    assert "ocdl.referee.reintegration" in more and not among(more, "xarray", "pandas", *HEAVY)
+
+
+def test_labelled_arrays_are_there_when_they_are_asked_for():
+    asked = "assert type(solution.state).__name__ == 'DataArray' and solution.state.sizes['t'] == 6"
+    assert {"xarray", "pandas"} <= loaded_after(*ORDINARY, asked)
+
+
+def test_threads_that_ask_first_at_once_all_get_the_same():
+    lines = (
+        "from concurrent.futures import ThreadPoolExecutor as Pool; from threading import Barrier; from ocdl import xr",
+        "gate = Barrier(8); ask = lambda _: (gate.wait(), xr.is_labelled(1.0), xr.DataArray, xr.concat)[1:]",
+        "found = set(Pool(8).map(ask, range(8))); import xarray",
+        "assert found == {(False, xarray.DataArray, xarray.concat)}, found",
+    )
+    assert "xarray" in loaded_after(*lines)
+
+
+def test_only_public_names_of_xarray_are_handed_on():
+    assert xr.DataArray is xarray.DataArray and xr.is_labelled(xarray.DataArray(1.0)) and not xr.is_labelled(1.0)
+    for name in ("DataArry", "__path__"):
+        with pytest.raises(AttributeError, match=name):
+            getattr(xr, name)
 
 
 def test_import_ocdl_alone_loads_nothing_yet():
