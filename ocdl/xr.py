@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 if TYPE_CHECKING:
-    from xarray import *  # noqa: F403
+    from xarray import *
 
 
 def __getattr__(name: str) -> Any:
@@ -21,6 +21,6 @@ def __getattr__(name: str) -> Any:
     return getattr(xarray, name)
 
 
-def is_labelled(value: Any) -> TypeGuard[DataArray]:  # noqa: F405
+def is_labelled(value: Any) -> TypeGuard[DataArray]:
     """Whether this is a ``DataArray``: nothing is before xarray is loaded, by whomever."""
     return "xarray" in sys.modules and isinstance(value, __getattr__("DataArray"))

@@ -140,8 +140,8 @@ def agreement(answer: Judged) -> float:
     problem, depth, u, verdict = answer.problem, answer.depth, answer.u, answer.verdict
     trajectory, adjoint = verdict.trajectory, verdict.adjoint
     shape, (N, _) = depth.controls, trajectory.stage_t.shape
-    weights = shape.gathering(N, depth.tableau.c) @ (trajectory.h[:, None] * depth.tableau.b).ravel()
-    measure = np.where(weights > 0.0, weights, 0.0)[:, None] * np.asarray(problem.control_metric)
+    weights = shape.basis(N, depth.tableau.c).gathered((trajectory.h[:, None] * depth.tableau.b).reshape(-1, 1))
+    measure = np.where(weights > 0.0, weights, 0.0) * np.asarray(problem.control_metric)
     low, high = problem.coefficient_box(depth)
     with np.errstate(invalid="ignore"):
         gradient = np.divide(adjoint.gradient_u, measure, out=np.zeros_like(u), where=measure > 0.0)

@@ -159,8 +159,8 @@ def _controls(problem: ControlProblem, depth: DepthScheme, u: Array, verdict: Ve
     layout, trajectory, shape = problem.layout, verdict.trajectory, depth.controls
     assert layout is not None
     N, s = trajectory.stage_t.shape
-    weights = shape.basis(N, depth.tableau.c).T @ (trajectory.h[:, None] * depth.tableau.b).ravel()
-    measure = weights[:, None] * np.asarray(problem.control_metric)  # 0 for a coefficient that no stage sees
+    weights = shape.basis(N, depth.tableau.c).gathered((trajectory.h[:, None] * depth.tableau.b).reshape(-1, 1))
+    measure = weights * np.asarray(problem.control_metric)  # 0 for a coefficient that no stage sees
     gradient = np.divide(verdict.adjoint.gradient_u, measure, out=np.zeros(u.shape), where=measure != 0.0)
     leading: dict[str, Any] = {"t": trajectory.t if shape.group == "nodes" else trajectory.t[:-1]}
     if shape.group == "stages":

@@ -5,9 +5,11 @@ from math import factorial
 import casadi as ca
 import numpy as np
 import pytest
+import scipy
 from families import DEGREES, name_of, order, schemes
 
 import ocdl
+from ocdl.depth.dormand_prince import dormand_prince
 from ocdl.depth.schemes import collocation_tableau, explicit_tableau, lagrange
 from ocdl.sweeps.sweeper import Sweeper
 
@@ -40,6 +42,12 @@ def test_tall_trees_hold_up_to_the_order_and_no_further(scheme):
         assert tableau.b @ power == pytest.approx(1 / factorial(k), abs=1e-14)
         power = tableau.A @ power
     assert abs(tableau.b @ power - 1 / factorial(tableau.order + 1)) > 1e-11
+
+
+def test_the_coefficients_of_dormand_and_prince_are_those_of_the_published_program():
+    tableau, theirs = dormand_prince(), scipy.integrate.DOP853
+    for typed, published in ((tableau.A, theirs.A), (tableau.b, theirs.B), (tableau.c, theirs.C)):
+        np.testing.assert_array_equal(typed, published)
 
 
 @pytest.mark.parametrize("scheme", [s for s in schemes() if not s.tableau.explicit], ids=name_of)
