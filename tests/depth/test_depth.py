@@ -143,6 +143,18 @@ def test_a_new_scheme_is_a_tableau():
     np.testing.assert_array_equal(tableau.c, [0.0, 0.25, 0.5])
 
 
+@pytest.mark.parametrize("m", [0, 2])
+@pytest.mark.parametrize("shape", [ocdl.PiecewiseConstant(), ocdl.PiecewiseLinear(), ocdl.PerStage()], ids=repr)
+def test_the_basis_acts_as_its_matrix_and_gathers_by_the_transpose(shape, m):
+    nodes, random = ocdl.Gauss(4, 3).tableau.c, np.random.default_rng(0)
+    basis = shape.basis(4, nodes)
+    matrix = basis.matrix().full()
+    u, acting = random.normal(size=(shape.rows(4, 3), m)), random.normal(size=(12, m))
+    assert matrix.shape == (12, shape.rows(4, 3)) and np.allclose(matrix.sum(axis=1), 1.0, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(basis @ u, matrix @ u, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(basis.gathered(acting), matrix.T @ acting, rtol=0, atol=1e-14)
+
+
 def test_lagrange_polynomials_interpolate():
     nodes, at = np.array([0.1, 0.4, 1.0]), np.linspace(0, 1, 7)
     np.testing.assert_array_equal(lagrange(nodes, nodes), np.eye(3))
