@@ -57,9 +57,9 @@ def test_one_route_does_not_load_the_others():
 
 
 @pytest.mark.parametrize("asked", [LEAST_EFFORT, LEAST_TIME])
-def test_a_problem_is_solved_and_its_cost_told_without_labelled_arrays_or_any_part_of_scipy(asked):
+def test_a_problem_is_solved_and_its_cost_told_without_labelled_arrays_bars_or_any_part_of_scipy(asked):
     more = loaded_after(*ordinary(asked), "solution.cost, solution.status, solution.feasibility")
-    assert "ocdl.referee.reintegration" in more and not among(more, "xarray", "pandas", *HEAVY)
+    assert "ocdl.referee.reintegration" in more and not among(more, "xarray", "pandas", "tqdm", *HEAVY)
 
 
 def test_labelled_arrays_are_there_when_they_are_asked_for():
