@@ -149,7 +149,7 @@ def _states(problem: ControlProblem, t: Array, p: Array, guesses: list[Guess]) -
     for one in guesses:
         values = one.values(t, problem.layout, SAMPLE)
         if one.entry < 0:
-            x = _whole_states(problem, t.size, values)
+            x = _whole_states(problem, t.size, values, x)
         elif values.shape in ((t.size,), x.shape[:2]):
             x = _with_column(x, one.entry, values[:, None] if values.ndim == 1 else values)
         else:
@@ -168,10 +168,13 @@ def _straight(problem: ControlProblem, t: Array, p: Array) -> Array:
     return begin + (t / t[-1])[:, None, None] * (end - begin)
 
 
-def _whole_states(problem: ControlProblem, nodes: int, x: Array) -> Array:
-    """States (N+1, S, n) from (N+1, n) for all samples, or (N+1, S, n); of one state also (N+1,)."""
-    x = x[:, None] if x.ndim == 1 and problem.n == 1 else x
+def _whole_states(problem: ControlProblem, nodes: int, x: Array, others: Array) -> Array:
+    """States (N+1, S, n) from (N+1, n) for all samples, or (N+1, S, n); of one state also (N+1,). What reductions have
+    added to the states may be left out.
+    """
+    x = x[:, None] if x.ndim == 1 and 1 in (problem.n, problem.reduction.stated) else x
     x = x[:, None] if x.ndim == 2 else x
+    x = problem.reduction.completed(x, others) if x.shape[:1] == (nodes,) else x
     if x.shape[0] != nodes or x.shape[2:] != (problem.n,) or x.shape[1] not in (1, problem.samples):
         raise InvalidInput(
             f"solve(start=...): states have the shape ({nodes}, {problem.n}) or "

@@ -1,4 +1,4 @@
-"""Checks of a user's formulas: pure, of its own arguments alone, without constants that are not a number."""
+"""A user's formulas: what each may take and returns, and checks: pure, of its arguments alone, no constant NaN."""
 
 from __future__ import annotations
 
@@ -9,12 +9,28 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
+from ocdl.arrays import is_real, is_whole, shown
 from ocdl.batch import Direct
 from ocdl.errors import InvalidInput
+from ocdl.statement.times import NAMES
 
+ROLES = {  # the functions of a problem, and what each may depend on
+    "dynamics": ("t", "x", "u", "p", "d", "z"),
+    "lift": ("t", "x", "u", "p", "d"),
+    "running": ("t", "x", "u", "p", "d", "z"),
+    "terminal": ("t", "x", "p", "d"),
+    "effort": ("t", "u", "p"),
+    "penalty": ("p",),
+    "path": ("t", "x", "u", "p", "d", "z"),
+    "boundary": ("x0", "xT", "t", "p", "d"),
+    "output": ("t", "x", "p", "d"),  # what is measured
+    "equations": ("t", "x", "u", "p", "d", "z"),  # of an implicit lift
+}
+COLUMNS = ("dynamics", "lift", "path", "boundary", "integral", "output", "equations")  # the others are scalars
+ROLES = {role: (*names, *NAMES) for role, names in ROLES.items()}  # and on the times, as values
 POINTS = 5  # random places at which two evaluations are compared
 LARGE = 10_000  # arguments of a formula from which one place must do
-COLUMNS = 3  # taken together and apart
+TOGETHER = 3  # columns that are taken together and apart
 SEARCHED = 20_000  # instructions that are searched for a constant NaN although the values are finite
 ROUNDING = 1e-9
 
@@ -69,13 +85,13 @@ def check_columns(role: str, build: Callable[[ca.MX, ca.MX, ca.MX], Any], n: int
     ``build`` makes an MX expression, as the layers without Jacobians use it.
     """
     draw = np.random.default_rng(0)
-    x, u, p = draw.uniform(0.1, 1.0, (n, COLUMNS)), draw.uniform(-1.0, 1.0, m), draw.uniform(0.1, 1.0, P)
+    x, u, p = draw.uniform(0.1, 1.0, (n, TOGETHER)), draw.uniform(-1.0, 1.0, m), draw.uniform(0.1, 1.0, P)
 
     def compiled(columns: int, times: int) -> Direct:
         symbols = ca.MX.sym("x", n, columns), ca.MX.sym("u", m), ca.MX.sym("p", P)
         return Direct(ca.Function("columns", list(symbols), [build(*symbols) for _ in range(times)]))
 
-    together, alone = compiled(COLUMNS, 1), compiled(1, 2)
+    together, alone = compiled(TOGETHER, 1), compiled(1, 2)
     found = [alone(column, u, p) for column in x.T]
     apart, again = (np.hstack([values[which] for values in found]) for which in (0, 1))
     if not np.array_equal(apart, again, equal_nan=True):
@@ -84,7 +100,7 @@ def check_columns(role: str, build: Callable[[ca.MX, ca.MX, ca.MX], Any], n: int
 
 
 def _compare_columns(role: str, together: NDArray[Any], apart: NDArray[Any]) -> None:
-    said = f"columnwise=True: {role} of {COLUMNS} columns together must be what it is of each apart"
+    said = f"columnwise=True: {role} of {TOGETHER} columns together must be what it is of each apart"
     if together.shape != apart.shape:
         raise InvalidInput(f"{said}; got shape {together.shape}, apart {apart.shape}.")
     apart_unknown, together_unknown = np.isnan(apart), np.isnan(together)
@@ -95,3 +111,28 @@ def _compare_columns(role: str, together: NDArray[Any], apart: NDArray[Any]) -> 
             f"{said}; row {i} of column {column} is {together[i, column]:g} together and {apart[i, column]:g} apart. "
             "In a matrix of columns x[0] is one entry of the first; write x[0, :], or leave columnwise out."
         )
+
+
+def expression(role: str, value: Any, kind: Any) -> Any:
+    """``value`` as a column of ``kind`` (SX or MX); one number where the role is a scalar."""
+    parts = list(value.ravel()) if isinstance(value, np.ndarray) else value
+    parts = list(parts) if isinstance(parts, (list, tuple)) else [parts]
+    parts = [float(part) if is_real(part) else part for part in parts]
+    for part in parts:
+        if not isinstance(part, (kind, ca.DM, float)):
+            raise InvalidInput(
+                f"{role}: it must return an expression in its arguments or a list of them; got "
+                f"{shown(part) if is_whole(part) else type(part).__name__}"
+                f"{', as of a function without return' if part is None else ''}."
+            )
+    column = parts[0] if len(parts) == 1 and not isinstance(parts[0], float) else ca.vertcat(*parts)
+    column = column if isinstance(column, kind) else kind(column)
+    if role in COLUMNS and column.numel() == 0:
+        raise InvalidInput(f"{role}: it returns no row; give at least one, or leave {role}=... out.")
+    if role not in COLUMNS and column.numel() != 1:
+        raise InvalidInput(f"{role}: it must return one number; got {shape_of(column)}.")
+    return column
+
+
+def shape_of(value: Any) -> str:
+    return f"{value.numel()}" if value.shape[1] == 1 else f"shape {value.shape}"

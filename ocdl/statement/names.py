@@ -37,6 +37,17 @@ class Constant:
         return self.value if is_real(self.value) else list(self.value)  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """A formula of the whole values that are ``taken``, by name, whatever single entries of them are called."""
+
+    taken: tuple[str, ...]
+    function: Callable[..., Any]
+
+    def __call__(self, **given: Any) -> Any:
+        return self.function(**given)
+
+
 def formula(given: Any) -> Any:
     """A function where a number or a list of numbers is given; anything else as it is."""
     if is_real(given):
@@ -89,11 +100,13 @@ class Names:
 
     def signature(self, role: str, function: Any, values: tuple[str, ...]) -> Signature:
         """What ``function`` takes of the ``values`` of its role. InvalidInput where that is not clear."""
+        if isinstance(function, Whole):
+            return Signature(function.taken, {})
         try:
             arguments = list(inspect.signature(function).parameters)
         except ValueError:
             raise InvalidInput(f"{role}: {function!r} does not tell its argument names; wrap it in a lambda.") from None
-        known = {argument: self._entries(argument, values) for argument in arguments}
+        known = {argument: self.places(argument, values) for argument in arguments}
         unknown = [name for name, places in known.items() if name not in values and not places]
         if unknown:
             raise InvalidInput(
@@ -107,7 +120,7 @@ class Names:
             {name: places[0] for name, places in known.items() if name not in values},
         )
 
-    def _entries(self, argument: str, values: tuple[str, ...]) -> list[tuple[str, int]]:
+    def places(self, argument: str, values: tuple[str, ...]) -> list[tuple[str, int]]:
         """The entries of ``values`` that are called so: of x0 and xT those of x, followed by 0 and T."""
         return [
             (value, i)

@@ -189,11 +189,14 @@ class Phases:
                     f"Phases: {name} has none of the states of the phase before, {', '.join(earlier)}; "
                     f"give jumps={{{name!r}: ...}}."
                 )
-            return [end.xT[earlier.index(state)] if state in earlier else None for state in own]
+            anew = problem.reduction.counted  # integrals are those of a phase
+            linked = [state in earlier and state not in anew for state in own]
+            return [end.xT[earlier.index(state)] if same else None for state, same in zip(own, linked, strict=True)]
         said, jump = f"jumps[{name!r}]", self.jumps[name]
         seen = {"x": end.xT, "p": end.p}
         found = called(said, "x and p", jump, **{key: seen[key] for key in _arguments(said, jump, tuple(seen))})
         values = _parts(said, found, may_lack=True)
+        values += [None] * (problem.n - len(values) if len(values) == problem.reduction.stated else 0)
         if len(values) != problem.n:
             raise InvalidInput(f"{said}: {problem.n} value(s) are needed, one a state; got {len(values)}.")
         return values

@@ -33,7 +33,6 @@ from ocdl.arrays import (
     Array,
     finite_array,
     fits_memory,
-    is_real,
     is_whole,
     positive_array,
     shown,
@@ -46,33 +45,21 @@ from ocdl.once import Built
 from ocdl.statement.bounds import Box, Free
 from ocdl.statement.conditions import checked_conditions, conditioned
 from ocdl.statement.control_set import ControlSet
-from ocdl.statement.formulas import check_columns, check_pure, protected
+from ocdl.statement.extended import Reduction
+from ocdl.statement.formulas import ROLES, check_columns, check_pure, expression, protected, shape_of
 from ocdl.statement.labelled import by_labels
 from ocdl.statement.layout import Layout, Part
 from ocdl.statement.measurements import Measurements
 from ocdl.statement.names import Names, Signature, automatic, formula
+from ocdl.statement.reductions import reduced
 from ocdl.statement.table import Reading, readings, watched
-from ocdl.statement.times import NAMES, Times, check_horizon, check_t0
+from ocdl.statement.times import Times, check_horizon, check_t0
 from ocdl.statement.velocity_box import VelocityBox
 
-ROLES = {  # the functions of a problem, and what each may depend on
-    "dynamics": ("t", "x", "u", "p", "d", "z"),
-    "lift": ("t", "x", "u", "p", "d"),
-    "running": ("t", "x", "u", "p", "d", "z"),
-    "terminal": ("t", "x", "p", "d"),
-    "effort": ("t", "u", "p"),
-    "penalty": ("p",),
-    "path": ("t", "x", "u", "p", "d", "z"),
-    "boundary": ("x0", "xT", "t", "p", "d"),
-    "output": ("t", "x", "p", "d"),  # what is measured
-    "equations": ("t", "x", "u", "p", "d", "z"),  # of an implicit lift
-}
-COLUMNS = ("dynamics", "lift", "path", "boundary", "output", "equations")  # the others are scalars
 PER_DEPTH = ("dynamics", "running", "effort")  # multiplied by T on the depths t/T of a free horizon
 ROUNDING = 1e-9  # by which an end may lie outside its bounds
 HULL_DEPTHS = 1025  # of bounds that depend on depth
 SYMBOL = 200.0  # bytes of a CasADi symbol and its name
-ROLES = {role: (*names, *NAMES) for role, names in ROLES.items()}  # and on the times, as values
 ENDS = ("free_initial", "x0", "final_box", "parameter_box", "parameter_guess")
 NUMBERS = (*ENDS, "control_box", "state_hull")  # cached
 FORMULAS = ("rate", "terminal_function", "lifted", "_rows")  # cached, too
@@ -88,14 +75,21 @@ class ControlProblem:
         columns; return a CasADi expression or a list of them. Write with CasADi or numpy functions. Every function,
         also that of boundary, may take ``t0`` and ``T``, the initial and the final time, given or free. What depends on
         nothing may be a number: ``running=1.0``.
-    boundary: B, a function of those it needs of ``x0, xT, t, p, d``, where t is T.
+    boundary: B, a function of those it needs of ``x0, xT, t, p, d``, where t is T; of controls with bounded rates also
+        of ``u0, uT``.
+    integral: g, a function as running is, that returns rows: of every sample ∫ g dt lies in ``Box(integral=...)``, by
+        default 0. The integral so far is a state more, such as "integral[0]".
+    periodic: True for x(T) = x(0) of all states, or the names of the states (and controls with bounded rates) that end
+        as they begin; what begins is ``Free()`` in ``initial``.
     initial: x^0, shape (n,) for one sample or (S, n); entries may be ``Free(lower, upper)``.
     final: x(T), of the same shape; None, or ``Free(lower, upper)``, where it is not prescribed.
     t0: where time begins, 0 by default, or ``Free(lower, upper)``: t runs from t0 to T = t0 + horizon.
     horizon: T − t0 > 0, the final time T where t0 = 0, or ``Free(lower, upper)`` with lower > 0.
     bounds: ``Box(u=..., p=..., x=..., path=..., boundary=...)``, pairs (lower, upper) of numbers or arrays; those of u,
-        x and path may be functions of t. path is in (−∞, 0] and boundary in [0, 0] where no interval is given. An
-        equality of path, lower = upper, needs controls in it (``equalities``): it takes one of them away.
+        x and path may be functions of t. ``rate=...`` bounds u̇, which dynamics, running, path and integral may take as
+        ``du``: such controls become states, continuous in t, and their rates the controls (``rates``). path is in
+        (−∞, 0] and boundary in [0, 0] where no interval is given. An equality of path, lower = upper, needs controls in
+        it (``equalities``): it takes one of them away.
     states, controls, parameters: how many, or their names. Names are labels, and where functions, ``initial``,
         ``final`` and the box may take whole vectors they may take names (``names``): ``dynamics=lambda h, v, thrust:
         [v, thrust - 1]``, ``boundary=lambda h0, hT: hT - h0``, ``initial={"h": 0, "v": 1}``, ``Box(h=(0, None))``.
@@ -109,6 +103,7 @@ class ControlProblem:
     measurements: data of the states at given depths; their χ² is added to the cost.
     conditions: {t: values}: what the states, of every sample, are to be at depths t inside the horizon, (n,) each: a
         number, ``Free(lower, upper)``, or None where nothing is asked.
+    reduction: what it was stated as before integral, periodic and rates became states and ends (``reductions``).
     columnwise: dynamics and lift take only x, u, p, z, and x of many columns at once (matrix products, entrywise
         functions); wide problems are then swept without Jacobians.
 
@@ -127,6 +122,8 @@ class ControlProblem:
     lift: Callable[..., Any] | None = None
     path: Callable[..., Any] | None = None
     boundary: Callable[..., Any] | None = None
+    integral: Callable[..., Any] | None = None
+    periodic: bool | Sequence[str] = False
     bounds: Box = field(default_factory=Box)
     states: Sequence[str] | None = None
     controls: int | Sequence[str] = 1
@@ -144,6 +141,7 @@ class ControlProblem:
     measurements: Measurements | None = None
     conditions: Mapping[float, Any] | None = None
     columnwise: bool = False
+    reduction: Reduction = field(default_factory=Reduction, repr=False)
     readings: tuple[Reading, ...] = field(init=False, repr=False, default=())
     output: Callable[..., Any] | None = field(init=False, repr=False, default=None)
     equations: Callable[..., Any] | None = field(init=False, repr=False, default=None)
@@ -165,7 +163,7 @@ class ControlProblem:
         if not isinstance(self.bounds, Box):
             raise InvalidInput(f"bounds={self.bounds!r}: give an instance such as ocdl.Box(u=(-1, 1)).")
         named = {} if isinstance(self.states, NoneType | str) else {"state": (("state",), list(self.states))}
-        for role in ROLES:
+        for role in (*ROLES, "integral"):
             set_(self, role, formula(getattr(self, role)))
         stated = Names({"x": tuple(_names("states", () if self.states is None else self.states))})
         for name, value, missing in (("initial", self.initial, ()), ("final", self.final, None)):
@@ -183,6 +181,10 @@ class ControlProblem:
         self.names.check_units(self.units)
         set_(self, "data", self._checked_data())
         set_(self, "weights", self._checked_weights())
+        changes = reduced(self)
+        if changes is not None:
+            vars(self).update(vars(replace(self, **changes)))
+            return
         for name, size in (("state_metric", self.n), ("control_metric", self.m), ("parameter_metric", self.P)):
             metric = np.ones(size) if getattr(self, name) is None else getattr(self, name)
             set_(self, name, positive_array(name, metric, size, "weights"))
@@ -229,6 +231,11 @@ class ControlProblem:
         if bounds is not None:
             if not isinstance(bounds, Box):
                 raise InvalidInput(f"bounds={bounds!r}: give an instance such as ocdl.Box(u=(-1, 1)).")
+            if self.reduction.stated is not None:
+                raise InvalidInput(
+                    f"{bounds!r}: the bounds of a problem with integral=..., periodic=... or rates belong to its "
+                    "statement; state it anew with these."
+                )
             if self.sample_box is not None:
                 raise InvalidInput(f"{bounds!r}: bounds of a discretised SelectionProblem are those of a and b there.")
             set_(other, "bounds", self.names.box(bounds))
@@ -240,8 +247,9 @@ class ControlProblem:
             set_(other, "bounds", other.bounds.holding("p", values))
         if initial is not None:
             named = {"state": (("state",), list(self.states or ()))}
-            labelled = by_labels("initial", self.names.row("initial", initial, "x"), ("sample", "state"), named)
-            set_(other, "initial", _rows_of_states("initial", labelled))
+            row = self.names.row("initial", self.reduction.named(initial, self), "x")
+            rows = _rows_of_states("initial", by_labels("initial", row, ("sample", "state"), named))
+            set_(other, "initial", self.reduction.completed(rows, self.initial))
             if np.shape(other.initial) != np.shape(self.initial) or other.free_initial != self.free_initial:
                 raise InvalidInput(
                     f"initial: {self.samples} sample(s) of {self.n} state(s) are needed, free where they were stated "
@@ -440,10 +448,11 @@ class ControlProblem:
     @property
     def constraints(self) -> tuple[str, ...]:
         """The constraints beyond the boxes of controls and parameters, as the user wrote them."""
-        written = [
-            f"{name}=..." for name in ("final", "path", "boundary", "conditions") if getattr(self, name) is not None
-        ]
-        return (*(["Box(x=...)"] if "x" in self.bounds.names else []), *written)
+        own = {"x": ("Box(x=...)",)} if "x" in self.bounds.names else {}
+        for role in ("final", "path", "boundary", "conditions"):
+            if getattr(self, role) is not None:
+                own[role] = (f"{role}=...",)
+        return tuple(said for role, words in own.items() for said in self.reduction.written.get(role, words))
 
     # -- the formulas as CasADi expressions and functions ----------------------------------------
 
@@ -480,7 +489,7 @@ class ControlProblem:
                 value = called(role, lengths, function, **arguments)
             else:
                 value = called(role, lengths, protected, role, function, arguments)
-        return _expression(role, value, kind)
+        return expression(role, value, kind)
 
     @cached_property
     def names(self) -> Names:
@@ -588,7 +597,7 @@ class ControlProblem:
             value = self.evaluate(role, **s)
         object.__setattr__(self, "readings", (*self.readings, *readings(role, calls, s)))
         if role == "dynamics" and value.shape != (self.n, 1):
-            raise InvalidInput(f"dynamics: {self.n} state(s) need {self.n} derivative(s); got {_shape(value)}.")
+            raise InvalidInput(f"dynamics: {self.n} state(s) need {self.n} derivative(s); got {shape_of(value)}.")
         wide = self.columnwise and role in ("dynamics", "lift")  # their second evaluation is that of columns
         check_pure(role, s, value, value if wide else self.evaluate(role, **s))
 
@@ -629,7 +638,7 @@ class ControlProblem:
         unknown = set(self.bounds.names) - {"u", "p", "x", *INTERVALS}
         if unknown:
             raise InvalidInput(
-                f"{self.bounds!r}: a ControlProblem's box has intervals for u, p, x, path and boundary"
+                f"{self.bounds!r}: a ControlProblem's box has intervals for integral, rate, u, p, x, path and boundary"
                 f"{', and for ' + ', '.join(self.names.all) if self.names.all else ''}; got {unknown}."
             )
         for role in INTERVALS:
@@ -713,13 +722,20 @@ class ControlProblem:
             *([Part("x0", ("free",), (len(free),))] if free else []),
             *(Part(name, (), ()) for name in self.times.free),
         ]
+        rates = self.reduction.rated
+        own = self.m - len(rates)
+        control_parts = (
+            *([Part("u", ("control",), (own,))] if own or not rates else []),
+            *([Part("rate", ("rated",), (len(rates),))] if rates else []),
+        )
         return Layout(
             state=Part("x", ("state",), (self.n,)),
-            controls=(Part("u", ("control",), (self.m,)),),
+            controls=control_parts,
             parameters=tuple(parts),
             coords={
                 "state": (("state",), list(states)),
-                "control": (("control",), list(controls)),
+                "control": (("control",), list(controls[:own])),
+                "rated": (("rated",), list(controls[own:])),
                 "parameter": (("parameter",), list(parameters)),
                 "free": (("free",), free),
             },
@@ -760,28 +776,3 @@ def _names(what: str, given: Any) -> tuple[str, ...]:
             raise InvalidInput(f"{what}={list(given)!r}: names tell {what} apart; {twice[0]!r} is there twice.")
         return tuple(given)
     raise InvalidInput(f"{what}={given!r}: give a number of {what} or a list of their names.")
-
-
-def _expression(role: str, value: Any, kind: Any) -> Any:
-    """``value`` as a column of ``kind`` (SX or MX); one number where the role is a scalar."""
-    parts = list(value.ravel()) if isinstance(value, np.ndarray) else value
-    parts = list(parts) if isinstance(parts, (list, tuple)) else [parts]
-    parts = [float(part) if is_real(part) else part for part in parts]
-    for part in parts:
-        if not isinstance(part, (kind, ca.DM, float)):
-            raise InvalidInput(
-                f"{role}: it must return an expression in its arguments or a list of them; got "
-                f"{shown(part) if is_whole(part) else type(part).__name__}"
-                f"{', as of a function without return' if part is None else ''}."
-            )
-    column = parts[0] if len(parts) == 1 and not isinstance(parts[0], float) else ca.vertcat(*parts)
-    column = column if isinstance(column, kind) else kind(column)
-    if role in COLUMNS and column.numel() == 0:
-        raise InvalidInput(f"{role}: it returns no row; give at least one, or leave {role}=... out.")
-    if role not in COLUMNS and column.numel() != 1:
-        raise InvalidInput(f"{role}: it must return one number; got {_shape(column)}.")
-    return column
-
-
-def _shape(value: Any) -> str:
-    return f"{value.numel()}" if value.shape[1] == 1 else f"shape {value.shape}"

@@ -10,7 +10,8 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from ocdl.statement.problem import ROLES, ControlProblem
+from ocdl.statement.formulas import ROLES
+from ocdl.statement.problem import ControlProblem
 
 
 def sharing(problem: ControlProblem, other: ControlProblem | None) -> ControlProblem:
