@@ -1,13 +1,15 @@
 """A CasADi SX function on many columns by numpy: its instructions one after the other, each on all columns at once.
 
 CasADi evaluates column after column and pays for every instruction of every column; here that price is paid once for
-``CHUNK`` columns, which fit the cache, and numpy's elementary functions use the processor's vectors.
+``CHUNK`` columns, which fit the cache, and numpy's elementary functions use the processor's vectors. A function that it
+calls has to have a counterpart, which is found by the name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 import casadi as ca
 import numpy as np
@@ -17,6 +19,18 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 CHUNK = 2048
+
+
+class Counterpart(Protocol):
+    """What a CasADi function of one column does, by numpy."""
+
+    def of_columns(self, x: Array) -> Array:
+        """(n, K) → (rows, K)."""
+
+
+counterparts: WeakValueDictionary[str, Counterpart] = (
+    WeakValueDictionary()
+)  # a name tells all of what its function does
 
 UNARY: dict[int, Any] = {
     ca.OP_ASSIGN: np.positive,
@@ -80,7 +94,11 @@ def vectorises(function: ca.Function) -> bool:
     dense = all(function.sparsity_in(i).is_dense() and function.size2_in(i) == 1 for i in range(function.n_in()))
     dense = dense and all(function.sparsity_out(i).is_dense() for i in range(function.n_out()))
     known = {*UNARY, *BINARY, ca.OP_CONST, ca.OP_INPUT, ca.OP_OUTPUT}
-    return dense and all(function.instruction_id(k) in known for k in range(function.n_instructions()))
+    kinds = [function.instruction_id(k) for k in range(function.n_instructions())]
+    calls = [k for k, kind in enumerate(kinds) if kind == ca.OP_CALL]
+    if not dense or not known.issuperset(set(kinds) - {ca.OP_CALL}):
+        return False
+    return not calls or all(_called(function, k) in counterparts for k in calls)
 
 
 class Vectorised:
@@ -115,6 +133,11 @@ def _side_by_side(entries: Array, columns: int) -> Array:
     return entries.reshape(columns, -1, K).transpose(1, 2, 0).reshape(-1, columns * K)
 
 
+def _called(function: ca.Function, k: int) -> str:
+    """The name of the function that instruction k calls."""
+    return str(function.instructions_sx()[k].which_function().name())
+
+
 def _step(function: ca.Function, k: int) -> Step:
     kind, given, target = function.instruction_id(k), function.instruction_input(k), function.instruction_output(k)
     if kind == ca.OP_CONST:
@@ -138,6 +161,13 @@ def _step(function: ca.Function, k: int) -> Step:
             results[result][row] = work[source]
 
         return write
+    if kind == ca.OP_CALL:
+        counterpart = counterparts[_called(function, k)]
+
+        def call(arguments: list[Array], results: list[Array], work: Array) -> None:
+            work[target] = counterpart.of_columns(work[given])
+
+        return call
     if kind in UNARY:
         unary, x, place = UNARY[kind], given[0], target[0]
 

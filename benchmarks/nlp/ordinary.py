@@ -12,6 +12,9 @@ prescribed, and with the file's controls, else at the middle of their box. Secon
 imports included; a failure is a run that ends without success, or whose cost is off the reference by more than
 ``--apart`` · (1 + |J|), which the layers do not explain, or, of ocdl's, a feasibility above 1e-6.
 
+``lines`` is the length of ocdl's statement: the lines of ``problem()``, ``start()`` and of what these use of the file,
+without docstrings, comments and blank lines. The peers are given the formulas that the statement yields and have none.
+
 All sides run in one environment, with one CasADi:
 
     python -m venv PEER && PEER/bin/pip install rockit-meco .
@@ -21,6 +24,7 @@ All sides run in one environment, with one CasADi:
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib.util
 import json
 import os
@@ -173,6 +177,33 @@ def stated(path: Path) -> ModuleType:
     return module
 
 
+def statement_lines(source: str) -> int:
+    """Lines with code of ``problem``, ``start`` and of all that these use at the module's level, docstrings apart."""
+    defined: dict[str, ast.stmt] = {}
+    for part in ast.parse(source).body:
+        if isinstance(part, (ast.FunctionDef, ast.ClassDef)):
+            defined[part.name] = part
+        elif isinstance(part, (ast.Assign, ast.AnnAssign)):
+            targets = part.targets if isinstance(part, ast.Assign) else [part.target]
+            defined |= {name.id: part for to in targets for name in ast.walk(to) if isinstance(name, ast.Name)}
+    wanted, used = ["problem", "start"], set()
+    while wanted:
+        part = defined.pop(wanted.pop(), None)
+        if part is not None and part not in used:
+            used.add(part)
+            wanted += [name.id for name in ast.walk(part) if isinstance(name, ast.Name)]
+    return sum(len(code_lines(part, source.splitlines())) for part in used)
+
+
+def code_lines(part: ast.stmt, lines: list[str]) -> set[int]:
+    """Numbers of the lines of a statement that are neither blank nor comment nor within a docstring."""
+    own = {at for at in range(part.lineno, part.end_lineno + 1) if lines[at - 1].split("#")[0].strip()}
+    for inner in ast.walk(part):
+        if isinstance(inner, (ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(inner) is not None:
+            own -= set(range(inner.body[0].lineno, inner.body[0].end_lineno + 1))
+    return own
+
+
 def suits(module: ModuleType) -> bool:
     """One sample of ordinary control without parameters, which IPOPT solves."""
     if not hasattr(module, "REFERENCE"):
@@ -276,8 +307,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120.0)
     arguments = parser.parse_args()
     sides = ["ocdl", *PEERS]
-    print(f"{'':24}" + "".join(f"{side + ' J':>16}{'s':>7}" for side in sides) + f"{'reference':>16}")
-    failures, slower, count = dict.fromkeys(sides, 0), 0, 0
+    print(f"{'':24}" + "".join(f"{side + ' J':>16}{'s':>7}" for side in sides) + f"{'reference':>16}{'lines':>7}")
+    failures, slower, lines = dict.fromkeys(sides, 0), 0, []
     for path in sorted(PROBLEMS.glob("*.py")):
         module = stated(path)
         if (arguments.names and path.stem not in arguments.names) or not suits(module):
@@ -292,11 +323,11 @@ def main() -> None:
             lost = failed(results[side], module.REFERENCE, arguments.apart)
             failures[side] += lost
             line += f"{results[side]['cost']:>15.8g}{'!' if lost else ' '}{results[side]['seconds']:>7.2f}"
-        print(line + f"{module.REFERENCE:>16.8g}", flush=True)
+        lines.append(statement_lines(path.read_text(encoding="utf-8")))
+        print(line + f"{module.REFERENCE:>16.8g}{lines[-1]:>7}", flush=True)
         slower += results["ocdl"]["seconds"] > max(results[name]["seconds"] for name in PEERS)
-        count += 1
-    print(f"{count} problems; failures (!): " + ", ".join(f"{side} {failures[side]}" for side in sides))
-    print(f"ocdl slower than both peers: {slower} times")
+    print(f"{len(lines)} problems; failures (!): " + ", ".join(f"{side} {failures[side]}" for side in sides))
+    print(f"ocdl slower than both peers: {slower} times; lines of a statement: {np.median(lines):.0f} in the median")
 
 
 if __name__ == "__main__":

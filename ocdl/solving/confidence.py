@@ -29,7 +29,7 @@ from ocdl.referee.solution import Solution
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import Sweeper
 
-AT_A_BOUND = 1e-6  # of max(1, |p|): a parameter this near its bound is held there
+AT_A_BOUND = 1e-2  # of the step that the residuals ask of a parameter: it is held where a bound leaves it less room
 CONTROL_DEPTHS = 65  # at which controls are looked at
 UNDETERMINED = 1e-10  # a smaller singular value of R, with columns of length one, is none
 
@@ -54,8 +54,12 @@ class Confidence:
     level: float
 
     def __repr__(self) -> str:
-        rows = zip(self.names, self.estimates, self.standard_errors, *self.intervals.T, strict=True)
-        lines = [f"{name} = {p:.7g} ± {error:.2g}, in [{low:.6g}, {high:.6g}]" for name, p, error, low, high in rows]
+        lines = [
+            f"{name} = {p:.7g}" + (", held" if np.isnan(error) else f" ± {error:.2g}, in [{low:.6g}, {high:.6g}]")
+            for name, p, error, (low, high) in zip(
+                self.names, self.estimates, self.standard_errors, self.intervals, strict=True
+            )
+        ]
         head = f"{self.level:.0%} intervals; chi² = {self.misfit:.6g}, {self.freedom} degrees of freedom"
         return "\n".join([head, *lines])
 
@@ -84,14 +88,14 @@ def confidence(
         raise InvalidInput(f"confidence(level={shown(level)}): a number between 0 and 1 is needed.")
     _check_unconstrained(problem)
     u, p = coefficients(problem, grid, solution)
-    free = _free(problem, p)
+    residuals, sensitivity = _linearised(problem, Sweeper(problem, grid), u, p)
+    free = _free(problem, p, residuals, sensitivity)
     freedom = problem.measurements.made - int(np.sum(free))
     if freedom < 1 or not np.any(free):
         raise InvalidInput(
             f"confidence: {problem.measurements.made} measurement(s) of {int(np.sum(free))} parameter(s) inside their "
             "bounds; intervals need a parameter, and more measurements than parameters."
         )
-    residuals, sensitivity = _linearised(problem, Sweeper(problem, grid), u, p)
     misfit = float(residuals @ residuals)
     covariance = np.full((p.size, p.size), np.nan)
     covariance[np.ix_(free, free)] = (1.0 if absolute else misfit / freedom) * _inverse(sensitivity[:, free])
@@ -128,11 +132,14 @@ def _check_unconstrained(problem: ControlProblem) -> None:
         )
 
 
-def _free(problem: ControlProblem, p: Array) -> NDArray[np.bool_]:
-    """Which parameters lie inside their bounds, (P,)."""
+def _free(problem: ControlProblem, p: Array, residuals: Array, sensitivity: Array) -> NDArray[np.bool_]:
+    """Which parameters lie inside their bounds, (P,), whatever their units: those that the residuals do not press
+    against one by the Gauss–Newton step of the parameter alone, −Rᵢᵀr / RᵢᵀRᵢ.
+    """
     low, high = problem.parameter_box
-    room = AT_A_BOUND * np.maximum(1.0, np.abs(p))
-    return np.asarray((p - low > room) & (high - p > room))
+    curvature = np.sum(sensitivity**2, axis=0)
+    step = -(residuals @ sensitivity) / np.where(curvature > 0.0, curvature, 1.0)
+    return np.asarray((p - low > -AT_A_BOUND * step) & (high - p > AT_A_BOUND * step) & (low < high))
 
 
 def _inverse(sensitivity: Array) -> Array:

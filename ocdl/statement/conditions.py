@@ -19,7 +19,8 @@ def checked_conditions(given: Any, n: int, horizon: float) -> dict[float, tuple[
         raise InvalidInput(
             f"conditions={shown(given)}: give a mapping from depths to values, such as {{0.5: [1, None]}}."
         )
-    return {float(t): _interval(t, values, n, horizon) for t, values in sorted(given.items())}
+    found = {t: _interval(t, values, n, horizon) for t, values in given.items()}
+    return {float(t): found[t] for t in sorted(found)}
 
 
 def _interval(t: Any, values: Any, n: int, horizon: float) -> tuple[Array, Array]:

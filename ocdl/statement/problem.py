@@ -21,7 +21,6 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from types import NoneType
 from typing import Any, ClassVar
 
 import casadi as ca
@@ -162,7 +161,7 @@ class ControlProblem:
         set_(self, "t0", self.t0 if isinstance(self.t0, Free) else float(self.t0))
         if not isinstance(self.bounds, Box):
             raise InvalidInput(f"bounds={self.bounds!r}: give an instance such as ocdl.Box(u=(-1, 1)).")
-        named = {} if isinstance(self.states, NoneType | str) else {"state": (("state",), list(self.states))}
+        named = {"state": (("state",), list(self.states))} if isinstance(self.states, list | tuple) else {}
         for role in (*ROLES, "integral"):
             set_(self, role, formula(getattr(self, role)))
         stated = Names({"x": tuple(_names("states", () if self.states is None else self.states))})

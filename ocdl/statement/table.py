@@ -6,6 +6,7 @@ line from its end, where a plain ``ca.interpolant`` of B-splines falls to 0.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,9 +17,11 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from ocdl.arrays import finite_array, shown
+from ocdl.arrays import Array, finite_array, shown
 from ocdl.batch import evaluated
 from ocdl.errors import InvalidInput
+from ocdl.statement.spline import TensorSpline
+from ocdl.vectorised import counterparts
 
 LEAST = {"linear": 2, "bspline": 4}  # points along an axis
 ROUNDING = 1e-9  # part of a table's range by which bounds may exceed it
@@ -86,11 +89,11 @@ class Table:
     @cached_property
     def _function(self) -> ca.Function:
         """Of a column of arguments; a B-spline goes on by its slope at the nearest point of the grid."""
-        inner = ca.interpolant(
-            "inner", self.kind, [axis.tolist() for axis in self.points], self.values.ravel(order="F")
-        )
+        name, axes = self._number, [axis.tolist() for axis in self.points]
+        counterparts[name] = self
         if self.kind == "linear":
-            return inner
+            return ca.interpolant(name, self.kind, axes, self.values.ravel(order="F"))
+        inner = ca.interpolant("inner", self.kind, axes, self.values.ravel(order="F"))
         x = ca.MX.sym("x", len(self.points))
         low, high = (ca.DM([axis[end] for axis in self.points]) for end in (0, -1))
         inside = ca.fmin(ca.fmax(x, low), high)
@@ -99,7 +102,34 @@ class Table:
         beyond = ca.Function("beyond", [x], [inner(inside) + ca.mtimes(slope(inside), x - inside)])
         chosen = ca.Function.if_else("chosen", beyond, inner)  # of the two only one is evaluated
         outside = ca.mmax(ca.vertcat(low - x, x - high)) > 0
-        return ca.Function("table", [x], [chosen(outside, x)], {"never_inline": True})
+        return ca.Function(name, [x], [chosen(outside, x)], {"never_inline": True})
+
+    @cached_property
+    def _number(self) -> str:
+        """A name that kind, points and values determine, and no other table has."""
+        number = hashlib.sha256(self.kind.encode())
+        for array in (*self.points, self.values):
+            number.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+        return f"table_{number.hexdigest()[:32]}"
+
+    def of_columns(self, x: Array) -> Array:
+        """The values (1, K) at the columns of x (n, K): what CasADi's function gives, to rounding."""
+        value, slopes = self._splines
+        if self.kind == "linear":
+            return value(x)[None]
+        low, high = (np.array([[axis[end]] for axis in self.points]) for end in (0, -1))
+        inside = np.clip(x, low, high)
+        values, away = value(inside), x - inside
+        beyond = np.flatnonzero(np.any(away != 0.0, axis=0))
+        for axis, slope in enumerate(slopes if beyond.size else ()):
+            values[beyond] += slope(inside[:, beyond]) * away[axis, beyond]
+        return values[None]
+
+    @cached_property
+    def _splines(self) -> tuple[TensorSpline, list[TensorSpline]]:
+        """The table between its points and, by axes, its slopes."""
+        value = TensorSpline.through(self.points, self.values, LEAST[self.kind] - 1)
+        return value, [value.slope(axis) for axis in range(len(self.points))]
 
 
 def _row(argument: Any, entries: int) -> Any:

@@ -92,6 +92,38 @@ def test_parameters_that_the_data_do_not_determine_have_infinite_errors_and_held
     assert "y(0) = " in repr(found)
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e6])
+def test_the_units_of_a_parameter_do_not_matter(unit):
+    problem = decay(dynamics=lambda x, p: -p / unit * x, bounds=ocdl.Box(p=(0, 5 * unit)))
+    grid = ocdl.through(GRID, problem)
+    start = {"p": [unit]}
+    found = ocdl.confidence(problem, grid, ocdl.solve(problem, grid, ocdl.Ipopt(tolerance=1e-10), start=start))
+    plain = ocdl.confidence(decay(), grid, ocdl.solve(decay(), grid, ocdl.Ipopt(tolerance=1e-10)))
+    assert found.estimates == pytest.approx(plain.estimates * [unit, 1.0], rel=1e-6)
+    assert found.standard_errors == pytest.approx(plain.standard_errors * [unit, 1.0], rel=1e-6)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_a_parameter_that_the_data_press_against_its_bound_is_held_there(unit):
+    """y' = −k y − l with l ≥ 0 and data that ask for l < 0: the errors are those of the model without l."""
+    data = 2.0 * np.exp(-0.8 * TIMES) + NOISE + 0.2 * TIMES
+
+    def model(**changed):
+        measurements = ocdl.Measurements(times=TIMES, values=data)
+        return decay(measurements=measurements, **changed)
+
+    wide = model(parameters=["k", "l"], dynamics=lambda x, p: -p[0] * x - p[1] / unit)
+    narrow = model()
+    grid = ocdl.through(GRID, narrow)
+    found, plain = (
+        ocdl.confidence(problem, grid, ocdl.solve(problem, grid, ocdl.Ipopt(tolerance=1e-10)))
+        for problem in (wide, narrow)
+    )
+    assert np.isnan(found.standard_errors[1]) and np.isnan(found.intervals[1]).all() and found.freedom == plain.freedom
+    assert found.standard_errors[[0, 2]] == pytest.approx(plain.standard_errors, rel=1e-5)
+    assert ", held" in repr(found) and "held" not in repr(plain)
+
+
 def test_what_has_no_intervals_is_refused():
     problem = decay()
     grid = ocdl.through(GRID, problem)

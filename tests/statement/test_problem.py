@@ -149,3 +149,8 @@ def test_what_does_not_fit_is_named(changes, said):
 def test_a_function_that_hides_its_arguments_is_named():
     with pytest.raises(ocdl.InvalidInput, match=r"dynamics: .* lambda"):
         scalar(dynamics=max)
+
+
+def test_a_number_of_states_is_enough():
+    problem = ocdl.ControlProblem(states=2, dynamics=lambda x, u: [x[1], u[0]], initial=[0.0, 1.0], horizon=1.0)
+    assert problem.states == ("x0", "x1")

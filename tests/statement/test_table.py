@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 import ocdl
+from ocdl.batch import MANY, Batch
+from ocdl.vectorised import vectorises
 
 X, Y = np.linspace(0.0, 3.0, 7), np.linspace(-1.0, 1.0, 5)
 KINDS = ("linear", "bspline")
@@ -60,6 +62,38 @@ def test_columns_and_rows_keep_their_shape(kind, symbol):
         x = symbol.sym("x", *shape)
         values = ca.Function("f", [x], [two(kind)(x, 0.5)])(np.reshape([0, 1, 2, 3], shape))
         np.testing.assert_allclose(values.full(), two(kind)(np.reshape([0, 1, 2, 3], shape), 0.5), atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("axes", [(X,), (X, Y), (Y, X, np.array([0.0, 0.1, 1.0, 5.0, 6.0]))])
+def test_many_columns_are_evaluated_by_numpy_with_casadis_values(kind, axes):
+    generator = np.random.default_rng(1)
+    table = ocdl.Table(axes, generator.normal(size=tuple(axis.size for axis in axes)), kind=kind)
+    points = np.stack([generator.choice(axis, 2 * MANY) for axis in axes])
+    points[:, MANY:] += generator.normal(size=(len(axes), MANY))  # between the points and beyond
+    x = ca.SX.sym("x", len(axes))
+    function = ca.Function("f", [x], [ca.sin(x[0]) + table(*ca.vertsplit(x)) * x[-1], table(*ca.vertsplit(x))])
+    assert vectorises(function)
+    for mine, theirs in zip(Batch(function)(points), function.map(2 * MANY)(points), strict=True):
+        np.testing.assert_allclose(mine, theirs.full(), atol=1e-12 * np.abs(mine).max())
+
+
+def test_functions_that_numpy_does_not_know_are_left_to_casadi():
+    x = ca.SX.sym("x")
+    plain = ca.interpolant("plain", "linear", [X.tolist()], np.sin(X))
+    slope = ca.gradient(one("bspline")(x), x)
+    for value in (plain(x), slope):
+        function = ca.Function("f", [x], [ca.densify(value)])
+        assert not vectorises(function)
+        at = np.linspace(0.0, 3.0, MANY)[None]
+        np.testing.assert_array_equal(Batch(function)(at)[0], function.map(MANY)(at).full())
+
+
+def test_tables_of_other_numbers_are_not_mixed_up():
+    x, at = ca.SX.sym("x"), np.linspace(-1.0, 4.0, MANY)
+    tables = [ocdl.Table(X, values, kind=kind) for kind in KINDS for values in (np.sin(X), np.cos(X), np.sin(X))]
+    values = Batch(ca.Function("f", [x], [ca.vertcat(*(table(x) for table in tables))]))(at[None])[0]
+    np.testing.assert_allclose(values, [table(at) for table in tables], atol=1e-14)
 
 
 @pytest.mark.parametrize(

@@ -144,3 +144,18 @@ def test_misra_the_certified_estimates_and_standard_errors():
     found = ocdl.confidence(problem, grid, solution)
     assert found.estimates == pytest.approx(stated.ESTIMATES, rel=1e-9)
     assert found.standard_errors == pytest.approx(stated.STANDARD_ERRORS, rel=1e-9)
+
+
+@pytest.mark.parametrize(("name", "held"), [("methanol", [4]), ("pinene", [])])
+def test_published_rate_constants_and_which_are_held_at_zero(name, held):
+    stated = module(name)
+    problem, grid, published = stated.problem(), stated.grid(), np.array(stated.ESTIMATES)
+    start = stated.start() if hasattr(stated, "start") else None
+    solution = ocdl.solve(problem, grid, *stated.methods(), start=start)
+    assert solution.cost == pytest.approx(stated.REFERENCE, abs=stated.DIGITS)
+    assert pytest.approx(stated.PUBLISHED, abs=stated.PUBLISHED_DIGITS) == stated.REFERENCE
+    found = ocdl.confidence(problem, grid, solution)
+    assert found.estimates == pytest.approx(published, rel=2e-4, abs=1e-8)
+    assert np.flatnonzero(np.isnan(found.standard_errors)).tolist() == held
+    assert found.freedom == problem.measurements.made - 5 + len(held)
+    assert np.all(np.delete(found.intervals[:, 0], held) > 0.0)

@@ -115,7 +115,7 @@ def _say_error(exact: Solution, error: float) -> None:
 def _check_slack(problem: ControlProblem, solution: Solution) -> None:
     """NotSupported where the answer rests on a bound of a state between its ends."""
     x, t = solution.state.to_numpy()[1:-1, 0], solution.state["t"].to_numpy()
-    low, high = (end[1:-1] for end in problem.state_box_at(t * (problem.span / t[-1])))
+    low, high = (end[1:-1] for end in problem.state_box_at((t - t[0]) * (problem.span / (t[-1] - t[0]))))
     touching = np.minimum(x - low, high - x) <= TOUCHING * (1.0 + np.abs(x))
     if np.any(touching):
         k, i = np.argwhere(touching)[0]

@@ -129,10 +129,14 @@ def polish(
     Status CONVERGED: ∂J/∂τ and the gap vanish to rounding; REACHABLE: r ≡ 0, and of the many networks that reach the
     target this is one; STALLED: neither.
     """
+    if not isinstance(solution, Solution):
+        raise InvalidInput(f"polish(solution={type(solution).__name__}): a Solution is needed.")
     if isinstance(problem, SelectionProblem):
         if not isinstance(grid, Grid):
             raise InvalidInput(f"polish(grid={grid!r}): a SelectionProblem needs a Grid(width=..., depth=...).")
         problem = problem.discretise(grid.width)
+    elif not isinstance(problem, ControlProblem):
+        raise InvalidInput(f"polish(problem={type(problem).__name__}): give a SelectionProblem or a ControlProblem.")
     elif problem.velocity_box is None:
         return polish_arcs(problem, solution)
     check_bang_bang("polish", problem)
