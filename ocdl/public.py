@@ -1,7 +1,8 @@
 """Every public name and its home. ``ocdl`` reads them here and loads each when it is asked for; type checkers do too.
 
-What is slow to load and not always used is loaded inside the functions that use it (rich, netCDF4, h5py, matplotlib),
-or by scipy itself at the first ``scipy.linalg.…``, therefore ``import scipy`` and never ``from scipy.linalg import …``.
+What is slow to load and not always used is loaded inside the functions that use it (rich, tqdm, netCDF4, h5py,
+matplotlib), at the first labelled array (xarray, by ``ocdl.xr``), or by scipy itself at the first ``scipy.linalg.…``,
+therefore ``import scipy`` and never ``from scipy.linalg import …``.
 """
 
 from ocdl.campaign import Campaign, Task, multi_start, parameter_sweep, solve_many

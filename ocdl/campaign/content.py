@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
+from ocdl import xr
 from ocdl.errors import InvalidInput
 from ocdl.referee.solution import Solution
 
@@ -61,7 +61,7 @@ def plain(value: Any, said: str) -> Any:
             return ["array", value.dtype.str, list(value.shape), _sha(np.ascontiguousarray(value).tobytes())]
         case np.ndarray():
             return ["array", list(value.shape), inside(value.ravel().tolist())]
-        case xr.DataArray():
+        case _ if xr.is_labelled(value):
             coordinates = {str(name): inside(array.values) for name, array in value.coords.items()}
             return ["labelled", [str(dim) for dim in value.dims], inside(value.values), coordinates]
         case Solution():

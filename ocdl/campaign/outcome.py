@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
+from ocdl import xr
 from ocdl.campaign.archive import NOT_RUN, Archive, Entry
 from ocdl.campaign.group import Group
 from ocdl.campaign.task import Task

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import ClassVar
 
+import casadi as ca
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 from ocdl.errors import InvalidInput
@@ -22,6 +21,34 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 WITHIN = np.linspace(0.0, 1.0, 17)  # where in a layer a constant must keep to bounds that depend on depth
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """Φ (N·s, Q): its row of stage i of layer k holds weights[i] (K,) at the coefficients columns[k] (K,)."""
+
+    columns: Indices
+    weights: Array
+    rows: int  # Q
+
+    def __matmul__(self, u: Array) -> Array:
+        """Φ u: controls at the stages (N·s, m) from coefficients (Q, m)."""
+        return (self.weights @ u[self.columns]).reshape(len(self.columns) * len(self.weights), u.shape[1])
+
+    def gathered(self, acting: Array) -> Array:
+        """Φᵀ v: what acts at the stages (N·s, m), gathered on the coefficients (Q, m)."""
+        m = acting.shape[1]
+        layers = self.weights.T @ acting.reshape(len(self.columns), len(self.weights), m)  # (N, K, m)
+        gathered = np.zeros((self.rows, m))
+        for column, part in zip(self.columns.T, layers.swapaxes(0, 1), strict=True):
+            gathered[column] += part  # of different layers: no coefficient twice
+        return gathered
+
+    def matrix(self) -> ca.DM:
+        """Φ itself."""
+        (N, K), s = self.columns.shape, len(self.weights)
+        rows, places = np.repeat(np.arange(N * s), K), np.repeat(self.columns, s, axis=0).ravel()
+        return ca.DM.triplet(rows.tolist(), places.tolist(), np.tile(self.weights, (N, 1)).ravel(), N * s, self.rows)
 
 
 @dataclass(frozen=True)
@@ -58,28 +85,9 @@ class ControlShape:
         """The stages (N, s) at which one equation a control can hold: as many as the controls have coefficients."""
         raise NotImplementedError
 
-    def basis(self, N: int, nodes: Array) -> scipy.sparse.csr_array:
-        """Controls at the stages (N·s, m) from coefficients (Q, m)."""
-        return _basis(self, N, tuple(nodes.tolist()))
-
-    def gathering(self, N: int, nodes: Array) -> scipy.sparse.csr_array:
-        """The transpose of ``basis``: what acts at the stages (N·s, m), gathered on the coefficients (Q, m)."""
-        return _gathering(self, N, tuple(nodes.tolist()))
-
-
-@lru_cache(maxsize=16)
-def _basis(shape: ControlShape, N: int, nodes: tuple[float, ...]) -> scipy.sparse.csr_array:
-    c = np.array(nodes)
-    columns, weights = shape.columns(N, c.size), shape.weights(c, c)
-    s, K = weights.shape
-    rows = np.repeat(np.arange(N * s), K)
-    places = np.repeat(columns, s, axis=0).ravel()
-    return scipy.sparse.csr_array((np.tile(weights, (N, 1)).ravel(), (rows, places)), shape=(N * s, shape.rows(N, s)))
-
-
-@lru_cache(maxsize=16)
-def _gathering(shape: ControlShape, N: int, nodes: tuple[float, ...]) -> scipy.sparse.csr_array:
-    return _basis(shape, N, nodes).T.tocsr()
+    def basis(self, N: int, nodes: Array) -> Basis:
+        """Controls at the stages from coefficients."""
+        return Basis(self.columns(N, nodes.size), self.weights(nodes, nodes), self.rows(N, nodes.size))
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
+from ocdl import xr
 from ocdl.comparison.compare import Comparison
 from ocdl.referee.phases import PhasesSolution
 from ocdl.referee.solution import Solution

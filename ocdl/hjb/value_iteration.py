@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
+from ocdl import xr
 from ocdl.arrays import is_real, is_whole
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported

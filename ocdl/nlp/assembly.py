@@ -15,7 +15,6 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 from ocdl.batch import Direct
@@ -178,8 +177,7 @@ def _gradient(given: Sequence[_Mapped], variables: int) -> ca.MX:
             places.append(kind.variables[used].ravel(order="F"))
             values.append(ca.vec(mapped("gradient", [gradient[used.tolist()]])))
     at = np.concatenate(places)
-    scatter = scipy.sparse.csc_matrix((np.ones(at.size), (at, np.arange(at.size))), shape=(variables, at.size))
-    return ca.densify(_constant(scatter) @ ca.vertcat(*values)) if at.size else ca.MX.zeros(variables)
+    return ca.densify(_added(at, variables) @ ca.vertcat(*values)) if at.size else ca.MX.zeros(variables)
 
 
 def _jacobian(given: Sequence[_Mapped], constraints: int, variables: int) -> ca.MX:
@@ -237,13 +235,9 @@ class _Triplets:
         values = ca.vertcat(*self.values)
         if place.size == slot.size:
             return ca.MX(pattern, values[np.argsort(slot).tolist()])
-        scatter = scipy.sparse.csc_matrix(
-            (np.ones(slot.size), (slot, np.arange(slot.size))), shape=(place.size, slot.size)
-        )
-        return ca.MX(pattern, ca.densify(_constant(scatter) @ values))
+        return ca.MX(pattern, ca.densify(_added(slot, place.size) @ values))
 
 
-def _constant(matrix: Any) -> ca.DM:
-    csc = scipy.sparse.csc_matrix(matrix)
-    pattern = ca.Sparsity(*csc.shape, csc.indptr.tolist(), csc.indices.tolist())
-    return ca.DM(pattern, csc.data)
+def _added(at: Indices, rows: int) -> ca.DM:
+    """The matrix that adds entry j of a column to row at[j]."""
+    return ca.DM(ca.Sparsity(rows, at.size, list(range(at.size + 1)), at.tolist()), 1.0)

@@ -138,6 +138,13 @@ class Ipopt(Method):
         if self.space == "reduced":
             self._in_reduced_space(problem, depth)
 
+    def check_phases(self, phases: Phases, depths: Sequence[DepthScheme]) -> None:
+        if self.space == "reduced":
+            raise NotSupported("Ipopt(space='reduced'): phases are solved in full space; use space='full'.")
+        if self.scale == "rows":
+            raise NotSupported("Ipopt(scale='rows'): the rows of phases are not scaled; use scale='units'.")
+        super().check_phases(phases, depths)
+
     @property
     def feasible(self) -> float:
         return max(FEASIBLE, self.tolerance)
@@ -219,10 +226,6 @@ class Ipopt(Method):
         *,
         progress: bool | None = None,
     ) -> PhasesOutcome:
-        if self.space == "reduced":
-            raise NotSupported("Ipopt(space='reduced'): phases are solved in full space; use space='full'.")
-        if self.scale == "rows":
-            raise NotSupported("Ipopt(scale='rows'): the rows of phases are not scaled; use scale='units'.")
         joint = PhasedTranscription(phases, depths, starts, self.scale, self.scales)
         width = np.mean(np.concatenate([part.h for part in joint.parts]))
         continued = all(start.costate is not None for start in starts)

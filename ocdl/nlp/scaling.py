@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
+from ocdl import xr
 from ocdl.arrays import finite_array
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput
@@ -106,7 +106,7 @@ def _power(magnitude: Array) -> Array:
     return np.where(plain, 1.0, 10.0 ** np.round(np.log10(np.where(plain, 1.0, magnitude))))
 
 
-class ShownScales(Mapping[str, xr.DataArray]):
+class ShownScales(Mapping[str, "xr.DataArray"]):
     """The units of a solve, unless all are 1, and the factor of the ``objective`` where that was chosen; each is
     labelled when it is asked for.
     """

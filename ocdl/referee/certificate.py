@@ -141,7 +141,8 @@ def agreement(answer: Judged) -> float:
     problem, depth, u, verdict = answer.problem, answer.depth, answer.u, answer.verdict
     trajectory, adjoint = verdict.trajectory, verdict.adjoint
     shape, (N, _) = depth.controls, trajectory.stage_t.shape
-    weights = shape.gathering(N, depth.tableau.c) @ (trajectory.h[:, None] * depth.tableau.b).ravel()
+    quadrature = (trajectory.h[:, None] * depth.tableau.b).reshape(-1, 1)
+    weights = shape.basis(N, depth.tableau.c).gathered(quadrature)[:, 0]
     span = float(np.sum(trajectory.h))
     mean = float(np.sum(trajectory.h[:, None] * np.abs(depth.tableau.b) * np.abs(verdict.hamiltonian))) / span
     if problem.m == 0:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import xarray as xr
-
+from ocdl import xr
 from ocdl.arrays import shown
 from ocdl.errors import InvalidInput
 from ocdl.statement.layout import UNITS_OF

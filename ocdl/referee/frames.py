@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
+from ocdl import xr
 from ocdl.referee.names import entry_names
 
 

@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
+from ocdl import xr
 from ocdl.depth.schemes import DepthScheme
 from ocdl.referee.certificate import Certificate
 from ocdl.referee.certify import Verdict
@@ -75,9 +75,10 @@ def labelled(
     } | {f"violation of {name}": value for name, value in verdict.violations.items()}
     attrs |= {} if certificate is None else certificate.attributes()
     assert problem.layout is not None
-    x, costate = verdict.trajectory.x, verdict.adjoint.costate
+    trajectory, adjoint = verdict.trajectory, verdict.adjoint
     groups = {name: partial(group, name) for name in made}
-    answer = Answer(depth, problem.layout, outcome.u, outcome.p, x, costate, groups)
+    curves = trajectory.x, adjoint.costate, trajectory.stages, adjoint.stages
+    answer = Answer(depth, problem.layout, outcome.u, outcome.p, *curves, groups)
     return Solution.unlabelled(answer, attrs)
 
 
@@ -96,6 +97,17 @@ def coefficients(problem: ControlProblem, depth: DepthScheme, solution: Solution
     }
     parameters = {name: array.values for name, array in solution.parameters.items()}
     return layout.pack(layout.controls, controls, (rows,)), layout.pack(layout.parameters, parameters, ())
+
+
+def at_stages(problem: ControlProblem, depth: DepthScheme, solution: Solution) -> tuple[Array, Array]:
+    """States and Euclidean costates (N, s, S, n) of a solution at the stages of its own grid."""
+    answer = solution.answer
+    if answer is not None and answer.layout is problem.layout and answer.depth == depth:
+        return answer.stages, answer.stage_costate
+    stages = solution.group("stages")
+    shape = depth.count, depth.tableau.stages, problem.samples, problem.n
+    x, costate = (stages[name].values.reshape(shape) for name in ("stage_state", "stage_costate"))
+    return x, costate * np.asarray(problem.state_metric)
 
 
 def _nodes(problem: ControlProblem, verdict: Verdict) -> xr.Dataset:
@@ -159,8 +171,8 @@ def _controls(problem: ControlProblem, depth: DepthScheme, u: Array, verdict: Ve
     layout, trajectory, shape = problem.layout, verdict.trajectory, depth.controls
     assert layout is not None
     N, s = trajectory.stage_t.shape
-    weights = shape.basis(N, depth.tableau.c).T @ (trajectory.h[:, None] * depth.tableau.b).ravel()
-    measure = weights[:, None] * np.asarray(problem.control_metric)  # 0 for a coefficient that no stage sees
+    weights = shape.basis(N, depth.tableau.c).gathered((trajectory.h[:, None] * depth.tableau.b).reshape(-1, 1))
+    measure = weights * np.asarray(problem.control_metric)  # 0 for a coefficient that no stage sees
     gradient = np.divide(verdict.adjoint.gradient_u, measure, out=np.zeros(u.shape), where=measure != 0.0)
     leading: dict[str, Any] = {"t": trajectory.t if shape.group == "nodes" else trajectory.t[:-1]}
     if shape.group == "stages":

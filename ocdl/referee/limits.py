@@ -9,8 +9,8 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-import xarray as xr
 
+from ocdl import xr
 from ocdl.arrays import Array
 from ocdl.depth.schemes import DepthScheme
 from ocdl.referee.constraints import Constraints

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import xarray as xr
+
+from ocdl import xr
 
 LEADING = ("t", "stage", "sample", "layer", "end")
 

@@ -8,9 +8,9 @@ from enum import Enum
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
+from ocdl import xr
 from ocdl.depth.schemes import Layers
 from ocdl.interrupts import uninterrupted
 from ocdl.statement.problem import ControlProblem

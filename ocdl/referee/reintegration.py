@@ -7,20 +7,18 @@ the error bar. A stiff problem, on which that explicit method fails, is integrat
 Where the plant is unstable no forward sweep reproduces a good answer: there every layer restarts from the answer's
 own node, the local errors weighted by the costate sum to the cost's correction and its error bar (``local_errors``),
 and how far the controls drift in open loop is information, never the verdict.
-Source: Hairer, Nørsett and Wanner, "Solving ordinary differential equations I", section II.5 (the coefficients).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 from ocdl.depth.control_shapes import ControlShape, PerStage, PiecewiseConstant
+from ocdl.depth.dormand_prince import dormand_prince
 from ocdl.depth.fine_mesh import FineMesh, StageValues, control_at
 from ocdl.depth.schemes import DepthScheme, Tableau, gauss_tableau
 from ocdl.referee.certify import Judged
@@ -102,13 +100,6 @@ class _Integral:
     worst: tuple[str, float, float]
     error: float = 0.0
     restarted: bool = False
-
-
-@cache
-def dormand_prince() -> Tableau:
-    """The explicit method of order 8 of Hairer, Nørsett and Wanner (1993, II.5), DOP853."""
-    method = scipy.integrate.DOP853
-    return Tableau(np.array(method.A), np.array(method.B), np.array(method.C), 8)
 
 
 def _in_open_loop(answer: Judged, scale: float) -> tuple[_Integral, float]:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
+from ocdl import xr
 from ocdl.arrays import Array, finite_array
 from ocdl.depth.control_shapes import ControlShape, PiecewiseConstant, lagrange
 from ocdl.depth.schemes import DepthScheme, ImprovedEuler

@@ -13,8 +13,8 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
+from ocdl import xr
 from ocdl.referee.certificate import PREFIX, Certificate
 from ocdl.referee.outcome import Status
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 from ocdl.batch import Batch
@@ -68,9 +67,10 @@ class SeparatedHamiltonian:
         rate, control = _entries(problem.rate(*s.values()), s["u"])
         one, other = _entries(ca.gradient(value, of["u"]), of["u"])
         i, j = np.concatenate([rate, n + one]), np.concatenate([n + control, n + other])
-        graph = scipy.sparse.coo_array((np.ones(i.size), (i, j)), shape=(n + m, n + m))
-        label = scipy.sparse.csgraph.connected_components(graph, directed=False)[1][n:]
-        members = sorted((np.flatnonzero(label == g) for g in np.unique(label)), key=lambda group: group[0])
+        graph = ca.Sparsity.triplet(n + m, n + m, [*i.tolist(), *j.tolist()], [*j.tolist(), *i.tolist()])
+        _, index, ends = (graph + ca.Sparsity.diag(n + m)).scc()  # of an undirected graph: its connected components
+        parts = np.split(np.array(index, dtype=np.intp), ends[1:-1])
+        members = sorted((np.sort(part[part >= n]) - n for part in parts if max(part) >= n), key=lambda group: group[0])
         return np.array(members) if len({group.size for group in members}) == 1 else np.arange(m)[None]
 
     @cached_property

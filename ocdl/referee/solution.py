@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import xarray as xr
-
+from ocdl import xr
 from ocdl.arrays import Array
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported, NotWritten
@@ -31,7 +30,8 @@ from ocdl.statement.layout import Layout
 @dataclass(frozen=True, eq=False)
 class Answer:
     """An answer before it is labelled: its scheme and layout, its controls u (Q, m), parameters
-    p (P,), states and Euclidean costates (N+1, S, n), and how each of its ``groups`` is labelled.
+    p (P,), states and Euclidean costates at the nodes (N+1, S, n) and at the stages (N, s, S, n), and how each of its
+    ``groups`` is labelled.
     """
 
     depth: DepthScheme
@@ -40,6 +40,8 @@ class Answer:
     p: Array
     x: Array
     costate: Array
+    stages: Array
+    stage_costate: Array
     groups: Mapping[str, Callable[[], xr.Dataset]]
     made: dict[str, xr.Dataset] = field(default_factory=dict)
 

@@ -14,9 +14,9 @@ from itertools import groupby
 from typing import Any, Protocol
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
+from ocdl import xr
 from ocdl.arrays import Array
 from ocdl.referee.names import entry_names
 from ocdl.referee.outcome import Status

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
+from ocdl import xr
 from ocdl.arrays import Array, finite_array, real_array, shown
 from ocdl.callables import called
 from ocdl.errors import InvalidInput
@@ -42,7 +42,7 @@ def read(said: str, value: Any, part: Part, coords: Mapping[str, Any], leading: 
         return Course(_of_function(said, value, part, coords), NONE)
     if is_pair(value):
         return _through(said, value[0], finite_array(said, value[1]), part)
-    if not isinstance(value, xr.DataArray):
+    if not xr.is_labelled(value):
         return finite_array(said, value)
     array = finite_array(said, by_labels(said, value, (*leading, *part.dims), coords))
     times = _depths(value)
@@ -56,15 +56,18 @@ def is_pair(value: Any) -> bool:
     if not isinstance(value, tuple) or len(value) != 2 or callable(value[0]):
         return False
     times, values = value
-    rows = (Sequence, np.ndarray, xr.DataArray)
-    if not isinstance(times, rows) or not isinstance(values, rows) or isinstance(times, str) or len(times) < 2:
+    if not (_is_row(times) and _is_row(values)) or isinstance(times, str) or len(times) < 2:
         return False
     return all(np.ndim(time) == 0 for time in times)
 
 
+def _is_row(value: Any) -> bool:
+    return isinstance(value, (Sequence, np.ndarray)) or xr.is_labelled(value)
+
+
 def last_time(value: Any) -> float | None:
     """The last depth at which a value is given, if it knows its depths."""
-    times = value[0] if is_pair(value) else _depths(value) if isinstance(value, xr.DataArray) else None
+    times = value[0] if is_pair(value) else _depths(value) if xr.is_labelled(value) else None
     return None if times is None else float(real_array("times", times)[-1])
 
 

@@ -14,7 +14,7 @@ from ocdl.arrays import Array
 from ocdl.batch import Batch
 from ocdl.depth.schemes import DepthScheme
 from ocdl.referee.hamiltonian import Hamiltonian
-from ocdl.referee.labels import coefficients
+from ocdl.referee.labels import at_stages, coefficients
 from ocdl.referee.solution import Solution
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import Sweeper
@@ -30,10 +30,10 @@ def flat_needles(problem: ControlProblem, depth: DepthScheme, solution: Solution
     if not tells or points * S * problem.m > LARGEST:
         return 0, 0.0
     u, p = coefficients(problem, depth, solution)
-    sweeper, stages = Sweeper(problem, depth), solution.group("stages")
-    x = stages["stage_state"].values.reshape(-1, S, n)
+    sweeper = Sweeper(problem, depth)
+    x, costate = (values.reshape(-1, S, n) for values in at_stages(problem, depth, solution))
     t, controls = np.repeat(sweeper.stage_t.reshape(-1, 1), S, axis=1), sweeper.stage_controls(u)
-    costate = np.nan_to_num(stages["stage_costate"].values.reshape(x.shape) * np.asarray(problem.state_metric))
+    costate = np.nan_to_num(costate)
     law, omega = Hamiltonian(problem), np.asarray(problem.weights)
     gradient = np.abs(law.column_gradients(t, x, costate, omega, controls, p)).max(axis=1)
     level = gradient <= FLAT * np.max(np.abs(costate))

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
+from ocdl import xr
 from ocdl.arrays import Array, finite_array, real_array
 from ocdl.callables import called
 from ocdl.errors import InvalidInput

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
+from ocdl import xr
 from ocdl.errors import InvalidInput
 from ocdl.referee.labels import coefficients
 from ocdl.referee.solution import Solution

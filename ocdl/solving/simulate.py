@@ -16,8 +16,8 @@ from typing import Any
 import casadi as ca
 import numpy as np
 import scipy
-import xarray as xr
 
+from ocdl import xr
 from ocdl.arrays import Array, finite_array, is_real, shown
 from ocdl.batch import Batch
 from ocdl.depth.control_shapes import PerStage

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import xarray as xr
-
+from ocdl import xr
 from ocdl.referee.entries import entry
 
 

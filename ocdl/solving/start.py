@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import scipy
-import xarray as xr
 
+from ocdl import xr
 from ocdl.arrays import Array, is_whole
 from ocdl.depth.control_shapes import PerStage, PiecewiseConstant
 from ocdl.depth.schemes import DepthScheme

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import xarray as xr
 
+from ocdl import xr
 from ocdl.arrays import Array
 from ocdl.errors import InvalidInput
 from ocdl.referee.solution import Solution

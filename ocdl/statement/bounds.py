@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import xarray as xr
 
+from ocdl import xr
 from ocdl.arrays import Array, is_real, real_array, shown
 from ocdl.callables import called
 from ocdl.errors import InvalidInput, NotSupported
@@ -42,7 +42,7 @@ class Box:
         ordered = hasattr(interval, "__getitem__") and not isinstance(interval, (str, bytes, Mapping))
         if not ordered or _length(interval) != 2:
             raise InvalidInput(f"{said}: an interval is a pair (lower, upper) of numbers or arrays.")
-        if any(isinstance(end, xr.DataArray) for end in interval):
+        if any(xr.is_labelled(end) for end in interval):
             raise InvalidInput(f"{said}: ends are taken by position; give the .values of a labelled array.")
         return interval
 

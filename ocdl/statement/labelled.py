@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
+from ocdl import xr
 from ocdl.errors import InvalidInput
 
 WIDTH = ("y", "z")
@@ -26,7 +26,7 @@ def by_labels(said: str, values: Any, dims: tuple[str, ...], coords: Coords) -> 
     What is not labelled is returned as it is. A labelled array may lack a dimension. InvalidInput says ``said`` where
     it has another, or labels that do not fit.
     """
-    if not isinstance(values, xr.DataArray):
+    if not xr.is_labelled(values):
         return values
     unknown = [str(dim) for dim in values.dims if dim not in dims]
     if unknown:

@@ -8,8 +8,8 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
+from ocdl import xr
 from ocdl.arrays import Array, real_array
 from ocdl.errors import InvalidInput
 

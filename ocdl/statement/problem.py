@@ -25,8 +25,8 @@ from typing import Any, ClassVar
 
 import casadi as ca
 import numpy as np
-import xarray as xr
 
+from ocdl import xr
 from ocdl.arrays import (
     LARGEST,
     Array,
@@ -700,7 +700,7 @@ class ControlProblem:
 
     def _checked_data(self) -> Array:
         given: Any = np.zeros((self.samples, 0)) if self.data is None else self.data
-        if isinstance(given, xr.DataArray) and "sample" in given.dims:
+        if xr.is_labelled(given) and "sample" in given.dims:
             given = given.transpose("sample", ...)
         data = finite_array("data", given)
         data = data[None, :] if data.ndim == 1 else data

@@ -21,11 +21,10 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 from ocdl.batch import Batch, Direct, evaluated
-from ocdl.depth.control_shapes import PiecewiseConstant
+from ocdl.depth.control_shapes import Basis, PiecewiseConstant
 from ocdl.depth.schemes import Layers, Tableau
 from ocdl.errors import OcdlError
 from ocdl.once import once
@@ -214,7 +213,7 @@ class Sweeper:
         return ca.horzcat(x0, self._step.mapaccum("along", N)(x0, *given)[0])
 
     @cached_property
-    def basis(self) -> scipy.sparse.csr_array:
+    def basis(self) -> Basis:
         """Controls at the stages (N·s, m) from the coefficients (Q, m)."""
         return self.shape.basis(self.h.size, self.tableau.c)
 
@@ -228,7 +227,7 @@ class Sweeper:
 
     def stage_controls(self, u: Array) -> Array:
         """The controls at the stages, (N·s, m), from the coefficients u (Q, m)."""
-        return u.repeat(self.tableau.stages, axis=0) if self.constant else np.asarray(self.basis @ u)
+        return u.repeat(self.tableau.stages, axis=0) if self.constant else self.basis @ u
 
     def _wide_layers(self, samples: int) -> MatrixFreeLayers:
         def layers() -> MatrixFreeLayers:
@@ -431,7 +430,7 @@ class Sweeper:
         terminal_p = self._terminal(trajectory.x[-1].T, p, self._data.T)[2]
         gradient_u, gradient_p = self._gradients(trajectory, u, p, K)
         if forces is not None:
-            gradient_u = gradient_u + self.basis.T @ forces.controls
+            gradient_u = gradient_u + self.basis.gathered(forces.controls)
             gradient_p = gradient_p + forces.parameters
         for k, (sample, i) in enumerate(problem.free_initial):
             gradient_p[problem.own_parameters + k] += costate[0, sample, i]
@@ -527,13 +526,13 @@ class Sweeper:
             _, in_u, in_p = self._effort(self.stage_t.reshape(1, -1), self._at_stages(u).T, p)
             stage_weights = self._stage_weights().ravel()
             in_u *= stage_weights
-            gradient_u += self.basis.T @ in_u.T
+            gradient_u += self.basis.gathered(in_u.T)
             gradient_p = gradient_p + in_p @ stage_weights
         return gradient_u, gradient_p
 
     def _to_coefficients(self, gradient: Array) -> Array:
         """A gradient in the controls of the batches, pulled back to the coefficients u."""
-        return gradient if self.constant else np.asarray(self.basis.T @ gradient)
+        return gradient if self.constant else self.basis.gathered(gradient)
 
     # -- the compiled pieces -----------------------------------------------------------------------
 

@@ -5,9 +5,11 @@ from math import factorial
 import casadi as ca
 import numpy as np
 import pytest
+import scipy
 from families import DEGREES, name_of, order, schemes
 
 import ocdl
+from ocdl.depth.dormand_prince import dormand_prince
 from ocdl.depth.schemes import collocation_tableau, explicit_tableau, lagrange
 from ocdl.sweeps.sweeper import Sweeper
 
@@ -40,6 +42,12 @@ def test_tall_trees_hold_up_to_the_order_and_no_further(scheme):
         assert tableau.b @ power == pytest.approx(1 / factorial(k), abs=1e-14)
         power = tableau.A @ power
     assert abs(tableau.b @ power - 1 / factorial(tableau.order + 1)) > 1e-11
+
+
+def test_the_coefficients_of_dormand_and_prince_are_those_of_the_published_program():
+    tableau, theirs = dormand_prince(), scipy.integrate.DOP853
+    for typed, published in ((tableau.A, theirs.A), (tableau.b, theirs.B), (tableau.c, theirs.C)):
+        np.testing.assert_array_equal(typed, published)
 
 
 @pytest.mark.parametrize("scheme", [s for s in schemes() if not s.tableau.explicit], ids=name_of)
@@ -133,6 +141,18 @@ def test_a_new_scheme_is_a_tableau():
     tableau = explicit_tableau([[0.25], [0.0, 0.5]], [0.0, 0.0, 1.0], 2)
     assert tableau.explicit and tableau.stages == 3 and not tableau.stiffly_accurate
     np.testing.assert_array_equal(tableau.c, [0.0, 0.25, 0.5])
+
+
+@pytest.mark.parametrize("m", [0, 2])
+@pytest.mark.parametrize("shape", [ocdl.PiecewiseConstant(), ocdl.PiecewiseLinear(), ocdl.PerStage()], ids=repr)
+def test_the_basis_acts_as_its_matrix_and_gathers_by_the_transpose(shape, m):
+    nodes, random = ocdl.Gauss(4, 3).tableau.c, np.random.default_rng(0)
+    basis = shape.basis(4, nodes)
+    matrix = basis.matrix().full()
+    u, acting = random.normal(size=(shape.rows(4, 3), m)), random.normal(size=(12, m))
+    assert matrix.shape == (12, shape.rows(4, 3)) and np.allclose(matrix.sum(axis=1), 1.0, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(basis @ u, matrix @ u, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(basis.gathered(acting), matrix.T @ acting, rtol=0, atol=1e-14)
 
 
 def test_lagrange_polynomials_interpolate():

@@ -82,10 +82,10 @@ def test_the_equations_of_the_stages_determine_the_coefficients(scheme):
     """One value at every stage that is chosen is met by one set of coefficients, or by several, never by none."""
     nodes, N = scheme.tableau.c, scheme.count
     chosen = scheme.controls.determined(N, nodes)
-    basis = scheme.controls.basis(N, nodes).toarray()[chosen.ravel()]
+    basis = scheme.controls.basis(N, nodes).matrix().full()[chosen.ravel()]
     assert np.linalg.matrix_rank(basis) == chosen.sum()
     assert chosen.any(axis=1).all()
-    spare = np.count_nonzero(np.any(scheme.controls.basis(N, nodes).toarray(), axis=0)) - chosen.sum()
+    spare = np.count_nonzero(np.any(scheme.controls.basis(N, nodes).matrix().full(), axis=0)) - chosen.sum()
     assert spare == (1 if isinstance(scheme.controls, ocdl.PiecewiseLinear) and 0 < nodes[0] == nodes[-1] < 1 else 0)
 
 

@@ -15,6 +15,7 @@ import ocdl
 from ocdl import Outcome, Status
 from ocdl.doors.report import solution_text
 from ocdl.referee.judgement import judged
+from ocdl.referee.labels import at_stages
 from ocdl.solving.start import make_start
 
 
@@ -183,6 +184,14 @@ def test_attributes_are_controls_and_parameters():
     assert solution.W.dims == ("output", "z") and solution.mu.dims == ("output",) and solution.b.dims == ("t", "y", "z")
     with pytest.raises(AttributeError, match=r"no 'c'; its controls are \['a', 'b', 'W', 'mu'\]"):
         _ = solution.c
+
+
+def test_states_and_costates_at_the_stages_are_the_same_with_and_without_labels():
+    problem, depth = problems()["one sample"], ocdl.Radau(3, degree=2)
+    solution = made(problem)
+    labelled = at_stages(problem, depth, ocdl.Solution(solution.tree))
+    for ours, theirs in zip(at_stages(problem, depth, solution), labelled, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-15, atol=0)
 
 
 def test_claims_are_in_function_space():

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2] / "ocdl"
 GROUND = (
     *("errors", "arrays", "callables", "interrupts", "progress", "vectorised", "batch", "tables", "once", "files"),
-    "offers",
+    *("offers", "xr"),
 )
 ROUTES = ("nlp", "pmp", "hjb")
 FLOORS = (  # from the top down; what stands on one floor does not know its neighbours

@@ -6,8 +6,10 @@ import subprocess
 import sys
 
 import pytest
+import xarray
 
 import ocdl
+from ocdl import xr
 
 HEAVY = (
     *("scipy.integrate", "scipy.interpolate", "scipy.linalg", "scipy.optimize", "scipy.sparse", "scipy.spatial"),
@@ -15,6 +17,14 @@ HEAVY = (
     *("tqdm.notebook", "dask", "distributed", "sklearn", "numba"),
 )
 GROUND = ("casadi", "numpy", "pandas", "xarray")
+ORDINARY = (
+    "import ocdl",
+    "problem = ocdl.ControlProblem(states=['x', 'v'], controls=['a'], dynamics=lambda v, a: [v, a], {},",
+    "    initial={{'x': 0, 'v': 0}}, final={{'x': 1, 'v': 0}}, bounds=ocdl.Box(a=(-9, 9)))",
+    "solution = ocdl.solve(problem, ocdl.Radau(5, 3), ocdl.Ipopt())",
+)
+LEAST_EFFORT = "running=lambda a: a**2, horizon=1.0"
+LEAST_TIME = "terminal=lambda T: T, horizon=ocdl.Free(0.1, 10)"  # switches inside a layer: a gap
 LIGHT = {"numpy", "ocdl", "scipy", "threadpoolctl", "tqdm"}  # of numpy polynomials, of scipy its version
 
 
@@ -23,6 +33,11 @@ def loaded_after(*lines):
     program = "\n".join(["import json, sys", *lines, "print(json.dumps(sorted(sys.modules)))"])
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def ordinary(asked):
+    """A program that solves a problem of which this is asked."""
+    return [line.format(asked) for line in ORDINARY]
 
 
 def among(modules, *packages):
@@ -39,6 +54,34 @@ def test_all_names_load_nothing_heavy_and_hardly_more_than_casadi_numpy_and_xarr
 def test_one_route_does_not_load_the_others():
     more = loaded_after("import ocdl", "ocdl.ControlProblem, ocdl.Radau, ocdl.Ipopt, ocdl.solve")
     assert "ocdl.nlp.ipopt" in more and not among(more, "ocdl.pmp", "ocdl.hjb", "ocdl.campaign", "ocdl.comparison")
+
+
+@pytest.mark.parametrize("asked", [LEAST_EFFORT, LEAST_TIME])
+def test_a_problem_is_solved_and_its_cost_told_without_labelled_arrays_bars_or_any_part_of_scipy(asked):
+    more = loaded_after(*ordinary(asked), "solution.cost, solution.status, solution.feasibility")
+    assert "ocdl.referee.reintegration" in more and not among(more, "xarray", "pandas", "tqdm", *HEAVY)
+
+
+def test_labelled_arrays_are_there_when_they_are_asked_for():
+    asked = "assert type(solution.state).__name__ == 'DataArray' and solution.state.sizes['t'] == 6"
+    assert {"xarray", "pandas"} <= loaded_after(*ordinary(LEAST_EFFORT), asked)
+
+
+def test_threads_that_ask_first_at_once_all_get_the_same():
+    lines = (
+        "from concurrent.futures import ThreadPoolExecutor as Pool; from threading import Barrier; from ocdl import xr",
+        "gate = Barrier(8); ask = lambda _: (gate.wait(), xr.is_labelled(1.0), xr.DataArray, xr.concat)[1:]",
+        "found = set(Pool(8).map(ask, range(8))); import xarray",
+        "assert found == {(False, xarray.DataArray, xarray.concat)}, found",
+    )
+    assert "xarray" in loaded_after(*lines)
+
+
+def test_only_public_names_of_xarray_are_handed_on():
+    assert xr.DataArray is xarray.DataArray and xr.is_labelled(xarray.DataArray(1.0)) and not xr.is_labelled(1.0)
+    for name in ("DataArry", "__path__"):
+        with pytest.raises(AttributeError, match=name):
+            getattr(xr, name)
 
 
 def test_import_ocdl_alone_loads_nothing_yet():

@@ -9,9 +9,9 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
+from ocdl import xr
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.hjb.bounds.least_cost import LeastCost, least_cost
 from ocdl.hjb.feedback.margins import widened_margins

@@ -16,9 +16,9 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
+from ocdl import xr
 from ocdl.arrays import finite_array, fits_memory, is_real
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
+from ocdl import xr
 from ocdl.errors import InvalidInput
 from ocdl.nlp.neighbourhood.linearised import Direction, Linearised, Response
 from ocdl.statement.problem import ControlProblem

@@ -41,7 +41,7 @@ class LayeredExtremal:
         """In the unknowns and the controls' coefficients; ε is given."""
         problem, depth, (Q, m) = self.problem, self.depth, self.shape
         u, epsilon = ca.MX.sym("u", m, Q), ca.MX.sym("epsilon")
-        basis = ca.DM(depth.controls.basis(depth.count, depth.tableau.c).tocsc())
+        basis = depth.controls.basis(depth.count, depth.tableau.c).matrix()
         t, h = ca.DM(self.t[:-1]).T, ca.DM(self.h).T
         made = system(problem, depth.tableau, self.unknowns, ca.MX(t), ca.MX(h), u @ basis.T)
         gradient = (made.control_gradient * ca.repmat(made.weights, m, 1)) @ basis

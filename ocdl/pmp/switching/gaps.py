@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import xarray as xr
 
+from ocdl import xr
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.pmp.iterate import Ground, Iterate

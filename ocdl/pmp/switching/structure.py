@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
+from ocdl import xr
 from ocdl.arrays import is_real
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.pmp.options import check_controls_only

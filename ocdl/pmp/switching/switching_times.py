@@ -17,9 +17,9 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
+from ocdl import xr
 from ocdl.arrays import real_array
 from ocdl.depth.schemes import DepthScheme, Gauss
 from ocdl.errors import InvalidInput
