@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from dataclasses import fields
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import casadi as ca
@@ -52,6 +55,16 @@ def schemes(layers: Any = 4, degrees: tuple[int, ...] = DEGREES) -> list[DepthSc
             found.append(cls(layers=layers))
     assert len(found) >= 5 + 2 * len(degrees)
     return found
+
+
+def stated(name: str) -> ModuleType:
+    """The module of problems/ of that name, which is no package."""
+    path = Path(__file__).parents[1] / "problems" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"problem_{name}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def name_of(member: Any) -> str:

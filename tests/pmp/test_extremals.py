@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from families import stated
 
 import ocdl
 from ocdl.pmp.extremals.layered import LayeredExtremal
 from ocdl.solving.start import make_start
-from problems import cart_pole, jackson, oscillator, van_der_pol
+
+cart_pole, jackson, oscillator, van_der_pol = map(stated, ("cart_pole", "jackson", "oscillator", "van_der_pol"))
 
 RADAU = ocdl.Radau(layers=20, degree=3)
 
