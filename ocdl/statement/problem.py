@@ -42,6 +42,7 @@ from ocdl.depth.schemes import Layers
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.once import Built
 from ocdl.statement.bounds import Box, Free
+from ocdl.statement.budget import Budget
 from ocdl.statement.conditions import checked_conditions, conditioned
 from ocdl.statement.control_set import ControlSet
 from ocdl.statement.extended import Reduction
@@ -103,6 +104,10 @@ class ControlProblem:
     conditions: {t: values}: what the states, of every sample, are to be at depths t inside the horizon, (n,) each: a
         number, ``Free(lower, upper)``, or None where nothing is asked.
     reduction: what it was stated as before integral, periodic and rates became states and ends (``reductions``).
+    budgets: integrals of controls over the depth that are given, ``(Budget("alpha", 1.0),)``; methods on controls alone
+        keep them by projection, Ipopt by a linear constraint.
+    discrete: the steps x_{k+1} = x_k + h φ(x_k, u_k) *are* the statement, a network of layers and not an approximation
+        of anything in between; on ``ExplicitEuler`` alone, and nothing is integrated anew by the certificate.
     columnwise: dynamics and lift take only x, u, p, z, and x of many columns at once (matrix products, entrywise
         functions); wide problems are then swept without Jacobians.
 
@@ -139,6 +144,8 @@ class ControlProblem:
     control_set: ControlSet | None = None
     measurements: Measurements | None = None
     conditions: Mapping[float, Any] | None = None
+    budgets: Sequence[Budget] = ()
+    discrete: bool = False
     columnwise: bool = False
     reduction: Reduction = field(default_factory=Reduction, repr=False)
     readings: tuple[Reading, ...] = field(init=False, repr=False, default=())

@@ -22,6 +22,7 @@ FLOORS = (  # from the top down; what stands on one floor does not know its neig
     ("solving",),
     ("referee",),
     ("sweeps",),
+    ("networks",),
     ("statement",),
     ("depth",),
     GROUND,

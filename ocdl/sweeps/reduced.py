@@ -1,0 +1,76 @@
+"""J as a function of controls and parameters alone, w = (p, u_0, …, u_{Q−1}), with the measure of function space.
+
+    J(w), ∇J(w), and where the layers are dense also ∇²J(w) v and its Gauss–Newton part.
+
+What a method on controls alone needs: it sees vectors, bounds and budgets, never a layer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ocdl.depth.schemes import DepthScheme
+from ocdl.statement.problem import ControlProblem
+from ocdl.sweeps.sweeper import Sweeper, SweepFailed
+
+Array = NDArray[np.float64]
+
+
+class ReducedCost:
+    """J of one problem on one depth scheme; it counts its ``evaluations`` and keeps no point."""
+
+    def __init__(self, problem: ControlProblem, depth: DepthScheme) -> None:
+        self.problem, self.depth = problem, depth
+        self.sweeper = Sweeper(problem, depth)
+        self.evaluations = 0
+
+    @property
+    def size(self) -> int:
+        return self.problem.P + self.depth.control_rows * self.problem.m
+
+    def split(self, w: Array) -> tuple[Array, Array]:
+        """Controls u (Q, m) and parameters p (P,)."""
+        P = self.problem.P
+        return w[P:].reshape(self.depth.control_rows, self.problem.m), w[:P]
+
+    def join(self, u: Array, p: Array) -> Array:
+        """w from u (Q, m) and p (P,)."""
+        return np.concatenate([p, np.asarray(u).ravel()])
+
+    @property
+    def bounds(self) -> tuple[Array, Array]:
+        """Lower and upper bounds of w."""
+        low, high = self.problem.coefficient_box(self.depth)
+        p_low, p_high = self.problem.parameter_box
+        return self.join(low, p_low), self.join(high, p_high)
+
+    @property
+    def metric(self) -> Array:
+        """Quadrature weights of w: h_k times the control metric, and the parameters' metric."""
+        h = np.repeat(self.sweeper.h, self.depth.control_rows // self.sweeper.h.size)
+        h *= self.sweeper.h.size / self.depth.control_rows
+        in_u = np.outer(h, np.asarray(self.problem.control_metric))
+        return self.join(in_u, np.asarray(self.problem.parameter_metric))
+
+    def value(self, w: Array) -> float:
+        """J(w); NaN where there is no finite state."""
+        u, p = self.split(w)
+        self.evaluations += 1
+        try:
+            with np.errstate(all="ignore"):
+                return float(self.sweeper.integral(u, p)[1])
+        except SweepFailed:
+            return float("nan")
+
+    def value_and_gradient(self, w: Array) -> tuple[float, Array]:
+        """J(w) and ∇J(w), Euclidean; NaN where there is no finite state."""
+        u, p = self.split(w)
+        self.evaluations += 1
+        try:
+            with np.errstate(all="ignore"):
+                trajectory, cost = self.sweeper.integral(u, p)
+                adjoint = self.sweeper.costate(trajectory, u, p)
+        except (SweepFailed, np.linalg.LinAlgError):
+            return float("nan"), np.full(w.size, np.nan)
+        return float(cost), self.join(adjoint.gradient_u, adjoint.gradient_p)
