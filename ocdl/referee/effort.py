@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from ocdl.arrays import Array
 from ocdl.batch import Batch
 from ocdl.once import once
-from ocdl.referee.structure import affine_in, kinked_in, quadratic_in, second
 from ocdl.statement.effort import effort_formula
 from ocdl.statement.problem import ControlProblem
+from ocdl.statement.structure import affine_in, kinked_in, quadratic_in, second
 
 Indices = NDArray[np.intp]
 
