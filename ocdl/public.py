@@ -75,11 +75,22 @@ from ocdl.statement.activations import (
     Tanh,
 )
 from ocdl.statement.bounds import Box, Free
+from ocdl.statement.class_weights import class_weights
 from ocdl.statement.control_set import ControlSet, Disc, Finite, Polygon
 from ocdl.statement.data import Samples, digits
 from ocdl.statement.delay import DelayProblem
 from ocdl.statement.implicit import Implicit
-from ocdl.statement.losses import CrossEntropy, HalfSquare, IdentityLink, Link, Logistic, Loss, Readout
+from ocdl.statement.losses import (
+    CrossEntropy,
+    HalfSquare,
+    IdentityLink,
+    Link,
+    Logistic,
+    Loss,
+    Readout,
+    Softmax,
+    SoftmaxCrossEntropy,
+)
 from ocdl.statement.measurements import Measurements
 from ocdl.statement.phases import Phases
 from ocdl.statement.problem import ControlProblem

@@ -31,8 +31,15 @@ def predict(problem: SelectionProblem, grid: Grid, solution: Solution, initial: 
 
 
 def accuracy(prediction: xr.DataArray, labels: Any) -> float:
-    """Share of samples on the right side of one half, for one output and labels 0 or 1."""
-    values, wanted = np.asarray(prediction).ravel(), np.asarray(labels, dtype=float).ravel()
+    """Share of right predictions: of labels 0 or 1, those on the same side of one half; of predictions (S, K) and
+    classes 0, …, K − 1 as labels (S,), those that are largest at the class.
+
+    Labels (S, K) are K independent questions a sample; of one-hot labels give the classes, ``labels.argmax(axis=1)``.
+    """
+    given, classes = np.asarray(prediction), np.asarray(labels)
+    if given.ndim == 2 and given.shape[1] > 1 and classes.shape == given.shape[:1]:
+        return float(np.mean(given.argmax(axis=1) == classes))
+    values, wanted = given.ravel(), np.asarray(labels, dtype=float).ravel()
     if values.shape != wanted.shape:
         raise InvalidInput(f"accuracy: {values.size} predictions need as many labels; got {wanted.size}.")
     return float(np.mean((values > 0.5) == (wanted > 0.5)))
