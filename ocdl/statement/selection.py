@@ -221,10 +221,10 @@ class SelectionProblem:
             )
         labels = finite_array("target", by_labels("target", self.target, ("sample", "output"), {}))
         outputs = readout.weights.size
-        if labels.ndim < 2:
-            labels = (
-                np.broadcast_to(labels, (samples,))[:, None] if outputs == 1 and labels.size in (1, samples) else labels
-            )
+        if labels.size == 1:
+            labels = np.full((samples, outputs), labels.item())
+        if labels.ndim == 1 and outputs == 1:
+            labels = labels[:, None]
         if labels.shape != (samples, outputs):
             raise InvalidInput(
                 f"target: {samples} sample(s) with {outputs} output(s) need labels of shape ({samples}, {outputs}); "
