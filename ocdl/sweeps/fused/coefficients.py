@@ -28,12 +28,13 @@ ONE = -1  # in the place of a column or of a control: no factor
 
 def coefficients_of(layer: Any, xi: Any, u: Any, p: Any, n: int, k: int) -> Coefficients | None:
     """Θ of M (k + n,), or None where it is not affine in ξ = (x (n,), s (k,))."""
+    if ca.depends_on(ca.jtimes(layer, xi, ca.SX.sym("delta", n + k)), xi):
+        return None
     w, eta = ca.vertcat(u, p), ca.SX.sym("eta", k + n)
     by_w = ca.densify(ca.gradient(ca.dot(eta, layer), w))
     if ca.depends_on(by_w, w):
         return _written(layer, xi, u, p, n, k)
-    entries = _entries(layer, by_w, xi, w, eta)
-    return None if entries is None else AffineCoefficients(*_maps(entries, n, k, u.numel(), p.numel()))
+    return AffineCoefficients(*_maps(_entries(layer, by_w, xi, w, eta), n, k, u.numel(), p.numel()))
 
 
 # -- affine in the controls ------------------------------------------------------------------------------------------
@@ -56,13 +57,11 @@ class Entries(NamedTuple):
         )
 
 
-def _entries(layer: Any, by_w: Any, xi: Any, w: Any, eta: Any) -> Entries | None:
-    """Those of M affine in w, with ``by_w`` = ∇_w ηᵀM, or None where M is not affine in ξ."""
+def _entries(layer: Any, by_w: Any, xi: Any, w: Any, eta: Any) -> Entries:
+    """Those of M affine in ξ and in w, with ``by_w`` = ∇_w ηᵀM."""
     slopes = ca.jacobian(by_w, xi)
     alone = ca.Function("alone", [xi, w], [layer])(xi, ca.DM.zeros(w.numel()))
     fixed = ca.jacobian(alone, xi)
-    if ca.depends_on(ca.vertcat(slopes.nz[:], fixed.nz[:]), xi):
-        return None
     nowhere = ca.DM.zeros(xi.numel())
     shifts = ca.Function("shifts", [xi, eta], [by_w])(nowhere, eta)
     control, column = (np.array(places, np.intp) for places in slopes.sparsity().get_triplet())
@@ -148,12 +147,10 @@ class AffineCoefficients:
 
 
 def _written(layer: Any, xi: Any, u: Any, p: Any, n: int, k: int) -> WrittenCoefficients | None:
-    """Θ whatever it is of w, or None where M is not affine in ξ, or too wide."""
+    """Θ whatever it is of w, or None where it is too wide."""
     if n * k > WRITTEN:
         return None
     slopes = ca.jacobian(layer, xi)
-    if ca.depends_on(slopes, xi):
-        return None
     shift = ca.densify(ca.Function("shift", [xi, u, p], [layer])(ca.DM.zeros(xi.numel()), u, p))
     V, S, r = _factored(slopes[k:, n:]), _factored(slopes[k:, :n]), shift[k:]
     parts = {

@@ -75,7 +75,8 @@ def backward(
 def tangent(tape: Tape, moved: LayerArrays, dx_0: Array | None = None, *, compiled: bool | None = None) -> Tangent:
     """How x_N moves with Θ by ``moved`` and with x_0 by dx_0 (S, n)."""
     dx = np.zeros(tape.end.shape) if dx_0 is None else dx_0.T
-    return wide.tangent(tape, moved, dx)
+    found: Tangent = _kernel(tape.layers, compiled).tangent(tape, moved, dx)
+    return found
 
 
 def second_backward(
@@ -86,9 +87,9 @@ def second_backward(
     ``gauss_newton``: less what the second derivatives of the layers give: the pullback of dp_N.
     """
     if gauss_newton:
-        return backward(tape, dp_N)
+        return backward(tape, dp_N, compiled=compiled)
     slopes, p, dp = zeros(tape.layers.arrays), p_N.T.copy(), dp_N.T.copy()
-    wide.second_backward(tape, along, p, dp, slopes)
+    _kernel(tape.layers, compiled).second_backward(tape, along, p, dp, slopes)
     return Pullback(slopes, dp.T)
 
 

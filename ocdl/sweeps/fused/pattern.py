@@ -31,6 +31,7 @@ COMMUTE = {ca.OP_ADD, ca.OP_MUL, ca.OP_FMAX, ca.OP_FMIN}
 NUMBER, COEFFICIENT, AFFINE, CURVED = -1, 0, 1, 2  # what a node is in x
 
 Tree = Any  # "s", the name of a parameter, a number, or (operation, trees of the operands)
+Family = dict[int, list[tuple[Callable[..., Activation], Tree]]]  # by the operation at the root
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,7 @@ class Expression(Activation):
 
 
 def operations(function: ca.Function) -> set[int]:
-    """Of all its instructions."""
+    """Those of all its instructions."""
     return {function.instruction_id(k) for k in range(function.n_instructions())}
 
 
@@ -95,9 +96,9 @@ def _again(node: ca.SX, operands: list[ca.SX]) -> ca.SX:
 # -- the family ------------------------------------------------------------------------------------------------------
 
 
-def member(node: ca.SX) -> tuple[Activation, ca.SX] | None:
+def member(node: ca.SX, family: Family) -> tuple[Activation, ca.SX] | None:
     """(σ, e) where ``node`` is σ(e) of an activation of the family."""
-    for kind, tree in _family().get(node.op(), ()) if node.n_dep() else ():
+    for kind, tree in family.get(node.op(), ()) if node.n_dep() else ():
         bound: dict[str, ca.SX] = {}
         if _binds(tree, node, bound):
             e = bound.pop("s")
@@ -108,13 +109,23 @@ def member(node: ca.SX) -> tuple[Activation, ca.SX] | None:
     return None
 
 
+def family_of(known: set[int]) -> Family:
+    """The formulas that have no other operations."""
+    kept = {root: [(kind, tree) for kind, tree in _family()[root] if _operations(tree) <= known] for root in _family()}
+    return {root: members for root, members in kept.items() if members}
+
+
+def _operations(tree: Tree) -> set[int]:
+    return {tree[0]}.union(*(_operations(part) for part in tree[1:])) if isinstance(tree, tuple) else set()
+
+
 @lru_cache(maxsize=1)
-def _family() -> dict[int, list[tuple[Callable[..., Activation], Tree]]]:
-    """By the operation at the root: the formulas of all activations, with their parameters as symbols and as usual.
+def _family() -> Family:
+    """The formulas of all activations, with their parameters as symbols and as usual.
 
     No expression is kept, as these belong to one thread.
     """
-    found: dict[int, list[tuple[Callable[..., Activation], Tree]]] = {}
+    found: Family = {}
     for kind in vars(activations).values():
         if isinstance(kind, type) and issubclass(kind, Activation) and kind is not Activation:
             for tree in _formulas(kind):
