@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import casadi as ca
 import numpy as np
 
 from ocdl.arrays import Array
 from ocdl.statement.layout import Part
 from ocdl.statement.losses import IdentityLink, Link, Loss, Readout
+from ocdl.statement.readout_loss import Output, ReadoutLoss
 
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """ℓ(x, p, d) = Σ_k density(O_k, d_k), O = W f + μ of features f = Bx, (K, M) and (K,) the last parameters.
-
-    Without a readout O = f.
-    """
+    """Readout and loss on features f = Bx, with W (K, M) and μ (K,) the last parameters. Without a readout O = f."""
 
     readout: Readout | None
     loss: Loss
@@ -45,16 +41,14 @@ class Head:
         K = self.outputs
         return () if self.readout is None else (Part("W", ("output", "z"), (K, self.M)), Part("mu", ("output",), (K,)))
 
-    def output(self, x: Any, p: Any) -> Any:
-        """O (K, C) of states x (n, C) as columns."""
-        f = ca.DM(self.features) @ x
-        if self.readout is None:
-            return f
-        K, end = self.outputs, self.before + self.outputs * self.M
-        return ca.reshape(p[self.before : end], self.M, K).T @ f + p[end : end + K]
-
-    def __call__(self, x: Any, p: Any, d: Any) -> Any:
-        return ca.sum1(self.loss.density(self.output(x, p), d, self.link))
+    @property
+    def terminal(self) -> ReadoutLoss:
+        """ℓ(x, p, d) = loss(h(O), d)."""
+        fixed = None if self.readout is not None else np.concatenate([np.eye(self.M).ravel(), np.zeros(self.M)])
+        plain = self.features.shape[1] == self.M and np.array_equal(self.features, np.eye(self.M))
+        features = np.ones(self.M) if plain else self.features
+        output = Output(np.ones(self.outputs), None if plain and fixed is not None else features, self.before, fixed)
+        return ReadoutLoss(output, self.loss, self.link)
 
     def bounds(self) -> tuple[Array, Array]:
         """Lower and upper bounds of [W row by row, μ]."""

@@ -41,28 +41,8 @@ def checked_labels(labels: Any, samples: int, outputs: int, readout: Readout | N
     Raises InvalidInput for NaN, other shapes, labels outside those of the loss, and a classifier's of one class only.
     """
     given = finite_array("labels", labels)
-    rows = given[:, None] if given.ndim == 1 and outputs == 1 else given
-    rows = _unit_vectors(given, outputs) if given.ndim == 1 and outputs > 1 and given.size == samples else rows
-    if rows.shape != (samples, outputs):
-        classes = f", or the classes 0 to {outputs - 1}, shape ({samples},)" if outputs > 1 else ""
-        raise InvalidInput(
-            f"labels: {samples} sample(s) with {outputs} output(s) need the shape ({samples}, {outputs}){classes}; "
-            f"got {given.shape}."
-        )
-    low, high = loss.labels
-    if np.any((rows < low) | (rows > high)):
-        raise InvalidInput(
-            f"labels: {type(loss).__name__} needs labels in [{low:g}, {high:g}]; "
-            f"they range over [{rows.min():g}, {rows.max():g}]."
-        )
+    rows = loss.label_rows("labels", given, samples, outputs)
+    loss.check_labels("labels", rows)
     if samples > 1 and readout is not None and isinstance(readout.link, Logistic) and np.all(rows == rows[0]):
         raise InvalidInput(f"labels: a classifier needs at least two classes; all {samples} are {given[0]!s}.")
     return rows
-
-
-def _unit_vectors(classes: Array, K: int) -> Array:
-    """Row s is the unit vector of class s, (S, K)."""
-    wrong = classes[(classes != np.round(classes)) | (classes < 0) | (classes >= K)]
-    if wrong.size:
-        raise InvalidInput(f"labels: the classes of {K} outputs are 0 to {K - 1}; got {wrong[0]:g}.")
-    return np.eye(K)[classes.astype(int)]

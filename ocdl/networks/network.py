@@ -75,7 +75,7 @@ def network(
     return ControlProblem(
         **layer.formulas(tied),
         **_penalties(regulariser, layer.size if tied else 0, ones.size, depth),
-        terminal=head,
+        terminal=head.terminal,
         initial=x0,
         horizon=depth,
         bounds=layer.box(head, tied),

@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import casadi as ca
 import numpy as np
 
 from ocdl import xr
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput
-from ocdl.networks.head import Head
 from ocdl.networks.labels import states_of
 from ocdl.referee.labels import coefficients
 from ocdl.referee.solution import Solution
 from ocdl.solving.compile import discretised
 from ocdl.statement.problem import ControlProblem
+from ocdl.statement.readout_loss import ReadoutLoss
 from ocdl.statement.selection import Grid, SelectionProblem
 from ocdl.sweeps.sweeper import Sweeper
 
@@ -55,10 +54,9 @@ def _read(problem: Any, grid: Any, statement: ControlProblem, final: Any, p: Any
         on_width = problem.readout is None or problem.readout.outputs == "width"
         return problem.link(problem.output(grid.width, final, p)), ("sample", "y" if on_width else "output")
     head = statement.terminal
-    if not isinstance(head, Head):
+    if not isinstance(head, ReadoutLoss):
         raise InvalidInput("predict: this ControlProblem ends in no readout; state it by ocdl.network(...).")
-    output = np.asarray(ca.DM(head.output(ca.DM(final.T), ca.DM(p))).full()).T
-    return head.link(output), ("sample", "output")
+    return head.link(head.output.read(final, p)), ("sample", "output")
 
 
 def accuracy(prediction: xr.DataArray, labels: Any) -> float:

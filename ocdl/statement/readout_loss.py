@@ -66,6 +66,13 @@ class Output:
         assert self.features is not None
         return x * self.features if self.features.ndim == 1 else x @ self.features.T
 
+    def read(self, x: Array, p: Array) -> Array:
+        """O (S, K) of states x (S, n)."""
+        if self.features is None:
+            return x
+        R, mu = self.arrays(p)
+        return np.asarray(x @ R.T + mu)
+
     def arrays(self, p: Array) -> tuple[Array, Array]:
         """R = W B (K, n) and μ (K,) at parameters p (P,)."""
         return self._arrays(p[self.place :] if self.fixed is None else self.fixed)
