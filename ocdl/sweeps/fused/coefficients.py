@@ -23,17 +23,22 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 WRITTEN = 20_000  # entries of Θ up to which it is a formula, where it is not affine
+NODES = 500_000  # of M up to which it is one
+COLOURED = 100_000_000  # nodes of M times its arguments, up to which a control may be in several entries of Θ
 ONE = -1  # in the place of a column or of a control: no factor
 
 
 def coefficients_of(layer: Any, xi: Any, u: Any, p: Any, n: int, k: int) -> Coefficients | None:
-    """Θ of M (k + n,), or None where it is not affine in ξ = (x (n,), s (k,))."""
+    """Θ of M (k + n,), or None where it is not affine in ξ = (x (n,), s (k,)), or too large for a proof in seconds."""
     if ca.depends_on(ca.jtimes(layer, xi, ca.SX.sym("delta", n + k)), xi):
         return None
     w, eta = ca.vertcat(u, p), ca.SX.sym("eta", k + n)
     by_w = ca.densify(ca.gradient(ca.dot(eta, layer), w))
     if ca.depends_on(by_w, w):
         return _written(layer, xi, u, p, n, k)
+    large = ca.n_nodes(layer) * xi.numel() > COLOURED
+    if large and ca.jacobian_sparsity(by_w, xi).nnz() > w.numel():
+        return None
     return AffineCoefficients(*_maps(_entries(layer, by_w, xi, w, eta), n, k, u.numel(), p.numel()))
 
 
@@ -148,7 +153,7 @@ class AffineCoefficients:
 
 def _written(layer: Any, xi: Any, u: Any, p: Any, n: int, k: int) -> WrittenCoefficients | None:
     """Θ whatever it is of w, or None where it is too wide."""
-    if n * k > WRITTEN:
+    if n * k > WRITTEN or ca.n_nodes(layer) > NODES:
         return None
     slopes = ca.jacobian(layer, xi)
     shift = ca.densify(ca.Function("shift", [xi, u, p], [layer])(ca.DM.zeros(xi.numel()), u, p))

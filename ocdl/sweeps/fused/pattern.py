@@ -28,10 +28,15 @@ SMOOTH = {  # whose derivatives tell all of what they depend on
     *(ca.OP_SINH, ca.OP_COSH, ca.OP_TANH, ca.OP_ASINH, ca.OP_ACOSH, ca.OP_ATANH),
 }
 COMMUTE = {ca.OP_ADD, ca.OP_MUL, ca.OP_FMAX, ca.OP_FMIN}
+VISITED = 300_000  # nodes after which a search is given up
 NUMBER, COEFFICIENT, AFFINE, CURVED = -1, 0, 1, 2  # what a node is in x
 
 Tree = Any  # "s", the name of a parameter, a number, or (operation, trees of the operands)
 Family = dict[int, list[tuple[Callable[..., Activation], Tree]]]  # by the operation at the root
+
+
+class TooLarge(Exception):
+    """A graph of more than ``VISITED`` nodes where σ has to be sought."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +65,10 @@ def operations(function: ca.Function) -> set[int]:
 
 
 def rebuilt(roots: list[ca.SX], replacement: Callable[[ca.SX], ca.SX | None]) -> list[ca.SX]:
-    """The same expressions with another node wherever ``replacement`` has one, from the roots down."""
+    """The same expressions with another node wherever ``replacement`` has one, from the roots down.
+
+    Raises TooLarge.
+    """
     done: dict[int, ca.SX] = {}
     opened: set[int] = set()
     for root in roots:
@@ -76,6 +84,8 @@ def rebuilt(roots: list[ca.SX], replacement: Callable[[ca.SX], ca.SX | None]) ->
                 new = replacement(node)
                 if new is not None or not node.n_dep():
                     done[key] = node if new is None else new
+                elif len(opened) > VISITED:
+                    raise TooLarge
                 else:
                     opened.add(key)
                     stack += reversed(children(node))
@@ -195,6 +205,8 @@ class Degrees:
                 continue
             operands = children(node)
             missing = [child for child in operands if child.element_hash() not in self.of]
+            if len(self.of) > VISITED:
+                raise TooLarge
             if missing:
                 stack += missing
             else:

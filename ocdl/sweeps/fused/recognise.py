@@ -27,6 +27,7 @@ from ocdl.sweeps.fused.pattern import (
     Degrees,
     Expression,
     Family,
+    TooLarge,
     family_of,
     member,
     operations,
@@ -53,6 +54,13 @@ def dense_form(problem: ControlProblem) -> DenseForm | None:
 
 
 def _form(problem: ControlProblem) -> DenseForm | None:
+    try:
+        return _sought(problem)
+    except TooLarge:
+        return None
+
+
+def _sought(problem: ControlProblem) -> DenseForm | None:
     if problem.equations is not None:
         return None
     symbols = problem.symbols()
