@@ -39,7 +39,7 @@ class TooLarge(Exception):
     """A graph of more than ``VISITED`` nodes where σ has to be sought."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Expression(Activation):
     """σ as the formula of a problem has it, a CasADi function of one scalar; nothing is claimed beyond the formula."""
 
@@ -51,6 +51,9 @@ class Expression(Activation):
     def of(cls, g: ca.SX, s: ca.SX) -> Expression:
         function = ca.Function("sigma", [s], [g])
         return cls(function, operations(function) <= SMOOTH)
+
+    def __repr__(self) -> str:
+        return f"Expression({self.function(ca.SX.sym('s'))})"
 
     def formula(self, s: Any) -> Any:
         if isinstance(s, (ca.SX, ca.MX, ca.DM)):
