@@ -7,7 +7,7 @@ from families import activations
 
 import ocdl
 from ocdl.statement.activations import Identity
-from ocdl.sweeps.fused import pattern
+from ocdl.sweeps.fused import coefficients, pattern
 from ocdl.sweeps.fused.form import LayerArrays
 from ocdl.sweeps.fused.pattern import Expression
 from ocdl.sweeps.fused.recognise import dense_form
@@ -362,10 +362,19 @@ def test_a_form_is_found_once():
     assert dense_form(stated) is dense_form(stated)
 
 
-def test_what_is_too_large_to_be_searched_has_no_form(monkeypatch):
-    stated = spelled(*FORMS["contractive"][:1], FORMS["contractive"][1](np.tanh), **FORMS["contractive"][2])
-    monkeypatch.setattr(pattern, "VISITED", 3)
-    assert dense_form(stated) is None
+@pytest.mark.parametrize(
+    ("name", "module", "limit"),
+    [
+        ("contractive", pattern, "VISITED"),
+        ("low rank", coefficients, "WRITTEN"),
+        ("positive", coefficients, "NODES"),
+        ("antisymmetric", coefficients, "COLOURED"),
+    ],
+)
+def test_what_is_too_large_has_no_form(name, module, limit, monkeypatch):
+    pre, outer, sizes, _ = FORMS[name]
+    monkeypatch.setattr(module, limit, 3)
+    assert dense_form(spelled(pre, outer(np.tanh), **sizes)) is None
 
 
 def formula(draw, depth, leaves):

@@ -36,7 +36,7 @@ Family = dict[int, list[tuple[Callable[..., Activation], Tree]]]  # by the opera
 
 
 class TooLarge(Exception):
-    """A graph of more than ``VISITED`` nodes where σ has to be sought."""
+    """No proof within seconds."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -48,7 +48,7 @@ class Cut(NamedTuple):
 
 
 def dense_form(problem: ControlProblem) -> DenseForm | None:
-    """The form of the dense layers of ``problem``, or None where the formulas do not prove that they are."""
+    """The form of the dense layers of ``problem``, or None where the formulas do not prove, within seconds, one."""
     form: DenseForm | None = problem.built.of("dense form", lambda: _form(problem))
     return form
 
@@ -131,8 +131,8 @@ def _by_degree(rate: ca.SX, x: ca.SX, lift: ca.SX, family: Family) -> Iterator[C
         yield Cut(Identity(), s, s, rate)
     elif len({formula.element_hash() for formula in formulas}) == 1:
         matched = member(formulas[0], family)
-        known = matched is not None and same(matched[1], s)
-        yield Cut(matched[0] if known and matched else Expression.of(formulas[0], s), *cut)
+        named = matched is not None and same(matched[1], s)
+        yield Cut(matched[0] if matched and named else Expression.of(formulas[0], s), *cut)
 
 
 class _Rows:
