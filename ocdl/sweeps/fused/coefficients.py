@@ -18,23 +18,36 @@ from numpy.typing import NDArray
 from ocdl.batch import Batch
 from ocdl.sweeps.fused.form import Coefficients, LayerArrays
 from ocdl.sweeps.fused.maps import AffineMap, affine_map
+from ocdl.sweeps.fused.pattern import TooLarge
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 WRITTEN = 20_000  # entries of Θ up to which it is a formula, where it is not affine
+NODES = 500_000  # of M up to which it is one
+COLOURED = 100_000_000  # nodes of M times its arguments, up to which a control may be in several entries of Θ
 ONE = -1  # in the place of a column or of a control: no factor
 
 
 def coefficients_of(layer: Any, xi: Any, u: Any, p: Any, n: int, k: int) -> Coefficients | None:
-    """Θ of M (k + n,), or None where it is not affine in ξ = (x (n,), s (k,))."""
+    """Θ of M (k + n,), or None where it is not affine in ξ = (x (n,), s (k,)).
+
+    Raises TooLarge.
+    """
     if ca.depends_on(ca.jtimes(layer, xi, ca.SX.sym("delta", n + k)), xi):
         return None
     w, eta = ca.vertcat(u, p), ca.SX.sym("eta", k + n)
     by_w = ca.densify(ca.gradient(ca.dot(eta, layer), w))
     if ca.depends_on(by_w, w):
         return _written(layer, xi, u, p, n, k)
+    if ca.n_nodes(layer) * xi.numel() > COLOURED and _meet(ca.jacobian_sparsity(by_w, xi)):
+        raise TooLarge
     return AffineCoefficients(*_maps(_entries(layer, by_w, xi, w, eta), n, k, u.numel(), p.numel()))
+
+
+def _meet(sparsity: Any) -> bool:
+    """Whether a row has several entries, whose columns one sweep cannot tell apart."""
+    return bool(sparsity.nnz() > np.unique(sparsity.row()).size)
 
 
 # -- affine in the controls ------------------------------------------------------------------------------------------
@@ -154,10 +167,10 @@ class AffineCoefficients:
 # -- by formulas -----------------------------------------------------------------------------------------------------
 
 
-def _written(layer: Any, xi: Any, u: Any, p: Any, n: int, k: int) -> WrittenCoefficients | None:
-    """Θ whatever it is of w, or None where it is too wide."""
-    if n * k > WRITTEN:
-        return None
+def _written(layer: Any, xi: Any, u: Any, p: Any, n: int, k: int) -> WrittenCoefficients:
+    """Θ whatever it is of w."""
+    if n * k > WRITTEN or ca.n_nodes(layer) > NODES:
+        raise TooLarge
     slopes = ca.jacobian(layer, xi)
     shift = ca.densify(ca.Function("shift", [xi, u, p], [layer])(ca.DM.zeros(xi.numel()), u, p))
     V, S, r = _factored(slopes[k:, n:]), _factored(slopes[k:, :n]), shift[k:]

@@ -27,6 +27,7 @@ from ocdl.sweeps.fused.pattern import (
     Degrees,
     Expression,
     Family,
+    TooLarge,
     family_of,
     member,
     operations,
@@ -47,12 +48,19 @@ class Cut(NamedTuple):
 
 
 def dense_form(problem: ControlProblem) -> DenseForm | None:
-    """The form of the dense layers of ``problem``, or None where the formulas do not prove that they are."""
+    """The form of the dense layers of ``problem``, or None where the formulas do not prove, within seconds, one."""
     form: DenseForm | None = problem.built.of("dense form", lambda: _form(problem))
     return form
 
 
 def _form(problem: ControlProblem) -> DenseForm | None:
+    try:
+        return _sought(problem)
+    except TooLarge:
+        return None
+
+
+def _sought(problem: ControlProblem) -> DenseForm | None:
     if problem.equations is not None:
         return None
     symbols = problem.symbols()
@@ -123,8 +131,8 @@ def _by_degree(rate: ca.SX, x: ca.SX, lift: ca.SX, family: Family) -> Iterator[C
         yield Cut(Identity(), s, s, rate)
     elif len({formula.element_hash() for formula in formulas}) == 1:
         matched = member(formulas[0], family)
-        known = matched is not None and same(matched[1], s)
-        yield Cut(matched[0] if known and matched else Expression.of(formulas[0], s), *cut)
+        named = matched is not None and same(matched[1], s)
+        yield Cut(matched[0] if matched and named else Expression.of(formulas[0], s), *cut)
 
 
 class _Rows:
