@@ -7,7 +7,7 @@ NONE, FACTOR, MATRIX, ONE = range(4)
 
 
 def code(activation: Activation) -> tuple[int, float] | None:
-    """The activation's name and parameter; None for those the loops do not know. Subclasses have formulas of their own."""
+    """What the loops call σ, and its parameter; None where they do not know it, as a subclass with its own formula."""
     known = {
         Tanh: (TANH, 0.0),
         Sigmoid: (SIGMOID, 0.0),

@@ -7,6 +7,8 @@ the tape hold all samples, of which the part starts at ``begin``, scratch holds 
 
 from __future__ import annotations
 
+from functools import partial
+
 import numba
 import numpy as np
 
@@ -15,8 +17,10 @@ from ocdl.sweeps.fused.tanh import FLAT, expm1, tanh
 
 PART = 128  # samples
 
+compiled = partial(numba.njit, cache=True, nogil=True, error_model="numpy")
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+
+@compiled()
 def forward(W, v, V, S, r, kinds, A, b, h, row, code, parameter, X, sigma, slope, x):
     """``wide.forward``."""
     N, s = row.shape
@@ -39,7 +43,7 @@ def forward(W, v, V, S, r, kinds, A, b, h, row, code, parameter, X, sigma, slope
             _end_layer(h[layer], b, rates, x, begin, m)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def tangent(W, v, V, S, r, kinds, A, b, h, row, dW, dv, dV, dS, dr, X, sigma, slope, dX, dz, x):
     """``wide.tangent``."""
     N, s = row.shape
@@ -64,7 +68,7 @@ def tangent(W, v, V, S, r, kinds, A, b, h, row, dW, dv, dV, dS, dr, X, sigma, sl
             _end_layer(h[layer], b, rates, x, begin, m)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def backward(W, v, V, S, r, kinds, A, b, h, row, X, sigma, slope, p, gW, gv, gV, gS, gr, costate, K, delta):
     """``wide.backward``; costate, K and δ are kept where they are not empty."""
     N, s = row.shape
@@ -97,7 +101,7 @@ def backward(W, v, V, S, r, kinds, A, b, h, row, X, sigma, slope, p, gW, gv, gV,
                 _copy(p, begin, costate[layer], begin, m)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def second_backward(
     W, v, V, S, r, kinds, A, b, h, row,
     dW, dv, dV, dS, dr, X, sigma, slope, curvature, dX, dz, p, dp, gW, gv, gV, gS, gr,
@@ -142,7 +146,7 @@ def second_backward(
             _end_back(pulled_on, dp, begin, m)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _start_stage(h, A, i, x, rates, here, begin, m):
     """X_i = x + h Σ_j a_ij φ_j."""
     _copy(x, begin, here, begin, m)
@@ -151,7 +155,7 @@ def _start_stage(h, A, i, x, rates, here, begin, m):
             _add_scaled(h * A[i, j], rates[j], 0, here, begin, m)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _start_rate(r, q, rate, m):
     """φ = r, or 0."""
     if r.size:
@@ -160,7 +164,7 @@ def _start_rate(r, q, rate, m):
         _clear(rate, m)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _end_layer(h, b, rates, x, begin, m):
     """x += h Σ b_i φ_i."""
     for i in range(b.size):
@@ -168,7 +172,7 @@ def _end_layer(h, b, rates, x, begin, m):
             _add_scaled(h * b[i], rates[i], 0, x, begin, m)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _start_back(h, A, b, i, p, pulled, at, begin, m):
     """K_i = h b_i p + h Σ_j a_ji G_j."""
     _clear(at, m)
@@ -178,14 +182,14 @@ def _start_back(h, A, b, i, p, pulled, at, begin, m):
             _add_scaled(h * A[j, i], pulled[j], 0, at, 0, m)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _end_back(pulled, p, begin, m):
     """p += Σ G_i."""
     for i in range(pulled.shape[0]):
         _add_scaled(1.0, pulled[i], 0, p, begin, m)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def _activate(code, parameter, z, value, slope, start, m):
     """σ and σ' of a row of z."""
     if code == TANH:
@@ -221,7 +225,7 @@ def _activate(code, parameter, z, value, slope, start, m):
             slope[o] = 1.0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def _bend(slope, curvature, z, begin, back, back_on, m):
     """Vᵀ K and its derivative become δ and its derivative."""
     for a in range(back.shape[0]):
@@ -232,7 +236,7 @@ def _bend(slope, curvature, z, begin, back, back_on, m):
             back[a, t] *= slope[a, i]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _add_times(kind, M, q, x, begin, out, m):
     """out += M x for a number, a matrix, or 1."""
     if kind == MATRIX:
@@ -241,7 +245,7 @@ def _add_times(kind, M, q, x, begin, out, m):
         _add_scaled(1.0 if kind == ONE else M[q, 0, 0], x, begin, out, 0, m)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _add_transposed(kind, M, q, x, out, m):
     """out += Mᵀ x."""
     if kind == MATRIX:
@@ -250,7 +254,7 @@ def _add_transposed(kind, M, q, x, out, m):
         _add_scaled(1.0 if kind == ONE else M[q, 0, 0], x, 0, out, 0, m)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _add_outer(kind, x, y, begin, out, q, m):
     """out += Σ x yᵀ, or its trace where out is a number."""
     if kind == NONE:
@@ -263,14 +267,14 @@ def _add_outer(kind, x, y, begin, out, q, m):
             out[q, 0, 0] += _dot(x[a], y[a], begin, m)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _add_sums(x, out, q, m):
     if out.size:
         for a in range(x.shape[0]):
             out[q, a] += _sum(x[a], m)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def _add_product(M, x, begin, out, start, m):
     """out += M x, four columns of M at a time."""
     rows, columns = M.shape
@@ -294,42 +298,42 @@ def _add_product(M, x, begin, out, start, m):
                 out[a, np.uint64(start + t)] += c0 * x[b, np.uint64(begin + t)]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def _add_scaled(c, x, begin, out, start, m):
     for a in range(out.shape[0]):
         for t in range(m):
             out[a, np.uint64(start + t)] += c * x[a, np.uint64(begin + t)]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _multiply(x, begin, y, start, out, m):
     for a in range(out.shape[0]):
         for t in range(m):
             out[a, t] = x[a, np.uint64(begin + t)] * y[a, np.uint64(start + t)]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _copy(x, begin, out, start, m):
     for a in range(out.shape[0]):
         for t in range(m):
             out[a, np.uint64(start + t)] = x[a, np.uint64(begin + t)]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _fill(c, out, start, m):
     for a in range(out.shape[0]):
         for t in range(m):
             out[a, np.uint64(start + t)] = c[a]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _clear(out, m):
     for a in range(out.shape[0]):
         for t in range(m):
             out[a, t] = 0.0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+@compiled(fastmath={"contract", "reassoc"})
 def _dot(x, y, begin, m):
     total = 0.0
     for t in range(m):
@@ -337,7 +341,7 @@ def _dot(x, y, begin, m):
     return total
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+@compiled(fastmath={"contract", "reassoc"})
 def _sum(x, m):
     total = 0.0
     for t in range(m):

@@ -27,11 +27,11 @@ def forward(tape: Tape) -> None:
 
 
 def backward(
-    tape: Tape, p: Array, slopes: LayerArrays, kept: tuple[Array, Array, Array] | None, kicks: Array | None
+    tape: Tape, p: Array, slopes: LayerArrays, kept: tuple[Array, Array, Array] | None, forces: wide.Forces
 ) -> None:
-    """``wide.backward``; kicks go there."""
-    if kicks is not None:
-        wide.backward(tape, p, slopes, kept, kicks)
+    """``wide.backward``; forces go there."""
+    if any(force is not None for force in forces):
+        wide.backward(tape, p, slopes, kept, forces)
         return
     costate, K, delta = (np.empty((0, 0, 0)), *np.empty((2, 0, 0, 0, 0))) if kept is None else kept
     given = tape.stage_states, tape.sigma, tape.slope
@@ -40,7 +40,7 @@ def backward(
 
 def tangent(tape: Tape, moved: LayerArrays, x: Array) -> Tangent:
     """``wide.tangent``."""
-    found = Tangent(moved, np.empty(tape.stage_states.shape), np.empty(tape.sigma.shape), np.array(x, order="C"))
+    found = Tangent(moved, np.empty(tape.stage_states.shape), np.empty(tape.sigma.shape), x)
     given = tape.stage_states, tape.sigma, tape.slope
     _run("tangent", *_layers(tape), *_entries(moved), *given, found.stage_states, found.z, found.end)
     return found
