@@ -20,7 +20,6 @@ from ocdl.arrays import Array, finite_array, fits_memory
 from ocdl.callables import called
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput
-from ocdl.interrupts import uninterrupted
 from ocdl.statement.activations import Activation
 from ocdl.statement.bounds import Box
 from ocdl.statement.control_set import ControlSet, PairSet, SetVelocities, path_rows
@@ -116,9 +115,7 @@ class SelectionProblem:
 
     def output(self, width: Width, x: Array, p: Array) -> Array:
         """O of states x (S, M) at the nodes of ``width`` and readout parameters p (P,); shape (S, M) or (S, K)."""
-        output = _output(self.readout, width.on(self.domain).weights)
-        with uninterrupted():
-            return np.asarray(ca.DM(output(ca.DM(x.T), ca.DM(p))).full()).T
+        return _output(self.readout, width.on(self.domain).weights).values(x, p)
 
     def discretise(self, width: Width) -> ControlProblem:
         """The method of lines: state f(y_i), controls [a(y_i), b(y_i, z_j) row by row], ∫ g dy ≈ Σ w_i g(y_i)."""
