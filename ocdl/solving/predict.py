@@ -56,7 +56,7 @@ def _read(problem: Any, grid: Any, statement: ControlProblem, final: Any, p: Any
     head = statement.terminal
     if not isinstance(head, ReadoutLoss):
         raise InvalidInput("predict: this ControlProblem ends in no readout; state it by ocdl.network(...).")
-    return head.link(head.output.read(final, p)), ("sample", "output")
+    return head.link(head.output.values(final, p)), ("sample", "output")
 
 
 def accuracy(prediction: xr.DataArray, labels: Any) -> float:

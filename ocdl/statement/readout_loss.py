@@ -61,17 +61,17 @@ class Output:
 
     # -- in numbers ----------------------------------------------------------------------------------
 
-    def seen(self, x: Array) -> Array:
-        """B x (S, r) of states (S, n)."""
-        assert self.features is not None
-        return x * self.features if self.features.ndim == 1 else x @ self.features.T
-
-    def read(self, x: Array, p: Array) -> Array:
-        """O (S, K) of states x (S, n)."""
+    def values(self, x: Array, p: Array) -> Array:
+        """O (S, K) of states (S, n)."""
         if self.features is None:
             return x
         R, mu = self.arrays(p)
         return np.asarray(x @ R.T + mu)
+
+    def seen(self, x: Array) -> Array:
+        """B x (S, r) of states (S, n)."""
+        assert self.features is not None
+        return x * self.features if self.features.ndim == 1 else x @ self.features.T
 
     def arrays(self, p: Array) -> tuple[Array, Array]:
         """R = W B (K, n) and μ (K,) at parameters p (P,)."""

@@ -121,6 +121,24 @@ class Steeper(HalfSquare):
         return 3.0 * super().density(output, label, link)
 
 
+class WithoutResiduals(Steeper):
+    def density(self, output, label, link):
+        return 3.0 * HalfSquare.density(self, output, label, link)
+
+    def slopes(self, output, label, weights, link):
+        return tuple(3.0 * part for part in HalfSquare.slopes(self, output, label, weights, link))
+
+    def curvature(self, *given, **named):
+        return 3.0 * HalfSquare.curvature(self, *given, **named)
+
+
+class Complete(WithoutResiduals):
+    density, slopes, curvature = WithoutResiduals.density, WithoutResiduals.slopes, WithoutResiduals.curvature
+
+    def residuals(self, *given):
+        return tuple(np.sqrt(3.0) * part for part in HalfSquare.residuals(self, *given))
+
+
 class Added(CrossEntropy):
     def total(self, output, label, weights, link):
         return super().total(output, label, weights, link) + ca.sumsqr(output)
@@ -144,6 +162,8 @@ class OtherReadout(ReadoutLoss):
     ("terminal", "form"),
     [
         (ReadoutLoss(OUTPUTS["kernel"], Steeper(), Logistic()), AnyTerminal),
+        (ReadoutLoss(OUTPUTS["kernel"], WithoutResiduals(), Logistic()), AnyTerminal),
+        (ReadoutLoss(OUTPUTS["kernel"], Complete(), Logistic()), ReadoutTerminal),
         (ReadoutLoss(OUTPUTS["kernel"], Added(), Logistic()), AnyTerminal),
         (ReadoutLoss(OUTPUTS["kernel"], HalfSquare(), Sharper()), AnyTerminal),
         (ReadoutLoss(OUTPUTS["kernel"], HalfSquare(), Softmax()), AnyTerminal),

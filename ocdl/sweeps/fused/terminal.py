@@ -43,10 +43,10 @@ class ReadoutTerminal:
     P: int
 
     def value(self, x: Array, p: Array, d: Array, omega: Array) -> float:
-        return float(omega @ self._losses(self.given.output.read(x, p), d)[0])
+        return float(omega @ self._losses(self.given.output.values(x, p), d)[0])
 
     def slopes(self, x: Array, p: Array, d: Array, omega: Array) -> tuple[float, Array, Array]:
-        losses, pull = self._losses(self.given.output.read(x, p), d)
+        losses, pull = self._losses(self.given.output.values(x, p), d)
         pull = omega[:, None] * pull
         if self._still:
             return float(omega @ losses), pull, np.zeros(self.P)
@@ -58,7 +58,7 @@ class ReadoutTerminal:
     ) -> tuple[Array, Array]:
         """The bilinear part of O in (x, p) belongs to the Hessian alone, as does h'' of squares."""
         given, weights = self.given, self.given.output.weights
-        output = self.given.output.read(x, p)
+        output = given.output.values(x, p)
         if self._still:
             bent = given.loss.curvature(output, d, weights, given.link, dx, gauss_newton=gauss_newton)
             return omega[:, None] * bent, np.zeros(self.P)
@@ -80,7 +80,7 @@ class ReadoutTerminal:
         """ρ = √(ω w) (h(O) − d); ρᵀρ'' is what Gauss–Newton neglects, h'' and the bilinear part of O in it."""
         given, output = self.given, self.given.output
         root = np.sqrt(omega)[:, None]
-        rho, slope = given.loss.residuals(self.given.output.read(x, p), d, output.weights, given.link)
+        rho, slope = given.loss.residuals(output.values(x, p), d, output.weights, given.link)
         slope = root * slope
         in_p = np.zeros((*slope.shape, self.P))
         if self._still:
