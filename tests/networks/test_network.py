@@ -1,5 +1,7 @@
 """The statement of training: names, shapes, bounds, labels, and what it refuses."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -72,6 +74,14 @@ def test_bounds_may_depend_on_depth_unless_tied():
         stated(bounds=bounds, tied=True)
     tied = stated(bounds=ocdl.Box(beta=(-1, 3)), tied=True)
     assert tied.parameter_box[1].tolist() == [np.inf] * 4 + [3, 3] + [np.inf] * 3
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_network_can_be_sent_to_other_processes(tied):
+    problem = stated(ocdl.Hamiltonian(), tied=tied, bounds=ocdl.Box(K=(-1, 1)), regulariser=ocdl.Tikhonov(1e-2))
+    costs = [ReducedCost(p, ocdl.ExplicitEuler(3)) for p in (problem, pickle.loads(pickle.dumps(problem)))]
+    w = RNG.standard_normal(costs[0].size)
+    assert costs[0].value(w) == costs[1].value(w)
 
 
 def test_without_a_readout_the_states_are_the_output():
