@@ -88,16 +88,27 @@ from ocdl.statement.activations import (
 )
 from ocdl.statement.bounds import Box, Free
 from ocdl.statement.budget import Budget
+from ocdl.statement.class_weights import class_weights
 from ocdl.statement.control_set import ControlSet, Disc, Finite, Polygon
 from ocdl.statement.data import Samples, digits
 from ocdl.statement.delay import DelayProblem
 from ocdl.statement.implicit import Implicit
-from ocdl.statement.losses import CrossEntropy, HalfSquare, IdentityLink, Link, Logistic, Loss, Readout
+from ocdl.statement.losses import (
+    CrossEntropy,
+    HalfSquare,
+    IdentityLink,
+    Link,
+    Logistic,
+    Loss,
+    Readout,
+    Softmax,
+    SoftmaxCrossEntropy,
+)
 from ocdl.statement.measurements import Measurements
 from ocdl.statement.phases import Phases
 from ocdl.statement.point_sets import donut1d, donut2d, sine, spiral, squares
 from ocdl.statement.problem import ControlProblem
-from ocdl.statement.regularisers import Regulariser, Tikhonov
+from ocdl.statement.regularisers import L1, Regulariser, Tikhonov
 from ocdl.statement.selection import Grid, SelectionProblem
 from ocdl.statement.table import Table
 from ocdl.statement.width import ClenshawCurtis, GaussLegendre, Midpoint, Nodes, TensorProduct, Trapezoid

@@ -13,7 +13,6 @@ import numpy as np
 from ocdl.arrays import Array
 from ocdl.errors import InvalidInput
 from ocdl.networks.architecture import Architecture, matrices, total
-from ocdl.networks.head import Head
 from ocdl.statement.bounds import Box
 from ocdl.statement.layout import Part
 
@@ -74,11 +73,10 @@ class Layer:
         if varying:
             raise InvalidInput(f"tied=True: one {varying[0]} serves at all depths; its bounds are functions of t.")
 
-    def box(self, head: Head, tied: bool) -> Box:
-        """The bounds of flat controls, parameters and states."""
+    def box(self, of_head: tuple[Array, Array], tied: bool) -> Box:
+        """The bounds of flat controls, parameters and states; ``of_head``: those of W and μ."""
         fixed = not any(box.varies(part.name) for part in self.parts for box in self._boxes)
         pair: Any = self._ends(0.0) if fixed else (self._lower, self._upper)
-        of_head = head.bounds()
         held = tuple(np.concatenate(ends) for ends in zip(pair, of_head, strict=True)) if tied else of_head
         states = self.given.given("x") if "x" in self.given.names else None
         return Box(u=None if tied else pair, p=(held[0], held[1]), x=states)

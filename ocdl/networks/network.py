@@ -14,8 +14,8 @@ import numpy as np
 
 from ocdl.arrays import Array, is_real
 from ocdl.errors import InvalidInput
-from ocdl.networks.architecture import Architecture, total
-from ocdl.networks.head import Head
+from ocdl.networks.architecture import Architecture
+from ocdl.networks.head import head, head_parts
 from ocdl.networks.labels import channels_of, checked_labels, states_of
 from ocdl.networks.layer import Layer
 from ocdl.statement.bounds import Box
@@ -26,6 +26,7 @@ from ocdl.statement.regularisers import Regulariser
 
 CLASSIFIER = Readout()
 HALF_SQUARE = HalfSquare()
+EMPTY = np.zeros(0), np.zeros(0)
 
 
 def network(
@@ -67,22 +68,23 @@ def network(
     n = architecture.states(width)
     x0 = states_of(rows, n)
     layer = Layer(architecture, n, Box() if bounds is None else bounds, architecture.parts(n))
-    head = Head(readout, loss, architecture.features(n), layer.size if tied else 0)
+    terminal = head(readout, loss, architecture.features(n), layer.size if tied else 0)
+    K, r = terminal.output.shape
     depth = _horizon(architecture, horizon)
     if tied:
         layer.check_tied(depth)
-    held = (layer.parts if tied else ()) + head.parts
-    metric = np.repeat([depth, 1.0], [layer.size if tied else 0, total(head.parts)])
+    held = (layer.parts if tied else ()) + head_parts(terminal.output)
+    metric = np.repeat([depth, 1.0], [layer.size if tied else 0, terminal.output.size])
     return ControlProblem(
         **layer.formulas(tied),
         **_Penalty.formulas(regulariser, metric, tied),
-        terminal=head,
+        terminal=terminal,
         initial=x0,
         horizon=depth,
-        bounds=layer.box(head, tied),
+        bounds=layer.box(EMPTY if readout is None else readout.ends(K, r), tied),
         controls=() if tied else _entries(layer.parts),
         parameters=_entries(held),
-        data=checked_labels(labels, len(x0), head.outputs, readout, loss),
+        data=checked_labels(labels, len(x0), K, terminal.link, loss),
         weights=weights,
         layout=Layout(Part("x", ("y",), (n,)), () if tied else layer.parts, held, {}),
         parameter_metric=metric,

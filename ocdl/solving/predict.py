@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import casadi as ca
 import numpy as np
 
 from ocdl import xr
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput
-from ocdl.networks.head import Head
 from ocdl.networks.labels import states_of
 from ocdl.referee.labels import coefficients
 from ocdl.referee.solution import Solution
 from ocdl.solving.compile import discretised
 from ocdl.statement.problem import ControlProblem
+from ocdl.statement.readout_loss import ReadoutLoss
 from ocdl.statement.selection import Grid, SelectionProblem
 from ocdl.sweeps.sweeper import Sweeper
 
@@ -35,8 +34,13 @@ def predict(
     statement, depth = discretised(_asked(problem, inputs), grid)
     u, p = coefficients(statement, depth, solution)
     final = Sweeper(statement, depth).state(u, p).x[-1]
-    values, dims = _read(problem, grid, statement, final, p)
-    return xr.DataArray(values, dims=dims, name="prediction")
+    terminal = statement.terminal
+    if not isinstance(terminal, ReadoutLoss):
+        raise InvalidInput("predict: this ControlProblem ends in no readout; state it by ocdl.network(...).")
+    prediction = terminal.link(terminal.output.values(final, p))
+    readout = problem.readout if isinstance(problem, SelectionProblem) else None
+    on_width = terminal.output.features is None or (readout is not None and readout.outputs == "width")
+    return xr.DataArray(prediction, dims=("sample", "y" if on_width else "output"), name="prediction")
 
 
 def _asked(problem: Any, inputs: Any) -> Any:
@@ -49,21 +53,16 @@ def _asked(problem: Any, inputs: Any) -> Any:
     return replace(problem, initial=x0, data=np.zeros((len(x0), problem.data.shape[1])), weights=None)
 
 
-def _read(problem: Any, grid: Any, statement: ControlProblem, final: Any, p: Any) -> tuple[Any, tuple[str, str]]:
-    """h(O) of final states (S, n), and its dimensions."""
-    if isinstance(problem, SelectionProblem):
-        on_width = problem.readout is None or problem.readout.outputs == "width"
-        return problem.link(problem.output(grid.width, final, p)), ("sample", "y" if on_width else "output")
-    head = statement.terminal
-    if not isinstance(head, Head):
-        raise InvalidInput("predict: this ControlProblem ends in no readout; state it by ocdl.network(...).")
-    output = np.asarray(ca.DM(head.output(ca.DM(final.T), ca.DM(p))).full()).T
-    return head.link(output), ("sample", "output")
-
-
 def accuracy(prediction: xr.DataArray, labels: Any) -> float:
-    """Share of samples on the right side of one half, for one output and labels 0 or 1."""
-    values, wanted = np.asarray(prediction).ravel(), np.asarray(labels, dtype=float).ravel()
+    """Share of right predictions: of labels 0 or 1, those on the same side of one half; of predictions (S, K) and
+    classes 0, …, K − 1 as labels (S,), those that are largest at the class.
+
+    Labels (S, K) are K independent questions a sample; of one-hot labels give the classes, ``labels.argmax(axis=1)``.
+    """
+    given, classes = np.asarray(prediction), np.asarray(labels)
+    if given.ndim == 2 and given.shape[1] > 1 and classes.shape == given.shape[:1]:
+        return float(np.mean(given.argmax(axis=1) == classes))
+    values, wanted = given.ravel(), np.asarray(labels, dtype=float).ravel()
     if values.shape != wanted.shape:
         raise InvalidInput(f"accuracy: {values.size} predictions need as many labels; got {wanted.size}.")
     return float(np.mean((values > 0.5) == (wanted > 0.5)))
