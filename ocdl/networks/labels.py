@@ -8,7 +8,7 @@ import numpy as np
 
 from ocdl.arrays import Array, finite_array, is_whole
 from ocdl.errors import InvalidInput
-from ocdl.statement.losses import Logistic, Loss, Readout
+from ocdl.statement.losses import IdentityLink, Link, Loss
 
 
 def states_of(inputs: Any, n: int, said: str = "inputs") -> Array:
@@ -35,14 +35,36 @@ def channels_of(inputs: Array, channels: Any) -> int:
     return int(channels)
 
 
-def checked_labels(labels: Any, samples: int, outputs: int, readout: Readout | None, loss: Loss) -> Array:
+def checked_labels(labels: Any, samples: int, outputs: int, link: Link, loss: Loss) -> Array:
     """Labels (S, K): numbers (S,) for one output, (S, K) for K, or classes 0 … K − 1, (S,), as unit vectors.
 
-    Raises InvalidInput for NaN, other shapes, labels outside those of the loss, and a classifier's of one class only.
+    Raises InvalidInput for NaN, other shapes, labels that loss or link cannot meet, and a classifier's of one class.
     """
     given = finite_array("labels", labels)
-    rows = loss.label_rows("labels", given, samples, outputs)
+    if given.shape[:1] != (samples,):
+        raise InvalidInput(f"labels: one row a sample is needed, {samples} in all; got shape {given.shape}.")
+    rows = _unit_vectors(given, outputs) if given.ndim == 1 and outputs > 1 else given
+    rows = loss.label_rows("labels", rows, samples, outputs)
     loss.check_labels("labels", rows)
-    if samples > 1 and readout is not None and isinstance(readout.link, Logistic) and np.all(rows == rows[0]):
-        raise InvalidInput(f"labels: a classifier needs at least two classes; all {samples} are {given[0]!s}.")
+    if not isinstance(link, IdentityLink):
+        _check_classes(rows)
     return rows
+
+
+def _check_classes(rows: Array) -> None:
+    """Raise InvalidInput where labels (S, K) are no probabilities, or all the same."""
+    if np.any((rows < 0.0) | (rows > 1.0)):
+        raise InvalidInput(
+            f"labels: a classifier predicts probabilities, and its labels lie in [0, 1]; they range over "
+            f"[{rows.min():g}, {rows.max():g}]. K classes 0 to K − 1 need Readout(outputs=K)."
+        )
+    if len(rows) > 1 and np.all(rows == rows[0]):
+        raise InvalidInput(f"labels: a classifier needs at least two classes; all {len(rows)} labels are the same.")
+
+
+def _unit_vectors(classes: Array, K: int) -> Array:
+    """Row s is the unit vector of class s, (S, K)."""
+    wrong = classes[(classes != np.round(classes)) | (classes < 0) | (classes >= K)]
+    if wrong.size:
+        raise InvalidInput(f"labels: the classes of {K} outputs are 0 to {K - 1}; got {wrong[0]:g}.")
+    return np.eye(K)[classes.astype(int)]

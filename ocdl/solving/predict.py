@@ -34,8 +34,13 @@ def predict(
     statement, depth = discretised(_asked(problem, inputs), grid)
     u, p = coefficients(statement, depth, solution)
     final = Sweeper(statement, depth).state(u, p).x[-1]
-    values, dims = _read(problem, grid, statement, final, p)
-    return xr.DataArray(values, dims=dims, name="prediction")
+    terminal = statement.terminal
+    if not isinstance(terminal, ReadoutLoss):
+        raise InvalidInput("predict: this ControlProblem ends in no readout; state it by ocdl.network(...).")
+    prediction = terminal.link(terminal.output.values(final, p))
+    readout = problem.readout if isinstance(problem, SelectionProblem) else None
+    on_width = terminal.output.features is None or (readout is not None and readout.outputs == "width")
+    return xr.DataArray(prediction, dims=("sample", "y" if on_width else "output"), name="prediction")
 
 
 def _asked(problem: Any, inputs: Any) -> Any:
@@ -46,17 +51,6 @@ def _asked(problem: Any, inputs: Any) -> Any:
         return problem.replace(initial=inputs, target=0.0, weights=None)
     x0 = states_of(inputs, problem.n)
     return replace(problem, initial=x0, data=np.zeros((len(x0), problem.data.shape[1])), weights=None)
-
-
-def _read(problem: Any, grid: Any, statement: ControlProblem, final: Any, p: Any) -> tuple[Any, tuple[str, str]]:
-    """h(O) of final states (S, n), and its dimensions."""
-    if isinstance(problem, SelectionProblem):
-        on_width = problem.readout is None or problem.readout.outputs == "width"
-        return problem.link(problem.output(grid.width, final, p)), ("sample", "y" if on_width else "output")
-    head = statement.terminal
-    if not isinstance(head, ReadoutLoss):
-        raise InvalidInput("predict: this ControlProblem ends in no readout; state it by ocdl.network(...).")
-    return head.link(head.output.values(final, p)), ("sample", "output")
 
 
 def accuracy(prediction: xr.DataArray, labels: Any) -> float:
