@@ -23,7 +23,16 @@ from ocdl.depth.schemes import (
 from ocdl.doors.plot import plot_comparison, plot_phases, plot_solution
 from ocdl.errors import InvalidInput, NotSupported, NotWritten, OcdlError, SolveFailed
 from ocdl.hjb import LowerBound, ValueFunction, ValueIteration, lower_bound
-from ocdl.nlp import LBFGS, InteriorPoint, Ipopt, NeighbouringExtremals, neighbouring
+from ocdl.nlp import (
+    LBFGS,
+    InteriorPoint,
+    Ipopt,
+    LevenbergMarquardt,
+    NeighbouringExtremals,
+    NewtonCG,
+    Train,
+    neighbouring,
+)
 from ocdl.pmp import (
     LBFGSB,
     Arc,
