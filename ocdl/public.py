@@ -35,7 +35,16 @@ from ocdl.networks.odenet import ODENet
 from ocdl.networks.plain import Plain
 from ocdl.networks.residual import Residual
 from ocdl.networks.steps import FullyConnected, Projection, Skip, Step
-from ocdl.nlp import InteriorPoint, Ipopt, NeighbouringExtremals, neighbouring
+from ocdl.nlp import (
+    LBFGS,
+    InteriorPoint,
+    Ipopt,
+    LevenbergMarquardt,
+    NeighbouringExtremals,
+    NewtonCG,
+    Train,
+    neighbouring,
+)
 from ocdl.pmp import (
     LBFGSB,
     Arc,
