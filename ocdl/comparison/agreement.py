@@ -15,6 +15,7 @@ import numpy as np
 from ocdl.comparison.rows import Difference, Row
 from ocdl.referee.outcome import FEASIBLE, Status
 from ocdl.referee.solution import Solution
+from ocdl.statement.discrete import NOTHING_BETWEEN
 from ocdl.tables import plain_table, plain_text
 
 ROUNDING = 1e-6
@@ -292,6 +293,8 @@ def _depth(comparison: Compared) -> list[str]:
     error, best = comparison.depth_error, comparison.best
     varies = "controls=" in str(best.attrs["scheme"])
     held = "the choice of its controls" if varies else "holding the controls constant in a layer"
+    if best.discrete:
+        return [f"No depth error: {NOTHING_BETWEEN}."]
     if error is None:
         return []
     restarted = best.certificate is not None and best.certificate.restarted

@@ -93,7 +93,8 @@ def solution_summary(solution: Solution) -> dict[str, Any]:
 def certificate_lines(certificate: Certificate) -> list[str]:
     """The certificate in words: the cost in continuous depth, what holds between the nodes, the maximum principle."""
     c = certificate
-    lines = _reintegrated_lines(c) if math.isfinite(c.cost) else [f"  re-integrated {c.skipped or 'not finite'}"]
+    skipped = c.skipped or "re-integration is not finite"
+    lines = _reintegrated_lines(c) if math.isfinite(c.cost) else [f"  depth         {skipped}"]
     if math.isfinite(c.relative_gap):
         lines.append(f"  gap / |J|     {c.relative_gap:.1e}")
     if math.isfinite(c.hamiltonian_spread):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ocdl.referee.certify import Judged
 from ocdl.referee.groups import AT_ONCE
 from ocdl.referee.reintegration import operations, reintegrated
+from ocdl.statement.discrete import NOTHING_BETWEEN
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import SweepFailed
 
@@ -117,6 +118,8 @@ def certified(answer: Judged, seconds: float) -> Certificate:
     found |= _hamiltonian(answer)
     if problem.velocity_box is None or problem.velocity_box.of_a_box:
         found["agreement"] = agreement(answer)
+    if problem.discrete:
+        return Certificate(**found, skipped=NOTHING_BETWEEN)
     needed = operations(problem, answer.depth) * SECONDS
     if needed > max(seconds, PATIENCE):
         said = f"re-integration would take about {needed:.0f} s, longer than the solve took"
@@ -198,6 +201,8 @@ def _takes(problem: ControlProblem, roles: Iterable[str], names: Iterable[str]) 
 
 def _hamiltonian(answer: Judged) -> dict[str, Any]:
     problem, p, trajectory = answer.problem, answer.p, answer.verdict.trajectory
+    if problem.discrete:
+        return {"hamiltonian_note": f"not claimed to be constant: {NOTHING_BETWEEN}"}
     if depends_on_depth(problem):
         return {"hamiltonian_note": "not constant: the problem depends on depth"}
     layers = answer.verdict.hamiltonian @ answer.depth.tableau.b

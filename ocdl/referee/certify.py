@@ -26,6 +26,7 @@ from ocdl.referee.constraints import Constraints
 from ocdl.referee.defects import judged_adjoint, trajectory_of
 from ocdl.referee.hamiltonian import Hamiltonian
 from ocdl.referee.outcome import Multipliers
+from ocdl.statement.discrete import check_layers
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import Adjoint, Sweeper, Trajectory
 
@@ -98,6 +99,7 @@ def certify(
             f"certify({type(problem).__name__}, {type(depth).__name__}, ...): give a ControlProblem "
             "(SelectionProblem.discretise makes one) and a depth scheme."
         )
+    check_layers(problem, depth)
     u, p = _shaped("u", u, (depth.control_rows, problem.m)), _shaped("p", p, (problem.P,))
     nodes, inner = _grids(problem, depth)
     x, stages, costate = _own("x", x, nodes), _own("stages", stages, inner), _own("costate", costate, nodes)

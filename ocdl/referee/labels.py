@@ -72,6 +72,7 @@ def labelled(
         "defect_worth": verdict.defect_worth,
         "scheme": repr(depth),
         "collocates": int(depth.tableau.collocates),
+        "discrete": int(problem.discrete),
     } | {f"violation of {name}": value for name, value in verdict.violations.items()}
     attrs |= {} if certificate is None else certificate.attributes()
     assert problem.layout is not None

@@ -168,6 +168,11 @@ class Solution:
         return str(self.attrs.get("control_set", ""))
 
     @property
+    def discrete(self) -> bool:
+        """The layers are the statement itself, and there is nothing between them."""
+        return bool(self.attrs.get("discrete", False))
+
+    @property
     def certificate(self) -> Certificate | None:
         """What the referee found beyond the gap, e.g. the re-integrated cost; None in files saved without."""
         return Certificate.of(self.attrs)

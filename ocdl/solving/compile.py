@@ -26,6 +26,7 @@ from ocdl.solving.start import make_start
 from ocdl.solving.table_notes import table_notes
 from ocdl.solving.tries import add_note, best_of_sizes, not_idle, sizes
 from ocdl.statement.bounds import Box
+from ocdl.statement.discrete import check_layers
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.selection import Grid, SelectionProblem
 from ocdl.statement.sharing import sharing
@@ -194,7 +195,10 @@ def discretised(problem: Problem, grid: Grid | DepthScheme) -> tuple[ControlProb
 
 
 def _affordable(problem: ControlProblem, depth: DepthScheme) -> tuple[ControlProblem, DepthScheme]:
-    """Both, once it is sure that the memory holds states, costates, controls and gradients."""
+    """Both, once it is sure that the steps are those of a discrete problem, and that the memory holds states, costates,
+    controls and gradients.
+    """
+    check_layers(problem, depth)
     states = depth.count * (depth.tableau.stages + 1) * problem.samples * problem.n
     fits_memory(repr(depth), "states, costates, controls and gradients", states + depth.control_rows * problem.m, 16.0)
     return problem, depth
