@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ocdl.comparison.rows import Difference, Row
+from ocdl.referee.certify import FIRST_ORDER
 from ocdl.referee.outcome import FEASIBLE, Status
 from ocdl.referee.solution import Solution
 from ocdl.statement.discrete import NOTHING_BETWEEN
@@ -51,7 +52,18 @@ def tolerance(solution: Solution, best: Solution) -> float:
     """
     rounding = ROUNDING * max(abs(best.cost), abs(solution.cost))
     worth = abs(solution.defect_worth) + abs(best.defect_worth)
-    return 2.0 * solution.gap + worth + rounding + (value_error(solution) or 0.0)
+    return 2.0 * excusable(solution) + worth + rounding + (value_error(solution) or 0.0)
+
+
+def excusable(solution: Solution) -> float:
+    """What other controls may gain: the gap, or of a first-order certificate a unit projected step."""
+    certificate = solution.certificate
+    first_order = solution.search == FIRST_ORDER and certificate is not None
+    return certificate.gain if first_order and certificate is not None else solution.gap
+
+
+def _kind(solution: Solution) -> str:
+    return "first-order gain" if solution.search == FIRST_ORDER else "maximum-principle gap"
 
 
 def value_error(solution: Solution) -> float | None:
@@ -78,7 +90,7 @@ def verdict(solution: Solution, best: Solution) -> str:
         return "unfinished"
     if solution.status is Status.EDGE:
         return "no extremal"
-    return "worse" if solution.gap <= EXTREMAL * excess and not within else "no extremal"
+    return "worse" if excusable(solution) <= EXTREMAL * excess and not within else "no extremal"
 
 
 def _close(solution: Solution, best: Solution) -> bool:
@@ -174,9 +186,9 @@ def _no_extremal(name: str, solution: Solution, best: Solution) -> str:
     elif error is not None:
         why = f"which its grid explains (gap {solution.gap:.2g}, |V − J| = {error:.2g}); give it more nodes"
     elif excess <= tolerance(solution, best):
-        why = f"which its maximum-principle gap {solution.gap:.2g} explains: it is not at an extremal yet"
+        why = f"which its {_kind(solution)} {excusable(solution):.2g} explains: it is not at an extremal yet"
     else:
-        why = f"and its maximum-principle gap {solution.gap:.2g} says that it is not at an extremal yet"
+        why = f"and its {_kind(solution)} {excusable(solution):.2g} says that it is not at an extremal yet"
     return f"{_whose(name)} cost {solution.cost:.6g} is {_percent(excess, best.cost)} above the best, {why}."
 
 

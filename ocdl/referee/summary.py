@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ocdl import xr
 from ocdl.arrays import Array
+from ocdl.referee.certificate import principle
 from ocdl.referee.names import entry_names
 from ocdl.referee.outcome import Status
 from ocdl.referee.sampling import Dense
@@ -98,6 +99,8 @@ class Summary:
     arcs: Mapping[str, tuple[Arc, ...]]
     known: bool
     discrete: bool = False
+    search: str = ""
+    stationarity: float = float("nan")
 
     @property
     def switching_times(self) -> dict[str, tuple[float, ...]]:
@@ -105,10 +108,10 @@ class Summary:
         return {name: tuple(arc.start for arc in arcs[1:]) for name, arcs in self.arcs.items()}
 
     def __str__(self) -> str:
-        at_least = "" if self.gap_is_exact else "at least "
+        found = principle(self.gap, self.gap_is_exact, self.search, self.stationarity)
         head = [
             f"{self.method}: {self.status.value}" + (f" {self.detail}" if self.detail else ""),
-            f"  cost J        {self.cost:.10g}, gap {at_least}{self.gap:.1e}, infeasibility {self.feasibility:.1e}",
+            f"  cost J        {self.cost:.10g}, {found}, infeasibility {self.feasibility:.1e}",
             f"  horizon       {self.horizon:.10g}{self._at_horizon}, {self.layers} {'discrete ' * self.discrete}layers",
         ]
         return "\n".join([*head, *self.structure_lines()])
@@ -176,6 +179,12 @@ class Answered(Protocol):
     def gap_is_exact(self) -> bool: ...
 
     @property
+    def search(self) -> str: ...
+
+    @property
+    def stationarity(self) -> float: ...
+
+    @property
     def feasibility(self) -> float: ...
 
     @property
@@ -209,6 +218,8 @@ def summarised(solution: Answered, dense: Dense) -> Summary:
         active=active,
         arcs=_arcs(solution.controls, held, dense, active, 0 if solution.attrs.get("discrete", False) else SWITCH),
         known="parameter_lower" in held,
+        search=solution.search,
+        stationarity=solution.stationarity,
         discrete=bool(solution.attrs.get("discrete", False)),
     )
 
