@@ -75,6 +75,7 @@ from ocdl.statement.activations import (
     Tanh,
 )
 from ocdl.statement.bounds import Box, Free
+from ocdl.statement.budget import Budget
 from ocdl.statement.control_set import ControlSet, Disc, Finite, Polygon
 from ocdl.statement.data import Samples, digits
 from ocdl.statement.delay import DelayProblem
