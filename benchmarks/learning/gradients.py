@@ -49,7 +49,9 @@ def check(what: str, answer: Answer, reference: Answer) -> None:
 
 def best(answer: Answer) -> float:
     way = min(answer["milliseconds"], key=answer["milliseconds"].get)
-    print("   ", *(f"{name} {time:.3g};" for name, time in answer["milliseconds"].items()), "best:", way, file=sys.stderr)
+    print(
+        "   ", *(f"{name} {time:.3g};" for name, time in answer["milliseconds"].items()), "best:", way, file=sys.stderr
+    )
     return answer["milliseconds"][way]
 
 
@@ -74,7 +76,9 @@ def asked(times: Times) -> list[tuple[str, float, str, bool]]:
                 ratio = times[peer][size] / own[size]
                 rows.append((f"{side}, S = {S}, width {n}: {peer} / ours", ratio, f"≥ {least:.2g}", ratio >= least))
             if side == "ocdl, numba" and (S, n) in MOST:
-                rows.append((f"{side}, S = {S}, width {n}: ms", own[size], f"≤ {MOST[S, n]:g}", own[size] <= MOST[S, n]))
+                rows.append(
+                    (f"{side}, S = {S}, width {n}: ms", own[size], f"≤ {MOST[S, n]:g}", own[size] <= MOST[S, n])
+                )
         for word, sizes, along in (("S", IN_SAMPLES, 0), ("layers", IN_LAYERS, 2)):
             slope = exponent(own, sizes, along)
             rows.append((f"{side}: growth in {word}", slope, "0.9 to 1.1", GROWTH[0] <= slope <= GROWTH[1]))

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from network import Network, example, milliseconds
-from race import lbfgsb, network_of
+from race import Job, Sine, lbfgsb
 from sides import Answer, serve
 
 jax.config.update("jax_enable_x64", True)
@@ -16,7 +16,7 @@ jax.config.update("jax_enable_x64", True)
 
 def cost(network: Network, *, columns: bool, scanned: bool) -> Callable[[Any], Any]:
     """J(w)."""
-    n, N, h = network.width, network.layers, 1.0 / network.layers
+    n, N, P, h = network.width, network.layers, network.parameters, network.step
     inputs, labels = jnp.asarray(network.inputs.T if columns else network.inputs), jnp.asarray(network.labels)
 
     def layer(x: Any, u: Any) -> tuple[Any, None]:
@@ -25,14 +25,16 @@ def cost(network: Network, *, columns: bool, scanned: bool) -> Callable[[Any], A
         return x + h * jnp.tanh(z), None
 
     def total(w: Any) -> Any:
-        u, x = w[n + 1 :].reshape(N, n * n + n), inputs
+        u, x = w[P:].reshape(N, n * n + n), inputs
         if scanned:
             x, _ = jax.lax.scan(layer, x, u)
         else:
             for k in range(N):
                 x, _ = layer(x, u[k])
+        tikhonov = jnp.sum(w[:P] ** 2) + h * jnp.sum(w[P:] ** 2)
+        if not network.head:
+            return jnp.mean((x.sum(0 if columns else 1) - labels) ** 2) + 0.5 * network.weight * tikhonov
         error = jax.nn.sigmoid((w[:n] @ x if columns else x @ w[:n]) + w[n]) - labels
-        tikhonov = jnp.sum(w[: n + 1] ** 2) + h * jnp.sum(w[n + 1 :] ** 2)
         return 0.5 * jnp.mean(error**2) + 0.5 * network.weight * tikhonov
 
     return total
@@ -57,17 +59,16 @@ def gradient(samples: int, width: int, layers: int) -> Answer:
     return {"cost": float(value), "gradient": slope.tolist(), "milliseconds": times}
 
 
-def race(name: str, seed: int, weight: float, box: float, limit: float, method: str) -> Answer:
-    network = network_of(name, weight)
-    start, found = network.start(seed), ways(network)
+def run(job: Job | Sine) -> Answer:
+    start, found = job.start, ways(job.network)
     best = min(found.values(), key=lambda way: milliseconds(lambda: jax.block_until_ready(way(start)), 0.2))
 
     def value_and_gradient(w: np.ndarray) -> tuple[float, np.ndarray]:
         value, slope = best(w)
         return float(value), np.asarray(slope)
 
-    return lbfgsb(value_and_gradient, start, box, limit).judged(network, box)
+    return lbfgsb(value_and_gradient, job).judged(job)
 
 
 if __name__ == "__main__":
-    serve({"gradient": gradient, "race": race})
+    serve({"gradient": gradient, "race": lambda **job: run(Job(**job)), "sine": lambda **job: run(Sine(**job))})

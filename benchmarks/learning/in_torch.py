@@ -5,11 +5,12 @@ the best counts.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 import torch
 from network import Network, example, milliseconds
-from race import Record, lbfgsb, network_of
+from race import Job, Record, Sine, lbfgsb
 from sides import Answer, serve
 
 torch.set_num_threads(1)
@@ -22,32 +23,34 @@ ValueAndGradient = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 def cost(network: Network, *, columns: bool) -> Cost:
     """J(w), samples as rows or as columns."""
-    n, N, h = network.width, network.layers, 1.0 / network.layers
+    n, N, P, h = network.width, network.layers, network.parameters, network.step
     inputs = torch.from_numpy(network.inputs.T.copy() if columns else network.inputs)
     labels = torch.from_numpy(network.labels)
-    depth = torch.cat([torch.ones(n + 1), torch.full((N * (n * n + n),), h)])
+    depth = torch.cat([torch.ones(P), torch.full((N * (n * n + n),), h)])
 
     def in_rows(w: Tensor) -> Tensor:
-        u = w[n + 1 :].view(N, n * n + n)
+        u = w[P:].view(N, n * n + n)
         kernels, biases = u[:, : n * n].view(N, n, n).mT, u[:, n * n :]
         x = inputs
         for K, b in zip(kernels.unbind(0), biases.unbind(0), strict=True):
             x = torch.add(x, torch.tanh(torch.addmm(b, x, K)), alpha=h)
-        return torch.mv(x, w[:n])
+        return torch.mv(x, w[:n]) + w[n] if network.head else x.sum(1)
 
     def in_columns(w: Tensor) -> Tensor:
-        u = w[n + 1 :].view(N, n * n + n)
+        u = w[P:].view(N, n * n + n)
         kernels, biases = u[:, : n * n].view(N, n, n), u[:, n * n :, None]
         x = inputs
         for K, b in zip(kernels.unbind(0), biases.unbind(0), strict=True):
             x = torch.add(x, torch.tanh(torch.addmm(b, K, x)), alpha=h)
-        return torch.mv(x.t(), w[:n])
+        return torch.mv(x.t(), w[:n]) + w[n] if network.head else x.sum(0)
 
     outputs = in_columns if columns else in_rows
 
     def total(w: Tensor) -> Tensor:
-        error = torch.sigmoid(outputs(w) + w[n]) - labels
-        return 0.5 * error.square().mean() + 0.5 * network.weight * torch.dot(depth, w.square())
+        tikhonov = 0.5 * network.weight * torch.dot(depth, w.square())
+        if not network.head:
+            return (outputs(w) - labels).square().mean() + tikhonov
+        return 0.5 * (torch.sigmoid(outputs(w)) - labels).square().mean() + tikhonov
 
     return total
 
@@ -100,46 +103,49 @@ def quickest(network: Network, start: np.ndarray, *, compiled: bool) -> ValueAnd
     return min(found.values(), key=lambda way: milliseconds(lambda: way(point), 0.2))
 
 
-def race(name: str, seed: int, weight: float, box: float, limit: float, method: str, rate: float = 0.0) -> Answer:
-    network = network_of(name, weight)
-    start = network.start(seed)
-    way = quickest(network, start, compiled="compiled" in method)
-    if "Adam" in method:
-        record = adam(way, start, box, limit, rate)
-    elif "own" in method:
-        record = own_lbfgs(way, start, limit)
+def run(job: Job | Sine) -> Answer:
+    way = quickest(job.network, job.start, compiled="compiled" in job.method)
+    if "Adam" in job.method:
+        record = adam(way, job)
+    elif "own" in job.method:
+        record = own_lbfgs(way, job)
     else:
 
         def value_and_gradient(w: np.ndarray) -> tuple[float, np.ndarray]:
             value, slope = way(torch.from_numpy(w))
             return value.item(), slope.numpy()
 
-        record = lbfgsb(value_and_gradient, start, box, limit)
+        record = lbfgsb(value_and_gradient, job)
     torch.compiler.reset()
-    return record.judged(network, box)
+    return record.judged(job)
 
 
-def adam(way: ValueAndGradient, start: np.ndarray, box: float, limit: float, rate: float) -> Record:
+def adam(way: ValueAndGradient, job: Job) -> Record:
     """Adam; clamped where there is a box."""
-    w = torch.tensor(start)
-    optimiser, record = torch.optim.Adam([w], lr=rate), Record(start, limit)
+    w = torch.tensor(job.start)
+    optimiser, record = torch.optim.Adam([w], lr=job.rate), Record(job.start, job.limit)
     try:
         while True:
             w.grad = way(w)[1]
             optimiser.step()
-            if np.isfinite(box):
-                w.clamp_(-box, box)
+            if np.isfinite(job.box):
+                w.clamp_(-job.box, job.box)
             record(w.numpy())
     except StopIteration:
         return record
 
 
-def own_lbfgs(way: ValueAndGradient, start: np.ndarray, limit: float) -> Record:
+def own_lbfgs(way: ValueAndGradient, job: Job) -> Record:
     """torch.optim.LBFGS, strong Wolfe; what is recorded is every point at which it asks."""
-    w = torch.tensor(start, requires_grad=True)
-    record = Record(start, limit)
+    w = torch.tensor(job.start, requires_grad=True)
+    record = Record(job.start, job.limit)
     optimiser = torch.optim.LBFGS(
-        [w], max_iter=100_000, history_size=20, tolerance_grad=1e-11, tolerance_change=0.0, line_search_fn="strong_wolfe"
+        [w],
+        max_iter=100_000,
+        history_size=20,
+        tolerance_grad=1e-11,
+        tolerance_change=0.0,
+        line_search_fn="strong_wolfe",
     )
 
     def closure() -> torch.Tensor:
@@ -147,12 +153,10 @@ def own_lbfgs(way: ValueAndGradient, start: np.ndarray, limit: float) -> Record:
         record(w.detach().numpy())
         return value
 
-    try:
+    with suppress(StopIteration):
         optimiser.step(closure)
-    except StopIteration:
-        pass
     return record
 
 
 if __name__ == "__main__":
-    serve({"gradient": gradient, "race": race})
+    serve({"gradient": gradient, "race": lambda **job: run(Job(**job)), "sine": lambda **job: run(Sine(**job))})

@@ -21,14 +21,16 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from data import SETS
+from race import SciPy
 from sides import NUMPY, Answer, Side, begin, ours, peers
 
+import ocdl
+
+SETS = {draw.__name__: draw()[0] for draw in (ocdl.donut1d, ocdl.donut2d, ocdl.squares, ocdl.spiral)}  # one draw each
 SEEDS = (1, 2, 3, 4, 5)
 RATES = (0.003, 0.01, 0.03, 0.1)
 SMALL = 1e-9  # the gradient that is raced for
-SciPy = "SciPy L-BFGS-B"
-OWN = ("SciPy L-BFGS-B",)  # methods of ours
+OWN = (SciPy,)  # methods of ours
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Setting:
     def jobs(self, method: str, **more: float) -> list[Answer]:
         """One for each set and start."""
         how = {"weight": self.weight, "box": self.box, "limit": self.limit, "method": method, **more}
-        return [{"what": "race", "name": name, "seed": seed, **how} for name, seed in product(SETS, SEEDS)]
+        data = {name: {"inputs": of.inputs.tolist(), "labels": of.labels.ravel().tolist()} for name, of in SETS.items()}
+        return [{"what": "race", **data[name], "seed": seed, **how} for name, seed in product(SETS, SEEDS)]
 
 
 TIKHONOV = Setting("Tikhonov 1e-4", 1e-4, np.inf, 60.0)
@@ -64,25 +67,20 @@ class Runner:
         return f"{self.side.name}: {self.method}"
 
     def runs(self, setting: Setting) -> Runs:
-        if not self.rate:
-            jobs = setting.jobs(self.method)
-            return dict(zip(product(SETS, SEEDS), self.side.answers(jobs), strict=True))
-        rates = self.tuned(setting)
-        jobs = [{**job, "limit": ADAM_SECONDS, "rate": rates[job["name"]]} for job in setting.jobs(self.method)]
-        return dict(zip(product(SETS, SEEDS), self.side.answers(jobs), strict=True))
+        jobs = dict(zip(product(SETS, SEEDS), setting.jobs(self.method), strict=True))
+        if self.rate:
+            rates = self.tuned(jobs)
+            jobs = {key: {**job, "limit": ADAM_SECONDS, "rate": rates[key[0]]} for key, job in jobs.items()}
+        return dict(zip(jobs, self.side.answers(list(jobs.values())), strict=True))
 
-    def tuned(self, setting: Setting) -> dict[str, float]:
+    def tuned(self, jobs: dict[tuple[str, int], Answer]) -> dict[str, float]:
         """The rate of each set that takes the first start lowest in a third of the time."""
-        jobs = [
-            {**job, "limit": ADAM_SECONDS / 3, "rate": rate}
-            for job in setting.jobs(self.method)
-            if job["seed"] == SEEDS[0]
-            for rate in RATES
-        ]
-        least: dict[str, tuple[float, float]] = {}
-        for job, answer in zip(jobs, self.side.answers(jobs), strict=True):
-            least[job["name"]] = min(least.get(job["name"], (np.inf, 0.0)), (min(answer["cost"]), job["rate"]))
-        return {name: rate for name, (_, rate) in least.items()}
+        tries = list(product(SETS, RATES))
+        answers = self.side.answers(
+            [{**jobs[name, SEEDS[0]], "limit": ADAM_SECONDS / 3, "rate": rate} for name, rate in tries]
+        )
+        least = {key: min(answer["cost"]) for key, answer in zip(tries, answers, strict=True)}
+        return {name: min(RATES, key=lambda rate: least[name, rate]) for name in SETS}
 
 
 def runners(sides: list[Side], setting: Setting) -> list[Runner]:
