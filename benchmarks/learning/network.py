@@ -43,6 +43,10 @@ class Network:
     def parameters(self) -> int:
         return self.width + 1 if self.head else 0
 
+    @property
+    def size(self) -> int:
+        return self.parameters + self.layers * (self.width**2 + self.width)
+
     def start(self, seed: int, scale: float = 1.0) -> Array:
         """W, K ~ N(0, scale²) and μ, b = 0."""
         n, generator = self.width, np.random.default_rng(seed)

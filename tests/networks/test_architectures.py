@@ -138,7 +138,8 @@ def test_it_learns(architecture, tied):
     u, p = reduced.split(w)
     layout = problem.layout
     start = layout.unpack(layout.controls, u) | layout.unpack(layout.parameters, p)
-    method = ocdl.LBFGSB(gap="gradient", max_iterations=1, round_iterations=20)
+    gradients = ocdl.LBFGSB(gap="gradient", max_iterations=1, round_iterations=20)
+    method = ocdl.Ipopt(max_iterations=20) if problem.budgets else gradients
     solution = ocdl.solve(problem, reduced.depth, method, start=start, on_failure="return")
     assert solution.cost < 0.9 * reduced.value(w)
     for name in start:
