@@ -40,7 +40,7 @@ def squares(size=6, residuals=9, seed=0, alpha=0.0, miss=0.0, coupled=False, **c
         reached = rho + goal
         return jacobian.T @ jacobian + M - 2.0 * A.T @ ((rho * reached * (1.0 - reached**2))[:, None] * A)
 
-    made = Analytic(cost, size, rows=rows, **changes)
+    made = Analytic(cost, size, rows=rows, hessian=hessian, **changes)
     made.products = lambda w: SimpleNamespace(
         hessian=lambda v: hessian(w) @ v, gauss_newton=lambda v: rows(w)[1].T @ (rows(w)[1] @ v) + M @ v
     )
