@@ -78,7 +78,8 @@ from ocdl.solving.compile import Plan, compile
 from ocdl.solving.confidence import Confidence, confidence
 from ocdl.solving.method import Method, Start
 from ocdl.solving.predict import accuracy, predict
-from ocdl.solving.refine import Refinement, continuation, refine, sequence
+from ocdl.solving.refine import Refinement, continuation, refine
+from ocdl.solving.sequence import sequence
 from ocdl.solving.simulate import simulate
 from ocdl.solving.simulation import Simulation
 from ocdl.solving.solve import solve
