@@ -177,3 +177,19 @@ def test_runge_kutta_networks():
     assert max(costs) < 1.1 * min(costs)
     for name, _, seen, unseen, _ in rows:
         assert min(seen, unseen) > 0.85, name
+
+
+def test_resnet_limit():
+    found = example("resnet_limit")
+    grown, placed = found.rows["grown from 5 layers"], found.rows["found by 20 layers"]
+    for scheme, order in (("ExplicitEuler", 1), ("ImprovedEuler", 2)):
+        orders = np.log2(grown[scheme][:-1] / grown[scheme][1:])  # of loss, controls, states and readout
+        assert np.all(np.abs(orders[-1] - order) < 0.1) and np.all(np.abs(orders - order) < 0.25), scheme
+        # the other minimiser jumps where nets of 5 and 10 layers cannot
+        assert placed[scheme][2, 1] < 0.1 < 0.4 < placed[scheme][1, 1]
+        assert np.log2(placed[scheme][-2, 1] / placed[scheme][-1, 1]) == pytest.approx(order, abs=0.1)
+    for (name, solution), nodes in zip(found.limits.items(), (5, 20), strict=True):
+        jumps = found.jumps(solution)
+        layer, inside = divmod(int(jumps.argmax()) + 1, (jumps.size + 1) // nodes)
+        assert inside == 0 and 0 < layer < nodes and jumps.max() > 1.0, name
+        assert np.median(jumps) < 0.05 * jumps.max(), name  # smooth elsewhere
