@@ -193,3 +193,15 @@ def test_resnet_limit():
         layer, inside = divmod(int(jumps.argmax()) + 1, (jumps.size + 1) // nodes)
         assert inside == 0 and 0 < layer < nodes and jumps.max() > 1.0, name
         assert np.median(jumps) < 0.05 * jumps.max(), name  # smooth elsewhere
+
+
+def test_width_limit():
+    found = example("width_limit")
+    orders = {rule: np.log2(table[:-1] / table[1:]) for rule, table in found.rows.items()}
+    for rule in ("Midpoint", "Trapezoid"):
+        assert np.all(np.abs(orders[rule][-1] - 2.0) < 0.3), rule  # of loss, a and b
+    assert np.all(orders["GaussLegendre"][0] > 5.0) and orders["GaussLegendre"][-1, 0] > 7.0
+    assert all(found.rank(net) == net.state.sizes["sample"] == 4 for of in found.nets.values() for net in of)
+    smooth = np.array([found.jump(net) for net in found.nets["Midpoint"]])
+    assert np.all(smooth[1:] < 0.6 * smooth[:-1])  # as the nodes come nearer; with a smaller λ the jump stays
+    assert found.rough[-1] > 0.7 * found.rough[0]
