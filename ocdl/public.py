@@ -85,6 +85,7 @@ from ocdl.solving.simulation import Simulation
 from ocdl.solving.solve import solve
 from ocdl.solving.through import through
 from ocdl.solving.unstacked import Unstacked, unstacked
+from ocdl.solving.widened import widened
 from ocdl.statement.activations import (
     ELU,
     Activation,

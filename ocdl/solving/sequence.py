@@ -96,8 +96,10 @@ def _halved(grid: Grid | DepthScheme) -> Grid | DepthScheme | None:
     depth = _depth(grid)
     if depth.count < 2:
         return None
-    equal = isinstance(depth.layers, int)
-    depth = depth.with_layers(depth.count // 2 if equal else np.add.reduceat(depth.layers, range(0, depth.count, 2)))
+    if is_whole(depth.layers):
+        depth = depth.with_layers(depth.count // 2)
+    else:
+        depth = depth.with_layers(np.add.reduceat(depth.layers, range(0, depth.count, 2)).tolist())
     if not isinstance(grid, Grid):
         return depth
     width: Any = grid.width
