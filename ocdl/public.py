@@ -23,6 +23,15 @@ from ocdl.depth.schemes import (
 from ocdl.doors.plot import plot_comparison, plot_phases, plot_solution
 from ocdl.errors import InvalidInput, NotSupported, NotWritten, OcdlError, SolveFailed
 from ocdl.hjb import LowerBound, ValueFunction, ValueIteration, lower_bound
+from ocdl.networks.antisymmetric import Antisymmetric
+from ocdl.networks.architecture import Architecture
+from ocdl.networks.contractive import Contractive
+from ocdl.networks.hamiltonian import Hamiltonian, Leapfrog
+from ocdl.networks.kernels import ConvolutionKernel, DenseKernel, GramKernel, Kernel, LowRankKernel, SymmetricKernel
+from ocdl.networks.network import network
+from ocdl.networks.odenet import ODENet
+from ocdl.networks.plain import Plain
+from ocdl.networks.residual import Residual
 from ocdl.nlp import InteriorPoint, Ipopt, NeighbouringExtremals, neighbouring
 from ocdl.pmp import (
     LBFGSB,
@@ -75,6 +84,7 @@ from ocdl.statement.activations import (
     Tanh,
 )
 from ocdl.statement.bounds import Box, Free
+from ocdl.statement.budget import Budget
 from ocdl.statement.class_weights import class_weights
 from ocdl.statement.control_set import ControlSet, Disc, Finite, Polygon
 from ocdl.statement.data import Samples, digits
@@ -93,6 +103,7 @@ from ocdl.statement.losses import (
 )
 from ocdl.statement.measurements import Measurements
 from ocdl.statement.phases import Phases
+from ocdl.statement.point_sets import donut1d, donut2d, sine, spiral, squares
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.regularisers import Regulariser, Tikhonov
 from ocdl.statement.selection import Grid, SelectionProblem

@@ -1,0 +1,123 @@
+"""Every architecture found: its layer against NumPy, its gradient against differences, and that it learns."""
+
+import numpy as np
+import pytest
+from families import concrete, name_of
+
+import ocdl
+from ocdl.networks.kernels import Kernel
+from ocdl.sweeps.reduced import ReducedCost
+
+RNG = np.random.default_rng(3)
+INPUTS = RNG.standard_normal((8, 2))
+LABELS = np.where(INPUTS[:, 0] * INPUTS[:, 1] > 0, 1.0, 0.0)
+LAYERS = 3
+
+ARCHITECTURES = [cls() for cls in concrete(ocdl.Architecture, "dynamics")]
+ARCHITECTURES += [ocdl.Residual(ocdl.Sigmoid(), kernel=cls()) for cls in concrete(Kernel, "matrix")]
+ARCHITECTURES += [
+    *(ocdl.ODENet(steps=steps) for steps in ("non-negative", "simplex")),
+    ocdl.Antisymmetric(damping=0.3),
+    ocdl.Contractive(width=5),
+    ocdl.Leapfrog(ocdl.Sigmoid(), step=0.5),
+    ocdl.Plain(ocdl.Arctan(), kernel=ocdl.LowRankKernel(2)),
+    ocdl.Residual(kernel=ocdl.GramKernel(rank=2)),
+]
+every = pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda a: name_of(a))
+
+
+def stated(architecture, **changes):
+    """A classifier on three channels."""
+    options = {"horizon": LAYERS if architecture.discrete else 1.5, "regulariser": ocdl.Tikhonov(1e-3)}
+    return ocdl.network(architecture, INPUTS, LABELS, **(options | {"channels": 3} | changes))
+
+
+def kernel_of(u, n):
+    """K from whichever controls it is made of."""
+    if "K" in u:
+        return u["K"]
+    if "k" in u:
+        upper = np.zeros((n, n))
+        upper[np.triu_indices(n)] = u["k"]
+        return upper + upper.T - np.diag(np.diag(upper))
+    if "b" in u:
+        return np.array([[u["b"][i - j + n - 1] for j in range(n)] for i in range(n)])
+    return u["U"] @ u["V"].T if "U" in u else u["B"].T @ u["B"]
+
+
+def step_of(architecture, x, u):
+    """The layer by hand, for one sample x (n,): its rate, or what it adds."""
+    sigma, kind = architecture.activation, type(architecture)
+    if kind is ocdl.Contractive:
+        return u["B"].T @ sigma(u["a"] - u["B"] @ x)
+    if kind is ocdl.Antisymmetric:
+        return sigma((u["K"] - u["K"].T - architecture.damping * np.eye(x.size)) @ x + u["beta"])
+    if isinstance(architecture, ocdl.Hamiltonian):
+        y, z = np.split(x, 2)
+        h = architecture.step if kind is ocdl.Leapfrog else 1.0
+        rise = h * sigma(u["K"] @ z + u["beta"])
+        seen = y + rise if kind is ocdl.Leapfrog else y
+        return np.concatenate([rise, -h * sigma(u["K"].T @ seen + u["beta"])])
+    value = sigma(kernel_of(u, x.size) @ x + u["beta"])
+    return {ocdl.Plain: lambda: value - x, ocdl.Residual: lambda: value, ocdl.ODENet: lambda: u["alpha"] * value}[
+        kind
+    ]()
+
+
+def drawn(problem, seed=0):
+    """w inside the bounds, and its cost."""
+    reduced = ReducedCost(problem, ocdl.ExplicitEuler(LAYERS))
+    low, high = reduced.bounds
+    return reduced, np.clip(np.random.default_rng(seed).normal(0.2, 0.6, reduced.size), low, high)
+
+
+def test_the_family_is_found():
+    assert len(concrete(ocdl.Architecture, "dynamics")) >= 7 and len(concrete(Kernel, "matrix")) >= 5
+
+
+@every
+def test_the_layer_is_its_formula_alone_and_as_one_of_many_columns(architecture):
+    problem = stated(architecture)
+    assert problem.columnwise and problem.discrete == architecture.discrete
+    x, u = RNG.standard_normal(problem.n), RNG.standard_normal(problem.m)
+    rate = problem.rate(0.0, x, u, np.zeros(problem.P), 0.0).full().ravel()
+    named = problem.layout.unpack(problem.layout.controls, u)
+    np.testing.assert_allclose(rate, step_of(architecture, x, named), rtol=1e-13, atol=1e-13)
+
+
+@every
+def test_cost_and_gradient_are_those_of_the_layers_by_hand_and_of_differences(architecture):
+    reduced, w = drawn(stated(architecture))
+    problem = reduced.problem
+    u, p = reduced.split(w)
+    h = problem.span / LAYERS
+    named = problem.layout.unpack(problem.layout.controls, u)
+    head = problem.layout.unpack(problem.layout.parameters, p)
+    cost = 0.5e-3 * (h * np.sum(u**2) + np.sum(p**2))
+    for x, label in zip(problem.x0, LABELS, strict=True):
+        for k in range(LAYERS):
+            x = x + h * step_of(architecture, x, {name: values[k] for name, values in named.items()})
+        output = head["W"] @ x[: head["W"].shape[1]] + head["mu"]
+        cost += 0.5 * np.sum((1.0 / (1.0 + np.exp(-output)) - label) ** 2) / len(LABELS)
+    found, gradient = reduced.value_and_gradient(w)
+    assert found == pytest.approx(cost, rel=1e-12)
+    along = np.random.default_rng(1).standard_normal(w.size)
+    difference = (reduced.value(w + 1e-5 * along) - reduced.value(w - 1e-5 * along)) / 2e-5
+    assert gradient @ along == pytest.approx(difference, rel=1e-6)
+
+
+@every
+@pytest.mark.parametrize("tied", [False, True])
+def test_it_learns(architecture, tied):
+    if tied and architecture.budgets(1.0):
+        pytest.skip("its budget fixes a tied control")
+    problem = stated(architecture, tied=tied)
+    reduced, w = drawn(problem)
+    u, p = reduced.split(w)
+    layout = problem.layout
+    start = layout.unpack(layout.controls, u) | layout.unpack(layout.parameters, p)
+    method = ocdl.LBFGSB(gap="gradient", max_iterations=1, round_iterations=20)
+    solution = ocdl.solve(problem, reduced.depth, method, start=start, on_failure="return")
+    assert solution.cost < 0.9 * reduced.value(w)
+    for name in start:
+        assert solution[name].shape == np.shape(start[name])

@@ -1,0 +1,132 @@
+"""The statement of training: names, shapes, bounds, labels, and what it refuses."""
+
+import numpy as np
+import pytest
+
+import ocdl
+from ocdl.sweeps.reduced import ReducedCost
+
+RNG = np.random.default_rng(5)
+INPUTS = RNG.standard_normal((6, 2))
+LABELS = np.array([0.0, 1.0, 0.0, 1.0, 1.0, 0.0])
+
+
+def stated(architecture=None, inputs=INPUTS, labels=LABELS, **changes):
+    return ocdl.network(ocdl.Residual() if architecture is None else architecture, inputs, labels, **changes)
+
+
+def test_controls_and_readout_have_names_dimensions_and_entries():
+    problem = stated(channels=3, readout=ocdl.Readout(outputs=2), labels=LABELS.astype(int))
+    assert [(part.name, part.dims, part.shape) for part in problem.layout.controls] == [
+        ("K", ("y", "z"), (3, 3)),
+        ("beta", ("y",), (3,)),
+    ]
+    assert [(part.name, part.shape) for part in problem.layout.parameters] == [("W", (2, 3)), ("mu", (2,))]
+    assert problem.controls[1] == "K[0,1]" and problem.controls[-1] == "beta[2]" and problem.parameters[-1] == "mu[1]"
+
+
+def test_more_channels_than_inputs_begin_at_zero():
+    problem = stated(channels=4)
+    np.testing.assert_array_equal(problem.x0, np.hstack([INPUTS, np.zeros((6, 2))]))
+    assert stated(ocdl.Hamiltonian(), channels=4).n == 8
+
+
+def test_classes_are_unit_vectors():
+    problem = stated(labels=np.array([0, 1, 2, 2, 1, 0]), readout=ocdl.Readout(outputs=3))
+    np.testing.assert_array_equal(problem.data, np.eye(3)[[0, 1, 2, 2, 1, 0]])
+
+
+def test_tied_controls_are_parameters_and_cost_and_slope_what_equal_ones_do():
+    depth, layers = ocdl.Kutta4(4), 4
+    tied, free = (
+        ReducedCost(stated(tied=tied, regulariser=ocdl.Tikhonov(0.2), horizon=1.5), depth) for tied in (True, False)
+    )
+    assert tied.problem.m == 0 and tied.problem.P == 6 + 3
+    layer, head = RNG.standard_normal(6), RNG.standard_normal(3)
+    cost, slope = tied.value_and_gradient(np.concatenate([layer, head]))
+    again, slopes = free.value_and_gradient(np.concatenate([head, np.tile(layer, layers)]))
+    assert cost == pytest.approx(again, rel=1e-13)
+    np.testing.assert_allclose(slope[6:], slopes[:3], atol=1e-14)
+    np.testing.assert_allclose(slope[:6], slopes[3:].reshape(layers, 6).sum(axis=0), atol=1e-14)
+
+
+def test_bounds_go_by_the_names_of_controls_and_the_architecture_keeps_its_own():
+    problem = stated(
+        ocdl.ODENet(steps="simplex"),
+        horizon=2.0,
+        bounds=ocdl.Box(K=(-1, np.eye(2)), alpha=(-3, 4), x=(-9, 9)),
+        readout=ocdl.Readout(weight=(-2, 2), bias=(0, 0)),
+    )
+    low, high = problem.control_box
+    np.testing.assert_array_equal(low, [-1, -1, -1, -1, -np.inf, -np.inf, 0])
+    np.testing.assert_array_equal(high, [1, 0, 0, 1, np.inf, np.inf, 4])
+    np.testing.assert_array_equal(problem.parameter_box, [[-2, -2, 0], [2, 2, 0]])
+    assert problem.budgets == (ocdl.Budget("alpha", 2.0),) and "alpha" in problem.controls
+    assert problem.state_box_at(np.zeros(1))[1].tolist() == [[9, 9]]
+
+
+def test_bounds_may_depend_on_depth_unless_tied():
+    bounds = ocdl.Box(beta=(-1, lambda t: 1 + t))
+    assert stated(bounds=bounds).control_box_at(np.array([0.0, 0.5]))[1][:, -1].tolist() == [1.0, 1.5]
+    with pytest.raises(ocdl.InvalidInput, match="tied=True: one beta"):
+        stated(bounds=bounds, tied=True)
+    tied = stated(bounds=ocdl.Box(beta=(-1, 3)), tied=True)
+    assert tied.parameter_box[1].tolist() == [np.inf] * 4 + [3, 3] + [np.inf] * 3
+
+
+def test_without_a_readout_the_states_are_the_output():
+    problem = stated(readout=None, labels=INPUTS[:, ::-1])
+    assert problem.P == 0
+    loss = float(problem.terminal_function(problem.x0[0], [], problem.data[0])[0])
+    assert loss == pytest.approx(0.5 * np.sum((INPUTS[0] - INPUTS[0, ::-1]) ** 2))
+
+
+def test_discrete_networks_have_so_many_unit_steps():
+    assert stated(ocdl.Plain(), horizon=20).span == 20.0
+    for horizon in (None, 2.5, 0):
+        with pytest.raises(ocdl.InvalidInput, match="Plain is a network of unit steps"):
+            stated(ocdl.Plain(), horizon=horizon)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"inputs": [[np.nan, 0.0]] * 6}, "inputs"),
+        ({"inputs": np.zeros((6, 2, 1))}, r"inputs: one row a sample, shape \(S, d\), is needed; got \(6, 2, 1\)"),
+        ({"inputs": np.zeros((0, 2))}, r"inputs: one row a sample"),
+        ({"inputs": 1.0}, r"inputs: one row a sample"),
+        ({"labels": [np.nan] * 6}, "labels"),
+        ({"labels": [1.0] * 6}, "labels: a classifier needs at least two classes; all 6 are 1"),
+        ({"labels": LABELS[:4]}, r"labels: 6 sample\(s\) with 1 output\(s\) need the shape \(6, 1\); got \(4,\)"),
+        ({"labels": LABELS + 1, "readout": ocdl.Readout(outputs=2)}, "classes of 2 outputs are 0 to 1; got 2"),
+        ({"labels": LABELS * 2, "loss": ocdl.CrossEntropy()}, r"CrossEntropy needs labels in \[0, 1\]"),
+        ({"channels": 1}, "channels=1: a whole number is needed, at least the 2 of the inputs"),
+        ({"architecture": "resnet"}, "architecture='resnet'"),
+        ({"bounds": ocdl.Box(L=(0, 1))}, "controls of Residual are K, beta, and x are its states; got L"),
+        ({"bounds": ocdl.Box(K=(0, np.ones(3)))}, r"shape \(2, 2\)"),
+        ({"weights": np.zeros(6)}, "weights"),
+        ({"architecture": ocdl.ODENet(steps="simplex"), "tied": True}, "tied=True: .* gives ∫ alpha dt"),
+    ],
+)
+def test_what_is_wrong_is_said(changes, said):
+    with pytest.raises(ocdl.InvalidInput, match=said):
+        stated(**changes)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ocdl.ODENet(steps="positive"),
+        lambda: ocdl.Residual("tanh"),
+        lambda: ocdl.Residual(kernel="dense"),
+        lambda: ocdl.GramKernel(rank=0),
+        lambda: ocdl.LowRankKernel(rank=1.5),
+        lambda: ocdl.Antisymmetric(damping=-1.0),
+        lambda: ocdl.Contractive(width=0),
+        lambda: ocdl.Contractive(ocdl.CustomActivation(np.sin)),
+        lambda: ocdl.Leapfrog(step=0.0),
+    ],
+)
+def test_architectures_refuse_what_they_cannot_be(make):
+    with pytest.raises(ocdl.InvalidInput):
+        make()
