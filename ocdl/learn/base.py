@@ -1,0 +1,211 @@
+"""What all estimators have in common: their fields, the problem they state, and how it is trained."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from ocdl.depth.schemes import DepthScheme, ExplicitEuler
+from ocdl.errors import SolveFailed
+from ocdl.learn.samples import WeightedSamples
+from ocdl.networks.architecture import Architecture
+from ocdl.networks.network import network
+from ocdl.pmp.methods.lbfgsb import LBFGSB
+from ocdl.referee.outcome import Status
+from ocdl.referee.solution import Solution
+from ocdl.solving.compile import Plan, compile
+from ocdl.solving.layered import LayeredNetwork
+from ocdl.solving.method import Method
+from ocdl.statement.activations import Activation, Tanh
+from ocdl.statement.bounds import Box
+from ocdl.statement.losses import Loss, Readout
+from ocdl.statement.problem import ControlProblem
+from ocdl.statement.regularisers import Tikhonov
+
+Array = NDArray[np.float64]
+
+ROUND = 10  # iterations from one look at the validation samples to the next
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class NetworkEstimator(BaseEstimator):
+    """A network trained as a problem of optimal control: ``network`` states it, ``solve`` trains it.
+
+    layers: how many. channels: states are the inputs followed by zeros, so many in all; as many as inputs by default.
+    activation: σ, a class or an instance. horizon: T, the depth of all layers. scheme: of the depth, explicit.
+    weight: λ of Tikhonov, (λ/2)(∫ |u|² dt + |W|² + |μ|²) beside the mean loss; 0 for none.
+    bounds: of the controls by their names, ``ocdl.Box(K=(-1, 1))``.
+    method: any of ocdl's; None for L-BFGS of at most ``max_iterations`` to a first-order gap of ``tolerance``.
+    early_stopping: set ``validation_fraction`` of the samples aside, look at their loss after every 10 iterations, end
+        where for ``n_iter_no_change`` iterations it has not been lower, and keep the best.
+    warm_start: ``fit`` begins where the last one ended. partial_iterations: of one ``partial_fit``.
+    verbose: show a progress line.
+
+    Inputs are taken as they are; put a ``StandardScaler`` before in a pipeline. Fitted: ``solution_``, judged by the
+    referee, ``network_``, which predicts with numpy alone, ``loss_curve_`` (J by iteration), ``validation_curve_`` (a
+    loss every 10), ``n_iter_``, ``n_features_in_``, ``feature_names_in_``.
+    """
+
+    architecture: ClassVar[type[Architecture]]
+
+    layers: int = 5
+    channels: int | None = None
+    activation: type[Activation] | Activation = Tanh
+    horizon: float = 1.0
+    scheme: type[DepthScheme] = ExplicitEuler
+    weight: float = 1e-4
+    bounds: Box | None = None
+    method: Method | None = None
+    max_iterations: int = 200
+    tolerance: float = 1e-6
+    partial_iterations: int = 10
+    random_state: int | np.random.RandomState | None = None
+    validation_fraction: float = 0.1
+    early_stopping: bool = False
+    n_iter_no_change: int = 10
+    warm_start: bool = False
+    verbose: bool = False
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train on inputs X (S, d) and y; sample_weight (S,) ≥ 0, 1 by default.
+
+        Raises ValueError for NaN, shapes that disagree, and fields of which no network can be built.
+        """
+        begin = getattr(self, "solution_", None) if self.warm_start else None
+        samples, held = self._samples(X, y, sample_weight, fresh=begin is None), None
+        if self.early_stopping:
+            samples, held = self._parted(samples)
+        return self._trained(samples, begin, self.max_iterations, held)
+
+    def _further(self, X: Any, y: Any, sample_weight: Any, fresh: bool) -> Self:
+        """``partial_iterations`` more on these samples, from where the last ones ended."""
+        samples = self._samples(X, y, sample_weight, fresh)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return self._trained(samples, getattr(self, "solution_", None), self.partial_iterations, None)
+
+    def _samples(self, X: Any, y: Any, sample_weight: Any, fresh: bool) -> WeightedSamples:
+        """What there is to train on, checked; ``fresh``: what was learnt of earlier samples' y is forgotten."""
+        reset = fresh or not hasattr(self, "network_")
+        X, y = validate_data(self, X, y, dtype=np.float64, reset=reset, **self._takes)
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        return self._labelled(WeightedSamples(X, self._targets(y, fresh), weights).distinct, fresh)
+
+    # -- what a classifier and a regressor say ---------------------------------------------------------
+
+    _takes: ClassVar[Mapping[str, Any]] = {}  # what else ``validate_data`` is to know of y
+
+    def _targets(self, y: Any, fresh: bool) -> Array:
+        """y as numbers (S, K)."""
+        raise NotImplementedError
+
+    def _labelled(self, samples: WeightedSamples, fresh: bool) -> WeightedSamples:
+        """The samples with labels as the loss takes them."""
+        raise NotImplementedError
+
+    def _stratum(self, samples: WeightedSamples) -> Any:
+        """In equal shares of what samples are set aside; None for no matter."""
+        return None
+
+    def _in_units(self, trained: LayeredNetwork) -> LayeredNetwork:
+        """The network with outputs in the units of y."""
+        return trained
+
+    def _head(self) -> tuple[Readout, Loss]:
+        """Readout and loss."""
+        raise NotImplementedError
+
+    # -- the problem and its training -------------------------------------------------------------------
+
+    def _statement(self, samples: WeightedSamples) -> ControlProblem:
+        readout, loss = self._head()
+        return network(
+            self._architecture,
+            samples.inputs,
+            samples.labels,
+            readout=readout,
+            loss=loss,
+            regulariser=Tikhonov(self.weight) if self.weight else None,
+            bounds=self.bounds,
+            weights=samples.weights,
+            channels=self.channels,
+            horizon=float(self.layers) if self.architecture.discrete else self.horizon,
+        )
+
+    @property
+    def _architecture(self) -> Architecture:
+        """The architecture with those of its fields that the estimator has, too."""
+        own = {f.name: getattr(self, f.name) for f in fields(self.architecture) if hasattr(self, f.name)}
+        return self.architecture(**{name: value() if isinstance(value, type) else value for name, value in own.items()})
+
+    def _trained(
+        self, samples: WeightedSamples, begin: Solution | None, iterations: int, held: WeightedSamples | None
+    ) -> Self:
+        problem, depth = self._statement(samples), self.scheme(self.layers)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1)) if begin is None else None
+        plan = compile(problem, depth, self._method(iterations if held is None else ROUND))
+        found = plan.solve(start=begin, seed=seed, on_failure="return", progress=bool(self.verbose) or None)
+        self.loss_curve_ = list(found.group("history")["cost"].values)
+        self.validation_curve_: list[float] = []
+        if held is not None:
+            found = self._watched(plan, found, iterations, held)
+        self.solution_, self.n_iter_ = found, max(1, len(self.loss_curve_) - 1)
+        self.network_ = self._in_units(LayeredNetwork.of(problem, depth, found, samples.inputs.shape[1]))
+        self._tell(found)
+        return self
+
+    def _watched(self, plan: Plan, found: Solution, iterations: int, held: WeightedSamples) -> Solution:
+        """Rounds from ``found`` until the loss of the samples held back no longer falls; the best of their solutions."""
+        readout, loss = self._head()
+        best, least, since = found, np.inf, 0
+        while True:
+            output = LayeredNetwork.of(plan.core, plan.depth, found, held.inputs.shape[1]).output(held.inputs)
+            each = loss.slopes(output, held.labels, np.ones(output.shape[1]), readout.link)[0]
+            self.validation_curve_.append(float(np.average(each, weights=held.weights)))
+            since = since + ROUND if self.validation_curve_[-1] >= least else 0
+            if since == 0:
+                best, least = found, self.validation_curve_[-1]
+            done = len(self.loss_curve_) - 1
+            if found.status is not Status.ITERATION_LIMIT or since >= self.n_iter_no_change or done >= iterations:
+                return best
+            found = plan.solve(start=found, on_failure="return", progress=bool(self.verbose) or None)
+            self.loss_curve_ += list(found.group("history")["cost"].values[1:])
+
+    def _parted(self, samples: WeightedSamples) -> tuple[WeightedSamples, WeightedSamples]:
+        """Samples to train on and samples to watch."""
+        rows = train_test_split(
+            np.arange(len(samples.weights)),
+            test_size=self.validation_fraction,
+            random_state=check_random_state(self.random_state),
+            stratify=self._stratum(samples),
+        )
+        return samples[rows[0]], samples[rows[1]]
+
+    def _method(self, iterations: int) -> Method:
+        if self.method is None:
+            return LBFGSB(max_iterations=1, round_iterations=iterations, tolerance=self.tolerance, gap="gradient")
+        counted = any(f.name == "max_iterations" for f in fields(self.method))
+        return replace(self.method, max_iterations=iterations) if counted else self.method  # type: ignore[call-arg]
+
+    def _tell(self, found: Solution) -> None:
+        """Raise SolveFailed where there is no network, warn where it could still be better."""
+        said = f"{type(self).__name__}: {found.status.value} {found.detail}"
+        if found.status is Status.ITERATION_LIMIT:
+            warnings.warn(said, ConvergenceWarning, stacklevel=4)
+        elif found.status.failed:
+            raise SolveFailed(said, found)
+
+    def _output(self, X: Any) -> Array:
+        """O of inputs X, (S, K)."""
+        check_is_fitted(self)
+        return self.network_.output(validate_data(self, X, reset=False, dtype=np.float64))
