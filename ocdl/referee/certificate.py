@@ -12,9 +12,10 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.referee.certify import Judged
+from ocdl.referee.certify import FIRST_ORDER, Judged
 from ocdl.referee.groups import AT_ONCE
 from ocdl.referee.reintegration import operations, reintegrated
+from ocdl.statement.discrete import NOTHING_BETWEEN
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import SweepFailed
 
@@ -49,6 +50,8 @@ class Certificate:
         one of them does not apply.
     agreement: the share, between 0 and 1, of depth × controls (in their metrics) on which the control agrees with the
         switching function (``agreement``).
+    stationarity: norm of the projected gradient in function space; gain: what a unit step along it gains, to first
+        order, in units of J (``Stationarity``).
     skipped: why there is no re-integration.
     """
 
@@ -70,6 +73,8 @@ class Certificate:
     hamiltonian_offset: float = NAN
     hamiltonian_note: str = ""
     agreement: float = NAN
+    stationarity: float = NAN
+    gain: float = NAN
     skipped: str = ""
 
     def attributes(self) -> dict[str, Any]:
@@ -107,16 +112,29 @@ class Certificate:
         return f"open-loop unstable: {grown}applied alone the controls {drift}; use feedback"
 
 
+def principle(gap: float, exact: bool, search: str, stationarity: float, form: str = ".1e") -> str:
+    """``gap at least 1.0e-03``; where min H was not sought ``projected gradient 1.0e-03 (first order)``."""
+    if search == FIRST_ORDER:
+        return f"projected gradient {stationarity:{form}} (first order)"
+    return f"gap {'' if exact else 'at least '}{gap:{form}}"
+
+
 def certified(answer: Judged, seconds: float) -> Certificate:
     """The certificate of an answer whose verdict is on true depths.
 
-    Not re-integrated where that would take longer than the solve did (``seconds``) and than ``PATIENCE``.
+    Not re-integrated where the layers are discrete, where the verdict is of first order, and where that would take
+    longer than the solve did (``seconds``) and than ``PATIENCE``.
     """
     problem, verdict = answer.problem, answer.verdict
     found: dict[str, Any] = {"relative_gap": verdict.gap / abs(verdict.cost) if verdict.cost else NAN}
+    found |= {"stationarity": verdict.stationarity.norm, "gain": verdict.stationarity.gain}
     found |= _hamiltonian(answer)
     if problem.velocity_box is None or problem.velocity_box.of_a_box:
         found["agreement"] = agreement(answer)
+    if problem.discrete:
+        return Certificate(**found, skipped=NOTHING_BETWEEN)
+    if verdict.search == FIRST_ORDER:
+        return Certificate(**found, skipped="a first-order certificate integrates nothing anew")
     needed = operations(problem, answer.depth) * SECONDS
     if needed > max(seconds, PATIENCE):
         said = f"re-integration would take about {needed:.0f} s, longer than the solve took"
@@ -140,9 +158,7 @@ def agreement(answer: Judged) -> float:
     """
     problem, depth, u, verdict = answer.problem, answer.depth, answer.u, answer.verdict
     trajectory, adjoint = verdict.trajectory, verdict.adjoint
-    shape, (N, _) = depth.controls, trajectory.stage_t.shape
-    quadrature = (trajectory.h[:, None] * depth.tableau.b).reshape(-1, 1)
-    weights = shape.basis(N, depth.tableau.c).gathered(quadrature)[:, 0]
+    weights = depth.controls.measure(trajectory.h, depth.tableau.b, depth.tableau.c)
     span = float(np.sum(trajectory.h))
     mean = float(np.sum(trajectory.h[:, None] * np.abs(depth.tableau.b) * np.abs(verdict.hamiltonian))) / span
     if problem.m == 0:
@@ -198,6 +214,8 @@ def _takes(problem: ControlProblem, roles: Iterable[str], names: Iterable[str]) 
 
 def _hamiltonian(answer: Judged) -> dict[str, Any]:
     problem, p, trajectory = answer.problem, answer.p, answer.verdict.trajectory
+    if problem.discrete:
+        return {"hamiltonian_note": f"not claimed to be constant: {NOTHING_BETWEEN}"}
     if depends_on_depth(problem):
         return {"hamiltonian_note": "not constant: the problem depends on depth"}
     layers = answer.verdict.hamiltonian @ answer.depth.tableau.b

@@ -14,7 +14,7 @@ the last two being what wrong multipliers and wrong costates can be worth, |x| t
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,15 @@ from ocdl.referee.constraints import Constraints
 from ocdl.referee.defects import judged_adjoint, trajectory_of
 from ocdl.referee.hamiltonian import Hamiltonian
 from ocdl.referee.outcome import Multipliers
+from ocdl.referee.stationarity import Stationarity, stationarity
+from ocdl.statement.discrete import check_layers
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import Adjoint, Sweeper, Trajectory
 
 Array = NDArray[np.float64]
 
 PROVEN, THOROUGH, LOCAL = "proven", "thorough", "local"  # searches for min H
+FIRST_ORDER: Literal["first order"] = "first order"  # there was none
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +46,9 @@ class Verdict:
     every family of constraints, by name; of the state equation, ``dynamics``, in units of max(1, |x|).
     ``state_defect``, ``costate_defect`` (N+1, S, n): what the answer's own states and costates miss of their equations
     at the nodes, zero where they are the referee's sweeps; ``defect_worth``: Σ ⟨p, δ⟩, what the former changed J by.
-    ``search``: how min H was found, ``PROVEN``, ``THOROUGH`` (sought in the whole box) or ``LOCAL``.
+    ``stationarity``: what a unit step along the projected gradient gains.
+    ``search``: how min H was found, ``PROVEN``, ``THOROUGH`` (sought in the whole box) or ``LOCAL``; ``FIRST_ORDER``
+    where it was not sought, and excess and gap are NaN.
     """
 
     cost: float
@@ -58,6 +63,7 @@ class Verdict:
     state_defect: Array
     costate_defect: Array
     defect_worth: float
+    stationarity: Stationarity
     search: str
 
 
@@ -83,6 +89,7 @@ def certify(
     stages: Array | None = None,
     costate: Array | None = None,
     thorough: bool = False,
+    first_order: bool = False,
 ) -> Verdict:
     """Judge controls u (Q, m) and parameters p (P,); ``multipliers`` of its constraints, zero by default.
 
@@ -91,6 +98,7 @@ def certify(
     thorough: seek min H in the whole box, however long that takes; else only where it takes little
     (``Hamiltonian.least``), and of many samples or wide layers by some sixty evaluations of H, so that the gap is the
     same at every call and at least as good a lower bound as one descent gives.
+    first_order: min H is not sought, and the gap is NaN; where the controls are in a set that is no box it is.
     Raises InvalidInput for wrong shapes, SweepFailed where the state equation has no solution.
     """
     if not isinstance(problem, ControlProblem) or not isinstance(depth, DepthScheme):
@@ -98,6 +106,7 @@ def certify(
             f"certify({type(problem).__name__}, {type(depth).__name__}, ...): give a ControlProblem "
             "(SelectionProblem.discretise makes one) and a depth scheme."
         )
+    check_layers(problem, depth)
     u, p = _shaped("u", u, (depth.control_rows, problem.m)), _shaped("p", p, (problem.P,))
     nodes, inner = _grids(problem, depth)
     x, stages, costate = _own("x", x, nodes), _own("stages", stages, inner), _own("costate", costate, nodes)
@@ -109,7 +118,11 @@ def certify(
     forces = constraints.forces(trajectory, u, p, multipliers) if families else None
     adjoint, defects = judged_adjoint(sweeper, trajectory, u, p, forces, costate, x is not None)
     hamiltonian = stage_hamiltonian(sweeper, trajectory, adjoint, u, p)
-    excess, search = stage_excess(sweeper, trajectory, adjoint, u, p, thorough=thorough)
+    if first_order and problem.control_set is None:
+        excess, search = _not_sought(hamiltonian)
+    else:
+        excess, search = stage_excess(sweeper, trajectory, adjoint, u, p, thorough=thorough)
+    gradients = adjoint.gradient_u, adjoint.gradient_p
     weights = sweeper.h[:, None] * sweeper.tableau.b
     violations = {family.name: float(np.max(family.violation, initial=0.0)) for family in families}
     violations["controls"] = _controls_violation(problem, depth, sweeper, u)
@@ -130,7 +143,12 @@ def certify(
         state_defect=defects.state,
         costate_defect=defects.costate,
         defect_worth=defects.state_worth,
+        stationarity=stationarity(problem, depth, sweeper.h, u, p, *gradients),
     )
+
+
+def _not_sought(hamiltonian: Array) -> tuple[Array, str]:
+    return np.full_like(hamiltonian, np.nan), FIRST_ORDER
 
 
 def _grids(problem: ControlProblem, depth: DepthScheme) -> tuple[tuple[int, ...], tuple[int, ...]]:

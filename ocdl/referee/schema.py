@@ -34,7 +34,7 @@ NEEDED = {
     "feasibility": FIGURE,
 }
 KNOWN = {"defect_worth": FIGURE, "referee_seconds": FIGURE, "search": TEXT}
-KNOWN |= {"collocates": FLAG, "notes": TEXT, "task": TEXT, "statement": TEXT}
+KNOWN |= {"collocates": FLAG, "discrete": FLAG, "notes": TEXT, "task": TEXT, "statement": TEXT}
 KNOWN |= {
     PREFIX + field.name: {str: TEXT, bool: FLAG, float: FIGURE}[type(field.default)] for field in fields(Certificate)
 }

@@ -28,6 +28,7 @@ import numpy as np
 from ocdl.arrays import Array
 from ocdl.depth.schemes import Tableau
 from ocdl.errors import NotSupported
+from ocdl.statement.discrete import refuse_discrete
 from ocdl.statement.problem import ControlProblem
 
 
@@ -163,6 +164,7 @@ def projected(values: Any, low: Any, high: Any) -> Any:
 
 def check_one_sample(what: str, problem: ControlProblem) -> None:
     """NotSupported where the boundary value problem of one smooth sample is not that of ``problem``."""
+    refuse_discrete(what, problem, "there is no boundary value problem of continuous depth")
     if problem.samples > 1:
         raise NotSupported(
             f"{what}: the boundary value problem is that of one sample, and this problem has {problem.samples}; use "

@@ -17,6 +17,7 @@ from ocdl.arrays import is_real
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.pmp.options import check_controls_only
 from ocdl.referee.solution import Solution
+from ocdl.statement.discrete import refuse_discrete
 from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]
@@ -88,6 +89,7 @@ def is_bang_bang(problem: ControlProblem) -> bool:
 
 def check_bang_bang(what: str, problem: ControlProblem) -> None:
     """NotSupported unless the maximum principle of ``problem`` is the bang-bang synthesis."""
+    refuse_discrete(what, problem, "there is no switch inside a layer")
     if problem.velocity_box is None:
         raise NotSupported(
             f"{what}: the synthesis is bang-bang for one sample, increasing activation and a finite box of (a, b) only."
