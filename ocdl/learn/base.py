@@ -20,7 +20,7 @@ from ocdl.errors import SolveFailed
 from ocdl.learn.samples import WeightedSamples
 from ocdl.networks.architecture import Architecture
 from ocdl.networks.network import network
-from ocdl.pmp.methods.lbfgsb import LBFGSB
+from ocdl.nlp.training.lbfgs import LBFGS
 from ocdl.referee.outcome import Status
 from ocdl.referee.solution import Solution
 from ocdl.solving.compile import Plan, compile
@@ -154,7 +154,7 @@ class NetworkEstimator(BaseEstimator):
         problem, depth = self._statement(samples), self.scheme(self.layers)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1)) if begin is None else None
         plan = compile(problem, depth, self._method(iterations if held is None else ROUND))
-        found = plan.solve(start=begin, seed=seed, on_failure="return", progress=bool(self.verbose) or None)
+        found = self._solved(plan, begin, seed)
         self.loss_curve_ = list(found.group("history")["cost"].values)
         self.validation_curve_: list[float] = []
         if held is not None:
@@ -163,6 +163,10 @@ class NetworkEstimator(BaseEstimator):
         self.network_ = self._in_units(LayeredNetwork.of(problem, depth, found, samples.inputs.shape[1]))
         self._tell(found)
         return self
+
+    def _solved(self, plan: Plan, begin: Solution | None, seed: int | None = None) -> Solution:
+        shown = True if self.verbose else None
+        return plan.solve(start=begin, seed=seed, certificate="first order", on_failure="return", progress=shown)
 
     def _watched(self, plan: Plan, found: Solution, iterations: int, held: WeightedSamples) -> Solution:
         """Rounds from ``found`` until the loss of the samples held back no longer falls; the best of their solutions."""
@@ -178,7 +182,7 @@ class NetworkEstimator(BaseEstimator):
             done = len(self.loss_curve_) - 1
             if found.status is not Status.ITERATION_LIMIT or since >= self.n_iter_no_change or done >= iterations:
                 return best
-            found = plan.solve(start=found, on_failure="return", progress=bool(self.verbose) or None)
+            found = self._solved(plan, found)
             self.loss_curve_ += list(found.group("history")["cost"].values[1:])
 
     def _parted(self, samples: WeightedSamples) -> tuple[WeightedSamples, WeightedSamples]:
@@ -193,7 +197,7 @@ class NetworkEstimator(BaseEstimator):
 
     def _method(self, iterations: int) -> Method:
         if self.method is None:
-            return LBFGSB(max_iterations=1, round_iterations=iterations, tolerance=self.tolerance, gap="gradient")
+            return LBFGS(max_iterations=iterations, tolerance=self.tolerance)
         counted = any(f.name == "max_iterations" for f in fields(self.method))
         return replace(self.method, max_iterations=iterations) if counted else self.method  # type: ignore[call-arg]
 

@@ -12,10 +12,12 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
+import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.arrays import finite_array, is_real
+from ocdl.batch import evaluated
 from ocdl.depth.control_shapes import PiecewiseConstant
 from ocdl.depth.schemes import DepthScheme, Tableau
 from ocdl.errors import InvalidInput, NotSupported, NotWritten
@@ -26,7 +28,6 @@ from ocdl.referee.solution import Solution
 from ocdl.solving.compile import Problem, discretised
 from ocdl.statement.activations import Activation
 from ocdl.statement.losses import Link
-from ocdl.statement.readout_loss import ReadoutLoss
 from ocdl.statement.selection import Grid
 from ocdl.sweeps.fused.form import LayerArrays
 from ocdl.sweeps.fused.recognise import dense_form
@@ -86,19 +87,18 @@ class LayeredNetwork:
         form, terminal = dense_form(core), core.terminal
         if form is None:
             raise NotSupported("LayeredNetwork.of(problem, ...): its formulas are not those of dense layers, Vσ(z) + Sx + r.")
-        if not isinstance(terminal, ReadoutLoss):
+        if not hasattr(terminal, "output"):
             raise NotSupported("LayeredNetwork.of(problem, ...): the terminal cost is no loss of a readout.")
         u, p = coefficients(core, depth, solution)
         rows = u if isinstance(depth.controls, PiecewiseConstant) else Sweeper(core, depth).stage_controls(u)
         n = core.n
-        ends = (np.eye(n), np.zeros(n)) if terminal.output.features is None else terminal.output.arrays(p)
         return cls(
             layers=form.coefficients.arrays(rows, p),
             widths=np.diff(depth.mesh(core.span)),
             tableau=depth.tableau,
             activation=form.activation,
             entrance=Affine(np.eye(n, n if inputs is None else inputs), np.zeros(n)),
-            readout=Affine(*ends),
+            readout=_readout(terminal, n, p),
             link=terminal.link,
         )
 
@@ -190,6 +190,14 @@ class LayeredNetwork:
         if given.ndim != 2 or given.shape[1] != d:
             raise InvalidInput(f"inputs: shape (S, {d}) is needed, one sample a row; got {given.shape}.")
         return given
+
+
+def _readout(terminal: Any, n: int, p: Array) -> Affine:
+    """A and μ of O(x, p), which is affine in x."""
+    x = ca.SX.sym("x", n)
+    output = terminal.output(x, ca.DM(p))
+    weight, bias = evaluated(ca.Function("output", [x], [ca.jacobian(output, x), output]), np.zeros(n))
+    return Affine(weight, bias[:, 0])
 
 
 def _times(x: Any, factor: Any) -> Any:
