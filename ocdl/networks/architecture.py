@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import numpy as np
+
+from ocdl.arrays import Array
 from ocdl.errors import InvalidInput
 from ocdl.statement.activations import Activation, Tanh
 from ocdl.statement.bounds import Box
@@ -55,9 +58,9 @@ class Architecture:
         """The number n of states of a network with so many channels; those beyond the channels begin at 0."""
         return channels
 
-    def features(self, x: Any) -> Any:
-        """What the readout sees of the final states x (n, C)."""
-        return x
+    def features(self, n: int) -> Array:
+        """What the readout sees of the final states: B x, B (r, n)."""
+        return np.eye(n)
 
     def bounds(self, n: int) -> Box:
         """Intervals of the controls that belong to the architecture itself."""

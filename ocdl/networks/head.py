@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,16 +15,20 @@ from ocdl.statement.losses import IdentityLink, Link, Loss, Readout
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """ℓ(x, p, d) = Σ_k density(O_k, d_k), O = W f + μ of the features f(x), (K, M) and (K,) the last parameters.
+    """ℓ(x, p, d) = Σ_k density(O_k, d_k), O = W f + μ of features f = Bx, (K, M) and (K,) the last parameters.
 
     Without a readout O = f.
     """
 
     readout: Readout | None
     loss: Loss
-    features: Callable[[Any], Any]
-    M: int  # features
+    features: Array  # B (M, n)
     before: int  # parameters that stand before W and μ
+
+    @property
+    def M(self) -> int:
+        """The number of features."""
+        return len(self.features)
 
     @property
     def outputs(self) -> int:
@@ -44,7 +47,7 @@ class Head:
 
     def output(self, x: Any, p: Any) -> Any:
         """O (K, C) of states x (n, C) as columns."""
-        f = self.features(x)
+        f = ca.DM(self.features) @ x
         if self.readout is None:
             return f
         K, end = self.outputs, self.before + self.outputs * self.M

@@ -66,8 +66,7 @@ def network(
     n = architecture.states(width)
     x0 = states_of(rows, n)
     layer = _Layer(architecture, n, Box() if bounds is None else bounds, architecture.parts(n))
-    M = architecture.features(ca.SX.sym("x", n)).shape[0]
-    head = Head(readout, loss, architecture.features, M, layer.size if tied else 0)
+    head = Head(readout, loss, architecture.features(n), layer.size if tied else 0)
     depth = _horizon(architecture, horizon)
     if tied:
         layer.check_tied(depth)

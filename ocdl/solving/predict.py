@@ -2,32 +2,63 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import casadi as ca
 import numpy as np
 
 from ocdl import xr
+from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput
+from ocdl.networks.head import Head
+from ocdl.networks.labels import states_of
 from ocdl.referee.labels import coefficients
 from ocdl.referee.solution import Solution
+from ocdl.solving.compile import discretised
+from ocdl.statement.problem import ControlProblem
 from ocdl.statement.selection import Grid, SelectionProblem
 from ocdl.sweeps.sweeper import Sweeper
 
 
-def predict(problem: SelectionProblem, grid: Grid, solution: Solution, initial: Any = None) -> xr.DataArray:
-    """h(O) of the network ``solution`` for ``initial`` (S', M), or a function of the nodes.
+def predict(
+    problem: ControlProblem | SelectionProblem, grid: Grid | DepthScheme, solution: Solution, inputs: Any = None
+) -> xr.DataArray:
+    """h(O) of the trained network ``solution``: dimensions (sample, output), or (sample, y) of an output on Y.
 
-    By default the problem's own samples. Dimensions (sample, y), or (sample, output) behind a readout of K outputs.
+    problem, grid: those of the solution; a SelectionProblem or what ``network`` states.
+    inputs: (S', d); of a SelectionProblem f_I, (S', M) or a function of the nodes. By default the problem's
+        own samples.
+
+    Raises InvalidInput for a problem that ends in no readout, a solution of another, and inputs that do not fit.
     """
-    if set(solution.controls) != {"a", "b"}:
-        raise InvalidInput(f"predict: a solution with controls a and b is needed; got {sorted(solution.controls)}.")
-    asked = problem if initial is None else problem.replace(initial=initial, target=0.0, weights=None)
-    statement = asked.discretise(grid.width)
-    u, p = coefficients(statement, grid.depth, solution)
-    final = Sweeper(statement, grid.depth).state(u, p).x[-1]
-    output = asked.output(grid.width, final, p)
-    width = output.shape[1] == statement.n and (asked.readout is None or asked.readout.outputs == "width")
-    return xr.DataArray(asked.link(output), dims=("sample", "y" if width else "output"), name="prediction")
+    statement, depth = discretised(_asked(problem, inputs), grid)
+    u, p = coefficients(statement, depth, solution)
+    final = Sweeper(statement, depth).state(u, p).x[-1]
+    values, dims = _read(problem, grid, statement, final, p)
+    return xr.DataArray(values, dims=dims, name="prediction")
+
+
+def _asked(problem: Any, inputs: Any) -> Any:
+    """The problem with other samples, whose labels do not matter."""
+    if inputs is None:
+        return problem
+    if isinstance(problem, SelectionProblem):
+        return problem.replace(initial=inputs, target=0.0, weights=None)
+    x0 = states_of(inputs, problem.n)
+    return replace(problem, initial=x0, data=np.zeros((len(x0), problem.data.shape[1])), weights=None)
+
+
+def _read(problem: Any, grid: Any, statement: ControlProblem, final: Any, p: Any) -> tuple[Any, tuple[str, str]]:
+    """h(O) of final states (S, n), and its dimensions."""
+    if isinstance(problem, SelectionProblem):
+        on_width = problem.readout is None or problem.readout.outputs == "width"
+        return problem.link(problem.output(grid.width, final, p)), ("sample", "y" if on_width else "output")
+    head = statement.terminal
+    if not isinstance(head, Head):
+        raise InvalidInput("predict: this ControlProblem ends in no readout; state it by ocdl.network(...).")
+    output = np.asarray(ca.DM(head.output(ca.DM(final.T), ca.DM(p))).full()).T
+    return head.link(output), ("sample", "output")
 
 
 def accuracy(prediction: xr.DataArray, labels: Any) -> float:
