@@ -57,14 +57,19 @@ def schemes(layers: Any = 4, degrees: tuple[int, ...] = DEGREES) -> list[DepthSc
     return found
 
 
-def stated(name: str) -> ModuleType:
-    """The module of problems/ of that name, which is no package."""
-    path = Path(__file__).parents[1] / "problems" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"problem_{name}", path)
+def script(folder: str, name: str) -> ModuleType:
+    """The module of that name in a folder of scripts beside the package, which is no package."""
+    path = Path(__file__).parents[1] / folder / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"{folder}_{name}", path)
     assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def module(name: str) -> ModuleType:
+    """The module of problems/ of that name."""
+    return script("problems", name)
 
 
 def name_of(member: Any) -> str:

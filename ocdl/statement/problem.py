@@ -25,6 +25,7 @@ from typing import Any, ClassVar
 
 import casadi as ca
 import numpy as np
+from numpy.typing import NDArray
 
 from ocdl import xr
 from ocdl.arrays import (
@@ -268,6 +269,19 @@ class ControlProblem:
                 raise InvalidInput(f"data: the shape {np.shape(self.data)} is needed; got {np.shape(other.data)}.")
         other._check_intervals()
         other._check_tables()
+        return other
+
+    def on_samples(self, rows: NDArray[np.intp]) -> ControlProblem:
+        """The same problem of some samples only, their weights relative to each other as they were; nothing is checked
+        or compiled again. Not for free initial states, measurements and conditions, which belong to single samples.
+        """
+        other, set_ = copy(self).with_formulas_of(self), object.__setattr__
+        for name in NUMBERS:
+            vars(other).pop(name, None)
+        for name in ("initial", "data", *(("final",) if self.final is not None else ())):
+            set_(other, name, np.asarray(getattr(self, name))[rows])
+        weights = np.asarray(self.weights)[rows]
+        set_(other, "weights", weights / weights.sum())
         return other
 
     # -- sizes -------------------------------------------------------------------------------

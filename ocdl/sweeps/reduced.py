@@ -7,6 +7,8 @@ What a method on controls alone needs: it sees vectors, bounds and budgets, neve
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +26,13 @@ class ReducedCost:
         self.problem, self.depth = problem, depth
         self.sweeper = Sweeper(problem, depth)
         self.evaluations = 0
+
+    def on_samples(self, rows: NDArray[np.intp]) -> ReducedCost:
+        """The cost of some samples, by the same compiled functions."""
+        other = copy(self)
+        other.problem = self.problem.on_samples(rows)
+        other.sweeper = self.sweeper.for_samples(other.problem)
+        return other
 
     @property
     def size(self) -> int:
@@ -74,3 +83,10 @@ class ReducedCost:
         except (SweepFailed, np.linalg.LinAlgError):
             return float("nan"), np.full(w.size, np.nan)
         return float(cost), self.join(adjoint.gradient_u, adjoint.gradient_p)
+
+    def states_as_far_as(self, w: Array) -> Array | None:
+        """The states (k + 1, S, n) until a sweep from w is lost, or all; None where there are none."""
+        try:
+            return self.sweeper.state(*self.split(w)).x
+        except SweepFailed as error:
+            return error.states

@@ -1,11 +1,11 @@
 """Every example runs, and the answers it gives are asserted."""
 
-import importlib.util
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from families import script
 
 import ocdl
 
@@ -13,10 +13,7 @@ FOLDER = Path(__file__).parent.parent.parent / "examples"
 
 
 def example(name):
-    spec = importlib.util.spec_from_file_location(f"example_{name}", FOLDER / f"{name}.py")
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
+    return script("examples", name)
 
 
 def test_every_example_is_tested_here():
