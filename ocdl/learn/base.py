@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from ocdl.depth.schemes import DepthScheme, ExplicitEuler
-from ocdl.errors import SolveFailed
+from ocdl.errors import InvalidInput, NotSupported, SolveFailed
 from ocdl.learn.samples import WeightedSamples
 from ocdl.networks.architecture import Architecture
 from ocdl.networks.network import network
@@ -28,6 +28,7 @@ from ocdl.solving.layered import LayeredNetwork
 from ocdl.solving.method import Method
 from ocdl.statement.activations import Activation, Tanh
 from ocdl.statement.bounds import Box
+from ocdl.statement.layout import Part
 from ocdl.statement.losses import Loss, Readout
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.regularisers import Tikhonov
@@ -85,14 +86,17 @@ class NetworkEstimator(BaseEstimator):
         samples, held = self._samples(X, y, sample_weight, fresh=begin is None), None
         if self.early_stopping:
             samples, held = self._parted(samples)
-        return self._trained(samples, begin, self.max_iterations, held)
+        self._trained(samples, begin, self.max_iterations, held)
+        if self.solution_.status is Status.ITERATION_LIMIT and self.n_iter_ >= self.max_iterations:
+            said = f"{type(self).__name__}: {self.solution_.status.value} {self.solution_.detail}"
+            warnings.warn(said, ConvergenceWarning, stacklevel=2)
+        return self
 
     def _further(self, X: Any, y: Any, sample_weight: Any, fresh: bool) -> Self:
         """``partial_iterations`` more on these samples, from where the last ones ended."""
         samples = self._samples(X, y, sample_weight, fresh)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            return self._trained(samples, getattr(self, "solution_", None), self.partial_iterations, None)
+        self._trained(samples, getattr(self, "solution_", None), self.partial_iterations, None)
+        return self
 
     def _samples(self, X: Any, y: Any, sample_weight: Any, fresh: bool) -> WeightedSamples:
         """What there is to train on, checked; ``fresh``: what was learnt of earlier samples' y is forgotten."""
@@ -148,32 +152,55 @@ class NetworkEstimator(BaseEstimator):
         own = {f.name: getattr(self, f.name) for f in fields(self.architecture) if hasattr(self, f.name)}
         return self.architecture(**{name: value() if isinstance(value, type) else value for name, value in own.items()})
 
+    @property
+    def _depth(self) -> DepthScheme:
+        if not (isinstance(self.scheme, type) and issubclass(self.scheme, DepthScheme)):
+            raise InvalidInput(f"scheme={self.scheme!r}: a depth scheme is needed, a class such as ocdl.ExplicitEuler.")
+        depth = self.scheme(self.layers)
+        if not depth.tableau.explicit:
+            raise NotSupported(f"scheme={self.scheme.__name__}: layers of an implicit scheme are equations; take ocdl.Kutta4.")
+        return depth
+
     def _trained(
         self, samples: WeightedSamples, begin: Solution | None, iterations: int, held: WeightedSamples | None
-    ) -> Self:
-        problem, depth = self._statement(samples), self.scheme(self.layers)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1)) if begin is None else None
-        plan = compile(problem, depth, self._method(iterations if held is None else ROUND))
-        found = self._solved(plan, begin, seed)
+    ) -> None:
+        """Train from ``begin``, or from a random start, and keep what came out of it."""
+        plan = compile(self._statement(samples), self._depth, self._method(iterations if held is None else ROUND))
+        found = self._solved(plan, self._drawn(plan) if begin is None else begin)
         self.loss_curve_ = list(found.group("history")["cost"].values)
         self.validation_curve_: list[float] = []
         if held is not None:
             found = self._watched(plan, found, iterations, held)
         self.solution_, self.n_iter_ = found, max(1, len(self.loss_curve_) - 1)
-        self.network_ = self._in_units(LayeredNetwork.of(problem, depth, found, samples.inputs.shape[1]))
-        self._tell(found)
-        return self
+        self.network_ = self._in_units(self._network(plan, found))
 
-    def _solved(self, plan: Plan, begin: Solution | None, seed: int | None = None) -> Solution:
+    def _solved(self, plan: Plan, begin: Solution | Mapping[str, Array]) -> Solution:
+        """From ``begin``; SolveFailed where that leads to no network at all, not where it could be better."""
         shown = True if self.verbose else None
-        return plan.solve(start=begin, seed=seed, certificate="first order", on_failure="return", progress=shown)
+        found = plan.solve(start=begin, certificate="first order", on_failure="return", progress=shown)
+        if found.status.failed and found.status is not Status.ITERATION_LIMIT:
+            raise SolveFailed(f"{type(self).__name__}: {found.status.value} {found.detail}", found)
+        return found
+
+    def _drawn(self, plan: Plan) -> dict[str, Array]:
+        """A random start: matrices of variance 1/columns, so that no width saturates σ, columns of 0, factors of 1."""
+        generator, layout = check_random_state(self.random_state), plan.core.layout
+        assert layout is not None
+
+        def values(part: Part, *leading: int) -> Array:
+            if len(part.shape) == 2:
+                return np.asarray(generator.normal(size=(*leading, *part.shape)) / np.sqrt(part.shape[1]))
+            return np.full((*leading, *part.shape), 0.0 if part.shape else 1.0)
+
+        controls = {part.name: values(part, plan.depth.control_rows) for part in layout.controls}
+        return controls | {part.name: values(part) for part in layout.parameters}
 
     def _watched(self, plan: Plan, found: Solution, iterations: int, held: WeightedSamples) -> Solution:
         """Rounds from ``found`` until the loss of the samples held back no longer falls; the best of their solutions."""
         readout, loss = self._head()
         best, least, since = found, np.inf, 0
         while True:
-            output = LayeredNetwork.of(plan.core, plan.depth, found, held.inputs.shape[1]).output(held.inputs)
+            output = self._network(plan, found).output(held.inputs)
             each = loss.slopes(output, held.labels, np.ones(output.shape[1]), readout.link)[0]
             self.validation_curve_.append(float(np.average(each, weights=held.weights)))
             since = since + ROUND if self.validation_curve_[-1] >= least else 0
@@ -184,6 +211,10 @@ class NetworkEstimator(BaseEstimator):
                 return best
             found = self._solved(plan, found)
             self.loss_curve_ += list(found.group("history")["cost"].values[1:])
+
+    def _network(self, plan: Plan, found: Solution) -> LayeredNetwork:
+        sigma = self._architecture.activation
+        return LayeredNetwork.of(plan.core, plan.depth, found, inputs=self.n_features_in_, activation=sigma)
 
     def _parted(self, samples: WeightedSamples) -> tuple[WeightedSamples, WeightedSamples]:
         """Samples to train on and samples to watch."""
@@ -201,15 +232,7 @@ class NetworkEstimator(BaseEstimator):
         counted = any(f.name == "max_iterations" for f in fields(self.method))
         return replace(self.method, max_iterations=iterations) if counted else self.method  # type: ignore[call-arg]
 
-    def _tell(self, found: Solution) -> None:
-        """Raise SolveFailed where there is no network, warn where it could still be better."""
-        said = f"{type(self).__name__}: {found.status.value} {found.detail}"
-        if found.status is Status.ITERATION_LIMIT:
-            warnings.warn(said, ConvergenceWarning, stacklevel=4)
-        elif found.status.failed:
-            raise SolveFailed(said, found)
-
     def _output(self, X: Any) -> Array:
         """O of inputs X, (S, K)."""
-        check_is_fitted(self)
+        check_is_fitted(self, "network_")
         return self.network_.output(validate_data(self, X, reset=False, dtype=np.float64))

@@ -82,6 +82,8 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
 
     def _labelled(self, samples: WeightedSamples, fresh: bool) -> WeightedSamples:
         place = samples.labels[:, 0].astype(int)
+        if fresh and len(np.unique(place)) < 2:
+            raise ValueError(f"{type(self).__name__} needs at least two classes; only one class has positive weight.")
         y = self.classes_[place]
         by_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y, sample_weight=samples.weights)
         labels = samples.labels if len(self.classes_) == 2 else np.eye(len(self.classes_))[place]

@@ -81,7 +81,7 @@ def network(
         bounds=layer.box(head, tied),
         controls=() if tied else _entries(layer.parts),
         parameters=_entries(held),
-        data=checked_labels(labels, len(x0), head.outputs, readout, loss),
+        data=checked_labels(labels, len(x0), head.outputs, None if regulariser else readout, loss),
         weights=weights,
         layout=Layout(Part("x", ("y",), (n,)), () if tied else layer.parts, held, {}),
         parameter_metric=np.concatenate([np.full(layer.size, depth), ones]) if tied else None,

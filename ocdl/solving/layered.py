@@ -76,10 +76,19 @@ class LayeredNetwork:
             )
 
     @classmethod
-    def of(cls, problem: Problem, grid: Grid | DepthScheme, solution: Solution, inputs: int | None = None) -> Self:
+    def of(
+        cls,
+        problem: Problem,
+        grid: Grid | DepthScheme,
+        solution: Solution,
+        *,
+        inputs: int | None = None,
+        activation: Activation | None = None,
+    ) -> Self:
         """The network that a solution of a learning problem has trained.
 
         inputs: how many there are, where x_0 is the inputs followed by zeros; all n states by default.
+        activation: σ as it was given, where it is a user's own, which exports cannot tell from the formulas alone.
         Raises NotSupported where the layers are not dense, their scheme is implicit, or the terminal cost is no loss
         of a readout.
         """
@@ -96,7 +105,7 @@ class LayeredNetwork:
             layers=form.coefficients.arrays(rows, p),
             widths=np.diff(depth.mesh(core.span)),
             tableau=depth.tableau,
-            activation=form.activation,
+            activation=form.activation if activation is None else _same(activation, form.activation),
             entrance=Affine(np.eye(n, n if inputs is None else inputs), np.zeros(n)),
             readout=_readout(terminal, n, p),
             link=terminal.link,
@@ -190,6 +199,14 @@ class LayeredNetwork:
         if given.ndim != 2 or given.shape[1] != d:
             raise InvalidInput(f"inputs: shape (S, {d}) is needed, one sample a row; got {given.shape}.")
         return given
+
+
+def _same(given: Activation, found: Activation) -> Activation:
+    """The σ that was given, if it is the one of the formulas."""
+    s = np.linspace(-3.0, 3.0, 25)
+    if not np.allclose(given(s), found(s), rtol=1e-12, atol=1e-12):
+        raise InvalidInput(f"LayeredNetwork.of(activation={given!r}): the layers of this problem have another one.")
+    return given
 
 
 def _readout(terminal: Any, n: int, p: Array) -> Affine:

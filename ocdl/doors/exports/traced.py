@@ -32,6 +32,12 @@ class Traced(NDArrayOperatorsMixin):
             raise NotSupported(f"numpy.{ufunc.__name__}: {self.library} has no such function of float64.")
         return result
 
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise NotSupported(
+            f"{self.library}: a formula that makes arrays of its own cannot be exported; write it with numpy's "
+            "functions, and give LayeredNetwork.of(..., activation=...) a user's own σ."
+        )
+
     def max(self, axis: int, out: None = None, keepdims: bool = False) -> Traced:
         """What ``numpy.max`` asks for."""
         return self.reduced("max", axis, keepdims)
