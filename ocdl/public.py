@@ -33,7 +33,16 @@ from ocdl.networks.network import network
 from ocdl.networks.odenet import ODENet
 from ocdl.networks.plain import Plain
 from ocdl.networks.residual import Residual
-from ocdl.nlp import LBFGS, InteriorPoint, Ipopt, NeighbouringExtremals, neighbouring
+from ocdl.nlp import (
+    LBFGS,
+    InteriorPoint,
+    Ipopt,
+    LevenbergMarquardt,
+    NeighbouringExtremals,
+    NewtonCG,
+    Train,
+    neighbouring,
+)
 from ocdl.pmp import (
     LBFGSB,
     Arc,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from ocdl.nlp.training.line_search import Trial, wolfe
 from ocdl.nlp.training.memory import Memory
 from ocdl.nlp.training.model import descends, minimiser
 from ocdl.nlp.training.walk import Ended, Point, Training, Walk
+from ocdl.referee.outcome import Status
 
 Array = NDArray[np.float64]
 
@@ -36,10 +38,13 @@ class LBFGS(Training):
         if not is_whole(self.memory) or self.memory < 1:
             raise InvalidInput(f"{self.name}(memory={self.memory!r}): a whole number, at least 1, is needed.")
 
-    def descend(self, walk: Walk) -> Ended:
+    def descend(self, walk: Walk, enough: Callable[[], bool] = lambda: False) -> Ended:
+        """``enough``: whether somebody else takes over here."""
         memory = Memory(walk.point.v.size, self.memory)
         last = walk.iterations + self.max_iterations
         while (ended := walk.stop(self.tolerance, last)) is None:
+            if enough():
+                return Ended(Status.ACCEPTABLE, f"gradient {walk.norm:.1e}")
             found = advanced(walk, memory)
             if found is None and memory.count:
                 memory.forget()

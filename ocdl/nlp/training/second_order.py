@@ -1,0 +1,69 @@
+"""What second-order methods ask of a ``ReducedCost`` beyond J and its gradient, and what they make of it.
+
+products(w): v ↦ ∇²J(w) v, and (JᵀJ + E'') v without the curvature of the residuals;
+rows(w): residuals ρ (R,) and their Jacobian J (R, size), where J(w) = ½|ρ|² + E with effort and penalty E.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ocdl.errors import NotSupported
+from ocdl.nlp.training.walk import Point, Walk
+
+Array = NDArray[np.float64]
+
+
+class Products(Protocol):
+    """Products with the second derivatives at one w, Euclidean."""
+
+    def hessian(self, v: Array) -> Array:
+        """∇²J v."""
+        ...
+
+    def gauss_newton(self, v: Array) -> Array:
+        """(JᵀJ + E'') v."""
+        ...
+
+
+def products_at(walk: Walk, method: str) -> Products:
+    """The products at the walk's point. NotSupported where J has none."""
+    made: Products = _asked(walk, "products", f"{method}: J of this problem gives no products with its Hessian")
+    return made
+
+
+def rows_at(walk: Walk, method: str) -> tuple[Array, Array]:
+    """ρ (R,) and its Jacobian in the scaled variables, (R, size). NotSupported where J is no sum of squares."""
+    residuals, jacobian = _asked(walk, "rows", f"{method}: J of this problem gives no residuals of least squares")
+    return residuals, jacobian / walk.scale
+
+
+def offers(walk: Walk, name: str) -> bool:
+    """Whether J of this problem has ``products`` or ``rows``."""
+    try:
+        _asked(walk, name, "")
+    except NotSupported:
+        return False
+    return True
+
+
+def _asked(walk: Walk, name: str, refusal: str) -> Any:
+    ask: Callable[[Array], Any] | None = getattr(walk.reduced, name, None)
+    if ask is None:
+        raise NotSupported(f"{refusal}; use LBFGS or InteriorPoint.")
+    return ask(walk.point.v / walk.scale)
+
+
+def gain(walk: Walk, found: Point, predicted: float) -> float:
+    """How much J falls of what was ``predicted``. Where rounding hides it the gradient decides: 1 if it is smaller."""
+    if not (np.isfinite(found.cost) and np.all(np.isfinite(found.gradient))):
+        return -1.0
+    fallen, noise = walk.point.cost - found.cost, walk.noise
+    if max(abs(fallen), predicted) > noise:
+        return (fallen + noise) / (predicted + noise)
+    residual = walk.feasible.residual(found.v, found.gradient)
+    return 1.0 if float(residual @ residual) ** 0.5 < walk.norm else -1.0
