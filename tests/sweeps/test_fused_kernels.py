@@ -16,7 +16,7 @@ from ocdl.depth.schemes import DepthScheme, explicit_tableau
 from ocdl.sweeps.fused import passes
 from ocdl.sweeps.fused.form import LayerArrays
 from ocdl.sweeps.fused.tape import DenseLayers
-from ocdl.sweeps.sweeper import Sweeper
+from ocdl.sweeps.sweeper import Forces, Sweeper
 
 WIDTHS = [0.5, 0.2, 0.6]
 SAMPLES = 131  # a full part of the compiled loops, and a rest
@@ -213,3 +213,165 @@ def test_rows_are_casadis_jacobian_and_sum_to_the_gradient(case, compiled):
     total = passes.backward(tape, seeds.sum(axis=1), compiled=compiled)
     summed = [None if e is None else e.sum(axis=(-1, -2)) for e in rows]
     agree(packed(LayerArrays(*summed)), packed(total.arrays))
+
+
+@both_kernels
+def test_blocks_add_up_and_repeat_to_the_bit(compiled):
+    """In blocks of any size, in memory used before, and by the other kernel, up to the order of sums."""
+    case = Case(ocdl.Tanh(), ocdl.Kutta3(WIDTHS), RICH)
+    x_0 = case.numbers[1]
+    whole = passes.backward(passes.forward(case.layers, x_0, compiled=compiled), x_0, compiled=compiled)
+    for size in (1, 50, 128, SAMPLES):
+        total, tape = np.zeros((case.scheme.count, case.m)), None
+        for begin in range(0, SAMPLES, size):
+            block = x_0[begin : begin + size]
+            tape = passes.forward(case.layers, block, reuse=tape, compiled=compiled)
+            pulled = passes.backward(tape, block, compiled=compiled)
+            agree(pulled.p_0, whole.p_0[begin : begin + size])
+            total += packed(pulled.arrays)
+        agree(total, packed(whole.arrays))
+    assert np.array_equal(total, packed(whole.arrays))
+
+
+def test_a_tape_written_over_is_that_of_its_layers():
+    case = Case(ocdl.Tanh(), ocdl.Kutta3(WIDTHS), RICH)
+    u, x_0 = case.numbers
+    first = passes.forward(case.layers, x_0)
+    assert first.curvature.any()
+    again = passes.forward(case.layers_of(2.0 * u), x_0, reuse=first)
+    fresh = passes.forward(case.layers_of(2.0 * u), x_0)
+    assert np.shares_memory(again.sigma, first.sigma)
+    assert np.array_equal(again.curvature, fresh.curvature) and np.array_equal(again.x_N, fresh.x_N)
+
+
+@both_kernels
+@pytest.mark.parametrize("sigma", [s for s in activations() if not s.smooth], ids=repr)
+def test_at_a_kink_the_slope_is_casadis(sigma, compiled):
+    """Zero weights, where training begins: every z is the kink."""
+    case = Case(sigma, ocdl.ImprovedEuler(WIDTHS), RICH)
+    _, x_0 = case.numbers
+    u = np.tile(np.arange(case.m) >= 9, (3, 1)).astype(float)
+    assert not case.arrays(u).W.any() and not case.arrays(u).v.any()
+    sweeper = Sweeper(case.problem, case.scheme)
+    adjoint = sweeper.costate(sweeper.state(u, np.empty(0)), u, np.empty(0))
+    tape = passes.forward(case.layers_of(u), x_0, compiled=compiled)
+    agree(packed(passes.backward(tape, np.cos(tape.x_N) / SAMPLES, compiled=compiled).arrays), adjoint.gradient_u)
+
+
+@both_kernels
+def test_forces_at_nodes_and_stages_are_those_of_the_sweeper(compiled):
+    case = Case(ocdl.Tanh(), ocdl.Kutta3(WIDTHS), RICH)
+    u, x_0 = case.numbers
+    generator, sweeper = np.random.default_rng(3), Sweeper(case.problem, case.scheme)
+    kicks, sources = generator.normal(size=(4, SAMPLES, 2)), generator.normal(size=(3, 3, SAMPLES, 2))
+    forces = Forces(kicks, sources, np.zeros((9, case.m)), np.empty(0))
+    adjoint = sweeper.costate(swept(case)[0], u, np.empty(0), forces)
+    tape = passes.forward(case.layers, x_0, compiled=compiled)
+    p_N = np.cos(tape.x_N) / SAMPLES + kicks[3]
+    pulled = passes.backward(tape, p_N, kicks=kicks, sources=sources, keep=True, compiled=compiled)
+    agree(pulled.costate, adjoint.costate)
+    agree(pulled.K, adjoint.weighted)
+    agree(packed(pulled.arrays), adjoint.gradient_u)
+
+
+@dataclass(frozen=True)
+class Softplus(ocdl.Tanh):
+    """A user's own, below an activation that is compiled."""
+
+    def formula(self, s):
+        return np.log(1.0 + np.exp(s))
+
+    derivative, curvature = ocdl.Activation.derivative, ocdl.Activation.curvature
+
+
+@both_kernels
+def test_a_subclass_is_swept_by_its_own_formula(compiled):
+    case = Case(Softplus(), ocdl.ImprovedEuler(WIDTHS), RICH)
+    trajectory, adjoint = swept(case)
+    tape = passes.forward(case.layers, case.numbers[1], compiled=compiled)
+    agree(tape.stages, trajectory.stages)
+    agree(packed(passes.backward(tape, np.cos(tape.x_N) / SAMPLES, compiled=compiled).arrays), adjoint.gradient_u)
+
+
+@both_kernels
+def test_a_state_that_is_lost_is_not_found_again(compiled):
+    case = Case(ocdl.Tanh(), ocdl.Kutta3(WIDTHS), RICH)
+    x_0 = case.numbers[1].copy()
+    x_0[7, 0] = np.nan
+    end = passes.forward(case.layers, x_0, compiled=compiled).x_N
+    assert np.isnan(end[7]).all() and np.isfinite(np.delete(end, 7, axis=0)).all()
+
+
+@both_kernels
+def test_coefficients_may_be_views_and_read_only(compiled):
+    """Tied layers are broadcast, CasADi's columns are transposed."""
+    case = Case(ocdl.Tanh(), ocdl.ImprovedEuler(WIDTHS), (None, "factor", None))
+    u, x_0 = case.numbers
+    tied = case.layers_of(np.broadcast_to(u[0], u.shape))
+    plain = case.layers_of(np.tile(u[0], (3, 1)))
+    turned = DenseLayers(
+        LayerArrays(*(e if e is None else np.asfortranarray(e) for e in plain.arrays)), *scheme_of(plain)
+    )
+    reference = passes.backward(passes.forward(plain, x_0, compiled=compiled), x_0, compiled=compiled)
+    for layers in (tied, turned):
+        pulled = passes.backward(passes.forward(layers, x_0, compiled=compiled), x_0, compiled=compiled)
+        agree(packed(pulled.arrays), packed(reference.arrays))
+
+
+def scheme_of(layers):
+    return layers.tableau, layers.h, layers.activation
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"v": np.zeros((3, 3))}, r"LayerArrays\(v=...\).*\(3, 2\).*\(3, 3\)"),
+        ({"V": np.zeros((3, 2))}, r"LayerArrays\(V=...\).*\(3,\) or \(3, 2, 2\).*\(3, 2\)"),
+        ({"W": np.zeros((3, 4, 2)), "v": np.zeros((3, 4))}, r"4 neurons on 2 states need matrices V \(Q, 2, 4\)"),
+        ({"W": np.zeros((2, 2, 2)), "v": np.zeros((2, 2))}, "3 layers of 2 stages need 3 rows, or one a stage; got 2"),
+    ],
+)
+def test_coefficients_that_do_not_fit_are_refused(changed, said):
+    arrays = LayerArrays(np.zeros((3, 2, 2)), np.zeros((3, 2)))._replace(**changed)
+    with pytest.raises(ocdl.InvalidInput, match=said):
+        DenseLayers(arrays, ocdl.ImprovedEuler.tableau, np.array(WIDTHS), ocdl.Tanh())
+
+
+def test_what_moves_otherwise_than_the_layers_and_implicit_schemes_are_refused():
+    case = Case(ocdl.Tanh(), ocdl.Kutta3(WIDTHS), (None,) * 3)
+    tape = passes.forward(case.layers, case.numbers[1])
+    with pytest.raises(ocdl.InvalidInput, match=r"LayerArrays\(r=...\)"):
+        passes.tangent(tape, case.layers.arrays._replace(r=np.zeros((3, 2))))
+    with pytest.raises(ocdl.InvalidInput, match="explicit tableaux only"):
+        DenseLayers(case.layers.arrays, ocdl.Radau(WIDTHS, 2).tableau, np.array(WIDTHS), ocdl.Tanh())
+
+
+def test_a_block_is_smaller_the_wider_the_layers():
+    sizes = []
+    for n in (2, 8, 64, 512):
+        arrays = LayerArrays(np.zeros((20, n, n)), np.zeros((20, n)))
+        sizes.append(passes.block_size(DenseLayers(arrays, ocdl.ExplicitEuler.tableau, np.ones(20), ocdl.Tanh())))
+    assert sizes == sorted(sizes, reverse=True) and sizes[0] == passes.SAMPLES[1] and sizes[-1] == passes.SAMPLES[0]
+
+
+@numba
+def test_the_compiled_tanh_and_expm1_are_right_to_four_units_in_the_last_place():
+    from numba import njit
+
+    from ocdl.sweeps.fused.tanh import expm1, tanh
+
+    @njit(error_model="numpy")
+    def over(s, of_tanh, of_expm1):
+        for i in range(s.size):
+            of_tanh[i], of_expm1[i] = tanh(s[i]), expm1(s[i])
+
+    generator = np.random.default_rng(0)
+    special = np.array([0.0, -0.0, 5e-324, -1e-310, 1e-20, 44.9, -1e300, np.inf, -np.inf, np.nan])
+    s = np.concatenate([special, generator.normal(size=20_000) * 10.0 ** generator.uniform(-12, 1.6, 20_000)])
+    ours, exponential = np.empty_like(s), np.empty_like(s)
+    over(s, ours, exponential)
+    exact = np.tanh(s)
+    assert np.isnan(ours[9]) and np.array_equal(np.signbit(ours[:9]), np.signbit(exact[:9]))
+    np.testing.assert_array_max_ulp(np.delete(ours, 9), np.delete(exact, 9), 4)
+    inside = np.abs(s) < 45.0
+    np.testing.assert_array_max_ulp(exponential[inside], np.expm1(s[inside]), 4)

@@ -1,93 +1,195 @@
 """The passes compiled by numba: parts of a few samples go through all layers while they are in the cache.
 
-The arithmetic of ``wide``, loop by loop. Samples are the inner dimension, so that every inner loop is vectorised; they
-are addressed by unsigned integers, which spares numba's test for negative indices.
+The arithmetic of ``wide``, stage by stage. Samples are the inner dimension, so that every inner loop is vectorised, and
+are addressed by unsigned integers, which spares numba's test for negative indices. Arrays are (rows, samples); those of
+the tape hold all samples, of which the part starts at ``begin``, scratch holds the ``m`` samples of the part alone.
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 import numba
 import numpy as np
 
-from ocdl.sweeps.fused.tanh import expm1, tanh
+from ocdl.sweeps.fused.codes import EXPONENTIAL, MATRIX, NONE, ONE, RELU, SIGMOID, TANH
+from ocdl.sweeps.fused.tanh import FLAT, expm1, tanh
 
 PART = 128  # samples
-TANH, SIGMOID, RELU, ELU, IDENTITY = range(5)
-FACTOR, MATRIX = 1, 2  # kinds of V and S; 0 where there is none
+
+compiled = partial(numba.njit, cache=True, nogil=True, error_model="numpy")
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _add_product(M, x, begin, out, start, m):
-    """out += M x in m columns, from ``start`` on and from ``begin`` on."""
-    rows, columns = M.shape
-    for a in range(rows):
-        b = 0
-        while b + 4 <= columns:
-            c0, c1, c2, c3 = M[a, b], M[a, b + 1], M[a, b + 2], M[a, b + 3]
-            for t in range(m):
-                i, o = np.uint64(begin + t), np.uint64(start + t)
-                out[a, o] += (c0 * x[b, i] + c1 * x[b + 1, i]) + (c2 * x[b + 2, i] + c3 * x[b + 3, i])
-            b += 4
-        if b + 2 <= columns:
-            c0, c1 = M[a, b], M[a, b + 1]
-            for t in range(m):
-                i, o = np.uint64(begin + t), np.uint64(start + t)
-                out[a, o] += c0 * x[b, i] + c1 * x[b + 1, i]
-            b += 2
-        if b < columns:
-            _add_scaled(M[a, b], x[b], begin, out[a], start, m)
+@compiled()
+def forward(W, v, V, S, r, kinds, A, b, h, row, code, parameter, X, sigma, slope, x):
+    """``wide.forward``."""
+    N, s = row.shape
+    k, n = W.shape[1:]
+    z, rates = np.empty((k, PART)), np.empty((s, n, PART))
+    for begin in range(0, x.shape[1], PART):
+        m = min(PART, x.shape[1] - begin)
+        for layer in range(N):
+            for i in range(s):
+                q = row[layer, i]
+                here, value, rate = X[layer, i], sigma[layer, i], rates[i]
+                _start_stage(h[layer], A, i, x, rates, here, begin, m)
+                _fill(v[q], z, 0, m)
+                _add_product(W[q], here, begin, z, 0, m)
+                for a in range(k):
+                    _activate(code, parameter, z[a], value[a], slope[layer, i, a], begin, m)
+                _start_rate(r, q, rate, m)
+                _add_times(kinds[0], V, q, value, begin, rate, m)
+                _add_times(kinds[1], S, q, here, begin, rate, m)
+            _end_layer(h[layer], b, rates, x, begin, m)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _add_scaled(c, x, begin, out, start, m):
-    for t in range(m):
-        out[np.uint64(start + t)] += c * x[np.uint64(begin + t)]
+@compiled()
+def tangent(W, v, V, S, r, kinds, A, b, h, row, dW, dv, dV, dS, dr, X, sigma, slope, dX, dz, x):
+    """``wide.tangent``."""
+    N, s = row.shape
+    k, n = W.shape[1:]
+    bent, rates = np.empty((k, PART)), np.empty((s, n, PART))
+    for begin in range(0, x.shape[1], PART):
+        m = min(PART, x.shape[1] - begin)
+        for layer in range(N):
+            for i in range(s):
+                q = row[layer, i]
+                here, there, z, rate = X[layer, i], dX[layer, i], dz[layer, i], rates[i]
+                _start_stage(h[layer], A, i, x, rates, there, begin, m)
+                _fill(dv[q], z, begin, m)
+                _add_product(W[q], there, begin, z, begin, m)
+                _add_product(dW[q], here, begin, z, begin, m)
+                _multiply(slope[layer, i], begin, z, begin, bent, m)
+                _start_rate(dr, q, rate, m)
+                _add_times(kinds[0], V, q, bent, 0, rate, m)
+                _add_times(kinds[1], S, q, there, begin, rate, m)
+                _add_times(kinds[2], dV, q, sigma[layer, i], begin, rate, m)
+                _add_times(kinds[1], dS, q, here, begin, rate, m)
+            _end_layer(h[layer], b, rates, x, begin, m)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _fill(c, out, start, m):
-    for t in range(m):
-        out[np.uint64(start + t)] = c
+@compiled()
+def backward(W, v, V, S, r, kinds, A, b, h, row, X, sigma, slope, p, gW, gv, gV, gS, gr, costate, K, delta):
+    """``wide.backward``; costate, K and δ are kept where they are not empty."""
+    N, s = row.shape
+    k, n = W.shape[1:]
+    pulled, at, back = np.empty((s, n, PART)), np.empty((n, PART)), np.empty((k, PART))
+    for begin in range(0, p.shape[1], PART):
+        m = min(PART, p.shape[1] - begin)
+        if costate.size:
+            _copy(p, begin, costate[N], begin, m)
+        for layer in range(N - 1, -1, -1):
+            for i in range(s - 1, -1, -1):
+                q, here, value = row[layer, i], X[layer, i], sigma[layer, i]
+                _start_back(h[layer], A, b, i, p, pulled, at, begin, m)
+                _clear(back, m)
+                _add_transposed(kinds[0], V, q, at, back, m)
+                _multiply(slope[layer, i], begin, back, 0, back, m)
+                _clear(pulled[i], m)
+                _add_product(W[q].T, back, 0, pulled[i], 0, m)
+                _add_transposed(kinds[1], S, q, at, pulled[i], m)
+                _add_sums(back, gv, q, m)
+                _add_sums(at, gr, q, m)
+                _add_outer(MATRIX, back, here, begin, gW, q, m)
+                _add_outer(kinds[2], at, value, begin, gV, q, m)
+                _add_outer(kinds[1], at, here, begin, gS, q, m)
+                if costate.size:
+                    _copy(at, 0, K[layer, i], begin, m)
+                    _copy(back, 0, delta[layer, i], begin, m)
+            _end_back(pulled, p, begin, m)
+            if costate.size:
+                _copy(p, begin, costate[layer], begin, m)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _add_times(kind, M, x, begin, out, start, m):
-    """out += M x where there is an M: a number (1, 1), or a matrix."""
-    if kind == MATRIX:
-        _add_product(M, x, begin, out, start, m)
-    elif kind == FACTOR:
-        for a in range(out.shape[0]):
-            _add_scaled(M[0, 0], x[a], begin, out[a], start, m)
+@compiled()
+def second_backward(
+    W, v, V, S, r, kinds, A, b, h, row,
+    dW, dv, dV, dS, dr, X, sigma, slope, curvature, dX, dz, p, dp, gW, gv, gV, gS, gr,
+):  # fmt: skip
+    """``wide.second_backward``."""
+    N, s = row.shape
+    k, n = W.shape[1:]
+    pulled, at, back = np.empty((s, n, PART)), np.empty((n, PART)), np.empty((k, PART))
+    pulled_on, at_on, back_on = np.empty((s, n, PART)), np.empty((n, PART)), np.empty((k, PART))
+    bent = np.empty((k, PART))
+    for begin in range(0, p.shape[1], PART):
+        m = min(PART, p.shape[1] - begin)
+        for layer in range(N - 1, -1, -1):
+            for i in range(s - 1, -1, -1):
+                q, here, there, z = row[layer, i], X[layer, i], dX[layer, i], dz[layer, i]
+                _start_back(h[layer], A, b, i, p, pulled, at, begin, m)
+                _start_back(h[layer], A, b, i, dp, pulled_on, at_on, begin, m)
+                _clear(back, m)
+                _clear(back_on, m)
+                _add_transposed(kinds[0], V, q, at, back, m)
+                _add_transposed(kinds[0], V, q, at_on, back_on, m)
+                _add_transposed(kinds[2], dV, q, at, back_on, m)
+                _bend(slope[layer, i], curvature[layer, i], z, begin, back, back_on, m)
+                _clear(pulled[i], m)
+                _clear(pulled_on[i], m)
+                _add_product(W[q].T, back, 0, pulled[i], 0, m)
+                _add_product(W[q].T, back_on, 0, pulled_on[i], 0, m)
+                _add_product(dW[q].T, back, 0, pulled_on[i], 0, m)
+                _add_transposed(kinds[1], S, q, at, pulled[i], m)
+                _add_transposed(kinds[1], S, q, at_on, pulled_on[i], m)
+                _add_transposed(kinds[1], dS, q, at, pulled_on[i], m)
+                _multiply(slope[layer, i], begin, z, begin, bent, m)
+                _add_sums(back_on, gv, q, m)
+                _add_sums(at_on, gr, q, m)
+                _add_outer(MATRIX, back_on, here, begin, gW, q, m)
+                _add_outer(MATRIX, back, there, begin, gW, q, m)
+                _add_outer(kinds[2], at_on, sigma[layer, i], begin, gV, q, m)
+                _add_outer(kinds[2], at, bent, 0, gV, q, m)
+                _add_outer(kinds[1], at_on, here, begin, gS, q, m)
+                _add_outer(kinds[1], at, there, begin, gS, q, m)
+            _end_back(pulled, p, begin, m)
+            _end_back(pulled_on, dp, begin, m)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
-def _dot(x, begin, y, start, m):
-    total = 0.0
-    for t in range(m):
-        total += x[np.uint64(begin + t)] * y[np.uint64(start + t)]
-    return total
+@compiled()
+def _start_stage(h, A, i, x, rates, here, begin, m):
+    """X_i = x + h Σ_j a_ij φ_j."""
+    _copy(x, begin, here, begin, m)
+    for j in range(i):
+        if A[i, j] != 0.0:
+            _add_scaled(h * A[i, j], rates[j], 0, here, begin, m)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
-def _sum(x, begin, m):
-    total = 0.0
-    for t in range(m):
-        total += x[np.uint64(begin + t)]
-    return total
+@compiled()
+def _start_rate(r, q, rate, m):
+    """φ = r, or 0."""
+    if r.size:
+        _fill(r[q], rate, 0, m)
+    else:
+        _clear(rate, m)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _add_outer(kind, x, begin, y, start, out, m):
-    """out += Σ x yᵀ over m columns, or its trace."""
-    for a in range(x.shape[0]):
-        if kind == MATRIX:
-            for b in range(y.shape[0]):
-                out[a, b] += _dot(x[a], begin, y[b], start, m)
-        elif kind == FACTOR:
-            out[0, 0] += _dot(x[a], begin, y[a], start, m)
+@compiled()
+def _end_layer(h, b, rates, x, begin, m):
+    """x += h Σ b_i φ_i."""
+    for i in range(b.size):
+        if b[i] != 0.0:
+            _add_scaled(h * b[i], rates[i], 0, x, begin, m)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@compiled()
+def _start_back(h, A, b, i, p, pulled, at, begin, m):
+    """K_i = h b_i p + h Σ_j a_ji G_j."""
+    _clear(at, m)
+    _add_scaled(h * b[i], p, begin, at, 0, m)
+    for j in range(i + 1, b.size):
+        if A[j, i] != 0.0:
+            _add_scaled(h * A[j, i], pulled[j], 0, at, 0, m)
+
+
+@compiled()
+def _end_back(pulled, p, begin, m):
+    """p += Σ G_i."""
+    for i in range(pulled.shape[0]):
+        _add_scaled(1.0, pulled[i], 0, p, begin, m)
+
+
+@compiled(fastmath={"contract"})
 def _activate(code, parameter, z, value, slope, start, m):
     """σ and σ' of a row of z."""
     if code == TANH:
@@ -108,11 +210,11 @@ def _activate(code, parameter, z, value, slope, start, m):
             s = z[t]
             value[o] = s if s > 0.0 else parameter * s
             slope[o] = 1.0 if s > 0.0 else (parameter if s < 0.0 else 0.5 * (1.0 + parameter))
-    elif code == ELU:
+    elif code == EXPONENTIAL:
         for t in range(m):
             o = np.uint64(start + t)
             s = z[t]
-            below = -45.0 if s < -45.0 else (0.0 if s > 0.0 else s)
+            below = -FLAT if s < -FLAT else (0.0 if s > 0.0 else s)
             y = parameter * expm1(below)
             value[o] = s if s > 0.0 else y
             slope[o] = 1.0 if s > 0.0 else (y + parameter if s < 0.0 else 0.5 * (1.0 + parameter))
@@ -123,112 +225,125 @@ def _activate(code, parameter, z, value, slope, start, m):
             slope[o] = 1.0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def forward(W, v, V, S, r, kinds, A, b, h, row, code, parameter, X, sigma, slope, x):
-    """``wide.forward``; where r is none, it is empty."""
-    N, s = row.shape
-    k, n = W.shape[1:]
-    samples = x.shape[1]
-    z, rate = np.empty((k, PART)), np.empty((s, n, PART))
-    for begin in range(0, samples, PART):
-        m = min(PART, samples - begin)
-        for layer in range(N):
-            for i in range(s):
-                q = row[layer, i]
-                here = X[layer, i]
-                for a in range(n):
-                    for t in range(m):
-                        o = np.uint64(begin + t)
-                        here[a, o] = x[a, o]
-                    for j in range(i):
-                        if A[i, j] != 0.0:
-                            _add_scaled(h[layer] * A[i, j], rate[j, a], 0, here[a], begin, m)
-                for a in range(k):
-                    _fill(v[q, a], z[a], 0, m)
-                _add_product(W[q], here, begin, z, 0, m)
-                for a in range(k):
-                    _activate(code, parameter, z[a], sigma[layer, i, a], slope[layer, i, a], begin, m)
-                _rate(kinds, V, S, r, q, here, sigma[layer, i], begin, rate[i], m)
-            for i in range(s):
-                if b[i] != 0.0:
-                    for a in range(n):
-                        _add_scaled(h[layer] * b[i], rate[i, a], 0, x[a], begin, m)
+@compiled(fastmath={"contract"})
+def _bend(slope, curvature, z, begin, back, back_on, m):
+    """Vᵀ K and its derivative become δ and its derivative."""
+    for a in range(back.shape[0]):
+        for t in range(m):
+            i = np.uint64(begin + t)
+            bent = curvature[a, i] * z[a, i] * back[a, t]
+            back_on[a, t] = slope[a, i] * back_on[a, t] + bent
+            back[a, t] *= slope[a, i]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _rate(kinds, V, S, r, q, x, value, begin, rate, m):
-    """φ = V σ + S x + r."""
-    for a in range(rate.shape[0]):
-        _fill(r[q, a] if r.size else 0.0, rate[a], 0, m)
-        if kinds[0] == 0:
-            _add_scaled(1.0, value[a], begin, rate[a], 0, m)
-    if kinds[0]:
-        _add_times(kinds[0], V[q], value, begin, rate, 0, m)
-    if kinds[1]:
-        _add_times(kinds[1], S[q], x, begin, rate, 0, m)
+@compiled()
+def _add_times(kind, M, q, x, begin, out, m):
+    """out += M x for a number, a matrix, or 1."""
+    if kind == MATRIX:
+        _add_product(M[q], x, begin, out, 0, m)
+    elif kind != NONE:
+        _add_scaled(1.0 if kind == ONE else M[q, 0, 0], x, begin, out, 0, m)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def backward(W, v, V, S, r, kinds, A, b, h, row, X, sigma, slope, p, dW, dv, dV, dS, dr, costate, K, delta):
-    """``wide.backward``; costate, K and δ are kept where they are not empty."""
-    N, s = row.shape
-    k, n = W.shape[1:]
-    samples = p.shape[1]
-    pulled, at, back = np.empty((s, n, PART)), np.empty((n, PART)), np.empty((k, PART))
-    for begin in range(0, samples, PART):
-        m = min(PART, samples - begin)
-        if costate.size:
-            _keep(p, begin, costate[N], begin, m)
-        for layer in range(N - 1, -1, -1):
-            for i in range(s - 1, -1, -1):
-                q = row[layer, i]
-                for a in range(n):
-                    _fill(0.0, at[a], 0, m)
-                    _add_scaled(h[layer] * b[i], p[a], begin, at[a], 0, m)
-                    for j in range(i + 1, s):
-                        if A[j, i] != 0.0:
-                            _add_scaled(h[layer] * A[j, i], pulled[j, a], 0, at[a], 0, m)
-                for a in range(k):
-                    _fill(0.0, back[a], 0, m)
-                    if kinds[0] == 0:
-                        _add_scaled(1.0, at[a], 0, back[a], 0, m)
-                if kinds[0]:
-                    _add_times(kinds[0], V[q].T, at, 0, back, 0, m)
-                for a in range(k):
-                    _multiply(slope[layer, i, a], begin, back[a], m)
-                for a in range(n):
-                    _fill(0.0, pulled[i, a], 0, m)
-                _add_product(W[q].T, back, 0, pulled[i], 0, m)
-                if kinds[1]:
-                    _add_times(kinds[1], S[q].T, at, 0, pulled[i], 0, m)
-                _add_outer(MATRIX, back, 0, X[layer, i], begin, dW[q], m)
-                for a in range(k):
-                    dv[q, a] += _sum(back[a], 0, m)
-                if kinds[0]:
-                    _add_outer(kinds[0], at, 0, sigma[layer, i], begin, dV[q], m)
-                if kinds[1]:
-                    _add_outer(kinds[1], at, 0, X[layer, i], begin, dS[q], m)
-                if dr.size:
-                    for a in range(n):
-                        dr[q, a] += _sum(at[a], 0, m)
-                if costate.size:
-                    _keep(at, 0, K[layer, i], begin, m)
-                    _keep(back, 0, delta[layer, i], begin, m)
-            for i in range(s):
-                for a in range(n):
-                    _add_scaled(1.0, pulled[i, a], 0, p[a], begin, m)
-            if costate.size:
-                _keep(p, begin, costate[layer], begin, m)
+@compiled()
+def _add_transposed(kind, M, q, x, out, m):
+    """out += Mᵀ x."""
+    if kind == MATRIX:
+        _add_product(M[q].T, x, 0, out, 0, m)
+    elif kind != NONE:
+        _add_scaled(1.0 if kind == ONE else M[q, 0, 0], x, 0, out, 0, m)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _multiply(x, begin, out, m):
-    for t in range(m):
-        out[t] *= x[np.uint64(begin + t)]
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _keep(x, begin, out, start, m):
+@compiled()
+def _add_outer(kind, x, y, begin, out, q, m):
+    """out += Σ x yᵀ, or its trace where out is a number."""
+    if kind == NONE:
+        return
     for a in range(x.shape[0]):
+        if kind == MATRIX:
+            for b in range(y.shape[0]):
+                out[q, a, b] += _dot(x[a], y[b], begin, m)
+        else:
+            out[q, 0, 0] += _dot(x[a], y[a], begin, m)
+
+
+@compiled()
+def _add_sums(x, out, q, m):
+    if out.size:
+        for a in range(x.shape[0]):
+            out[q, a] += _sum(x[a], m)
+
+
+@compiled(fastmath={"contract"})
+def _add_product(M, x, begin, out, start, m):
+    """out += M x, four columns of M at a time."""
+    rows, columns = M.shape
+    for a in range(rows):
+        b = 0
+        while b + 4 <= columns:
+            c0, c1, c2, c3 = M[a, b], M[a, b + 1], M[a, b + 2], M[a, b + 3]
+            for t in range(m):
+                i, o = np.uint64(begin + t), np.uint64(start + t)
+                out[a, o] += (c0 * x[b, i] + c1 * x[b + 1, i]) + (c2 * x[b + 2, i] + c3 * x[b + 3, i])
+            b += 4
+        if b + 2 <= columns:
+            c0, c1 = M[a, b], M[a, b + 1]
+            for t in range(m):
+                i, o = np.uint64(begin + t), np.uint64(start + t)
+                out[a, o] += c0 * x[b, i] + c1 * x[b + 1, i]
+            b += 2
+        if b < columns:
+            c0 = M[a, b]
+            for t in range(m):
+                out[a, np.uint64(start + t)] += c0 * x[b, np.uint64(begin + t)]
+
+
+@compiled(fastmath={"contract"})
+def _add_scaled(c, x, begin, out, start, m):
+    for a in range(out.shape[0]):
+        for t in range(m):
+            out[a, np.uint64(start + t)] += c * x[a, np.uint64(begin + t)]
+
+
+@compiled()
+def _multiply(x, begin, y, start, out, m):
+    for a in range(out.shape[0]):
+        for t in range(m):
+            out[a, t] = x[a, np.uint64(begin + t)] * y[a, np.uint64(start + t)]
+
+
+@compiled()
+def _copy(x, begin, out, start, m):
+    for a in range(out.shape[0]):
         for t in range(m):
             out[a, np.uint64(start + t)] = x[a, np.uint64(begin + t)]
+
+
+@compiled()
+def _fill(c, out, start, m):
+    for a in range(out.shape[0]):
+        for t in range(m):
+            out[a, np.uint64(start + t)] = c[a]
+
+
+@compiled()
+def _clear(out, m):
+    for a in range(out.shape[0]):
+        for t in range(m):
+            out[a, t] = 0.0
+
+
+@compiled(fastmath={"contract", "reassoc"})
+def _dot(x, y, begin, m):
+    total = 0.0
+    for t in range(m):
+        total += x[t] * y[np.uint64(begin + t)]
+    return total
+
+
+@compiled(fastmath={"contract", "reassoc"})
+def _sum(x, m):
+    total = 0.0
+    for t in range(m):
+        total += x[t]
+    return total

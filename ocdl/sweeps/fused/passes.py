@@ -25,7 +25,9 @@ from ocdl.sweeps.fused.tape import DenseLayers, Pullback, Tangent, Tape, blank, 
 
 Array = NDArray[np.float64]
 
-NARROW = 8  # up to this width compiled loops are quicker than BLAS
+NARROW = 12  # up to this width compiled loops are quicker than BLAS
+TAPE = 1 << 25  # bytes of a block's tape, which stay in the cache
+SAMPLES = 256, 2000  # of a block, at least and at most
 
 
 @cache
@@ -34,18 +36,19 @@ def compiles() -> bool:
     return find_spec("numba") is not None
 
 
-def compiled_suits(layers: DenseLayers) -> bool:
+def suits_loops(layers: DenseLayers) -> bool:
     """Whether the compiled loops serve these layers."""
     return compiles() and max(layers.n, layers.k) <= NARROW
 
 
-def _kernel(layers: DenseLayers, compiled: bool | None) -> ModuleType:
-    return narrow if (compiled_suits(layers) if compiled is None else compiled) else wide
-
-
 def block_size(layers: DenseLayers) -> int:
-    """Samples of a block whose tape stays in the cache."""
-    return 2000 if compiled_suits(layers) else 500
+    """Samples of a block that is swept quickly in bounded memory."""
+    least, most = SAMPLES
+    return int(np.clip(TAPE // (8 * layers.row.size * (layers.n + 2 * layers.k)), least, most))
+
+
+def _kernel(layers: DenseLayers, compiled: bool | None) -> ModuleType:
+    return narrow if (suits_loops(layers) if compiled is None else compiled) else wide
 
 
 def forward(layers: DenseLayers, x_0: Array, *, reuse: Tape | None = None, compiled: bool | None = None) -> Tape:
@@ -57,25 +60,35 @@ def forward(layers: DenseLayers, x_0: Array, *, reuse: Tape | None = None, compi
 
 
 def backward(
-    tape: Tape, p_N: Array, *, kicks: Array | None = None, keep: bool = False, compiled: bool | None = None
+    tape: Tape,
+    p_N: Array,
+    *,
+    kicks: Array | None = None,
+    sources: Array | None = None,
+    keep: bool = False,
+    compiled: bool | None = None,
 ) -> Pullback:
-    """The derivatives of Σ_s p_N · x_N by Θ and x_0, for p_N (S, n); ``kicks`` (N+1, S, n) are added to p at the nodes
-    before the last. ``keep``: with costates at nodes and stages.
+    """The derivatives of Σ_s p_N · x_N by Θ and x_0, for p_N (S, n); ``keep``: with costates at nodes and stages.
+
+    Of further costs: ``kicks`` (N+1, S, n) by x at the inner nodes, which the costate there, just behind it, does not
+    hold yet, and ``sources`` (N, s, S, n) by X at the stages.
     """
-    layers, p = tape.layers, p_N.T.copy()
+    layers, p = tape.layers, _columns(tape, p_N)
     (N, s), (n, samples), k = layers.row.shape, p.shape, layers.k
     shapes = (N + 1, n, samples), (N, s, n, samples), (N, s, k, samples)
     kept = tuple(np.empty(shape) for shape in shapes) if keep else None
     slopes = zeros(layers.arrays)
-    nudges = None if kicks is None else kicks.swapaxes(1, 2)
-    _kernel(layers, compiled).backward(tape, p, slopes, kept, nudges)
+    forces = tuple(None if force is None else force.swapaxes(-2, -1) for force in (kicks, sources))
+    _kernel(layers, compiled).backward(tape, p, slopes, kept, forces)
     return Pullback(slopes, p.T, *(array.swapaxes(-2, -1) for array in kept or ()))
 
 
 def tangent(tape: Tape, moved: LayerArrays, dx_0: Array | None = None, *, compiled: bool | None = None) -> Tangent:
     """How x_N moves with Θ by ``moved`` and with x_0 by dx_0 (S, n)."""
-    dx = np.zeros(tape.end.shape) if dx_0 is None else dx_0.T
-    return wide.tangent(tape, moved, dx)
+    tape.layers.check(moved)
+    dx = np.zeros(tape.end.shape) if dx_0 is None else _columns(tape, dx_0)
+    found: Tangent = _kernel(tape.layers, compiled).tangent(tape, moved, dx)
+    return found
 
 
 def second_backward(
@@ -86,9 +99,9 @@ def second_backward(
     ``gauss_newton``: less what the second derivatives of the layers give: the pullback of dp_N.
     """
     if gauss_newton:
-        return backward(tape, dp_N)
-    slopes, p, dp = zeros(tape.layers.arrays), p_N.T.copy(), dp_N.T.copy()
-    wide.second_backward(tape, along, p, dp, slopes)
+        return backward(tape, dp_N, compiled=compiled)
+    slopes, p, dp = zeros(tape.layers.arrays), _columns(tape, p_N), _columns(tape, dp_N)
+    _kernel(tape.layers, compiled).second_backward(tape, along, p, dp, slopes)
     return Pullback(slopes, dp.T)
 
 
@@ -116,3 +129,10 @@ def _spread(tape: Tape, pulled: Pullback, found: LayerArrays, output: int) -> No
                 entry[q, output] += np.sum(K * factor, axis=0)
         if r is not None:
             r[q, :, output] += K
+
+
+def _columns(tape: Tape, rows: Array) -> Array:
+    """A copy (n, S) of what the tape's samples have, (S, n)."""
+    columns = np.empty(tape.end.shape)
+    columns[...] = rows.T
+    return columns

@@ -40,6 +40,21 @@ class DenseLayers:
                 f"DenseLayers(arrays=...): {N} layers of {self.tableau.stages} stages need {N} rows, or one a stage; "
                 f"got {rows}."
             )
+        self.check(self.arrays)
+
+    def check(self, arrays: LayerArrays) -> None:
+        """Raise InvalidInput where entries do not fit W (Q, k, n) or are not those of these layers."""
+        Q, k, n = self.arrays.W.shape
+        shapes: list[list[tuple[int, ...]]] = [[(Q, k, n)], [(Q, k)], [(Q,), (Q, n, k)], [(Q,), (Q, n, n)], [(Q, n)]]
+        for name, entry, own, allowed in zip(LayerArrays._fields, arrays, self.arrays, shapes, strict=True):
+            shape, right = _shape(entry), _shape(own)
+            if shape != right or (right is not None and right not in allowed):
+                raise InvalidInput(
+                    f"LayerArrays({name}=...): beside W {self.arrays.W.shape} the layers need "
+                    f"{' or '.join(map(str, allowed))}, their derivatives the same; got {shape}."
+                )
+        if (self.arrays.V is None or self.arrays.V.ndim == 1) and k != n:
+            raise InvalidInput(f"LayerArrays(V=...): {k} neurons on {n} states need matrices V (Q, {n}, {k}).")
 
     @property
     def k(self) -> int:
@@ -142,6 +157,10 @@ class Pullback:
     costate: Array | None = None
     K: Array | None = None
     delta: Array | None = None
+
+
+def _shape(entry: Array | None) -> tuple[int, ...] | None:
+    return None if entry is None else entry.shape
 
 
 def zeros(arrays: LayerArrays, more: tuple[int, ...] = ()) -> LayerArrays:

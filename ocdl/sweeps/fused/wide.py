@@ -11,6 +11,7 @@ from ocdl.sweeps.fused.form import LayerArrays
 from ocdl.sweeps.fused.tape import Tangent, Tape
 
 Array = NDArray[np.float64]
+Forces = tuple[Array | None, Array | None]
 
 
 def forward(tape: Tape) -> None:
@@ -42,23 +43,26 @@ def forward(tape: Tape) -> None:
 
 
 def backward(
-    tape: Tape, p: Array, slopes: LayerArrays, kept: tuple[Array, Array, Array] | None, kicks: Array | None
+    tape: Tape, p: Array, slopes: LayerArrays, kept: tuple[Array, Array, Array] | None, forces: Forces
 ) -> None:
     """Move p (n, S) from x_N to x_0 and add the derivatives by the coefficients to ``slopes``.
 
-    ``kept``: where p at the nodes (N+1, n, S), K (N, s, n, S) and δ (N, s, k, S) are written, if anywhere; ``kicks``
-    (N+1, n, S) are added to p at the nodes before the last.
+    ``kept``: where p at the nodes (N+1, n, S), K (N, s, n, S) and δ (N, s, k, S) are written, if anywhere. ``forces``:
+    kicks (N+1, n, S), added to p at the inner nodes, and sources (N, s, n, S), added to G.
     """
     layers = tape.layers
     N, s = layers.row.shape
     W, _, V, S, _ = layers.arrays
     b = layers.tableau.b
     costate, K, delta = _passing(tape) if kept is None else kept
+    kicks, sources = forces
     pulled: list[Any] = [None] * s
     part = np.empty(p.shape)
     costate[N] = p
     for k in reversed(range(N)):
         h = layers.h[k]
+        if kicks is not None and k + 1 < N:
+            p += kicks[k + 1]
         for i in reversed(range(s)):
             q, at, back = layers.row[k, i], K[k, i], delta[k, i]
             np.multiply(p, h * b[i], out=at)
@@ -68,20 +72,19 @@ def backward(
             pulled[i] = W[q].T @ back
             if S is not None:
                 pulled[i] += _times(S[q].T, at)
+            if sources is not None:
+                pulled[i] += sources[k, i]
             _gather(slopes, q, (at, back), (tape.stage_states[k, i], tape.sigma[k, i]))
         for i in range(s):
             p += pulled[i]
-        if kicks is not None:
-            p += kicks[k]
         costate[k] = p
 
 
 def tangent(tape: Tape, moved: LayerArrays, x: Array) -> Tangent:
-    """How the states move with the coefficients and with x_0 by x (n, S)."""
+    """How the states move with the coefficients and with x_0 by x (n, S), which becomes that of x_N."""
     layers, d = tape.layers, moved
     (N, s), (W, _, V, S, _) = layers.row.shape, layers.arrays
-    found = Tangent(moved, np.empty(tape.stage_states.shape), np.empty(tape.sigma.shape), x.copy())
-    x = found.end
+    found = Tangent(moved, np.empty(tape.stage_states.shape), np.empty(tape.sigma.shape), x)
     rates: list[Any] = [None] * s
     for k in range(N):
         h = layers.h[k]
