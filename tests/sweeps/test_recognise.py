@@ -7,6 +7,7 @@ from families import activations
 
 import ocdl
 from ocdl.statement.activations import Identity
+from ocdl.sweeps.fused import coefficients, pattern
 from ocdl.sweeps.fused.form import LayerArrays
 from ocdl.sweeps.fused.pattern import Expression
 from ocdl.sweeps.fused.recognise import dense_form
@@ -241,6 +242,7 @@ OTHERS = {  # no member of the family, and still a function of one pre-activatio
 def test_other_functions_are_taken_as_they_are(name, lifted):
     form = check_rate(spelled(affine, lambda z, x, u, p: OTHERS[name](z) - x, lifted=lifted, controls=M))
     assert isinstance(form.activation, Expression)
+    assert "s" in repr(form.activation)
     assert form.activation.smooth == (name in ("nearly tanh", "twice", "swish"))
     s = ca.SX.sym("s")
     values = np.linspace(-20.0, 20.0, 41).reshape(1, -1)
@@ -358,3 +360,55 @@ def test_wider_layers_take_their_controls_as_they_are():
 def test_a_form_is_found_once():
     stated = problem(tanh, controls=M)
     assert dense_form(stated) is dense_form(stated)
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "limit"),
+    [
+        ("contractive", pattern, "VISITED"),
+        ("low rank", coefficients, "WRITTEN"),
+        ("positive", coefficients, "NODES"),
+        ("antisymmetric", coefficients, "COLOURED"),
+    ],
+)
+def test_what_is_too_large_has_no_form(name, module, limit, monkeypatch):
+    pre, outer, sizes, _ = FORMS[name]
+    monkeypatch.setattr(module, limit, 3)
+    assert dense_form(spelled(pre, outer(np.tanh), **sizes)) is None
+
+
+def formula(draw, depth, leaves):
+    """A random expression, the same for the same state of ``draw``."""
+    if depth == 0:
+        return [*leaves, ca.SX(draw.integers(-2, 3))][draw.integers(len(leaves) + 1)]
+    kind, one = draw.integers(8), formula(draw, depth - 1, leaves)
+    if kind in (3, 4, 5):
+        return [-one, np.tanh(one), np.fmax(one, draw.choice([0.0, 0.1]) * one)][kind - 3]
+    other = formula(draw, depth - 1, leaves)
+    return {0: one + other, 1: one - other, 2: one * other, 6: ca.if_else(one > 0.0, one, other), 7: 2.0 * one + other}[
+        kind
+    ]
+
+
+def random_layer(seed):
+    """Now the same function of every z_i, now rows of their own."""
+
+    def dynamics(x, u):
+        draw, z = np.random.default_rng(seed), affine(x, u, None)
+        s = ca.SX.sym("s")
+        of = ca.Function("of", [s, u], [formula(draw, 3, [s]) + formula(draw, seed % 2, [s, u[0]])])
+        return [of(z[i], u) + formula(draw, seed % 3, [x[i], u[1]]) for i in range(N)]
+
+    return dynamics
+
+
+def test_random_layers():
+    """Whatever has a form is what the form says."""
+    kinds = []
+    for seed in range(24):
+        stated = problem(random_layer(seed), controls=M)
+        form = dense_form(stated)
+        kinds.append(None if form is None else type(form.activation))
+        if form is not None:
+            check_rate(stated, form)
+    assert {None, Identity, Expression, ocdl.Tanh} <= set(kinds)

@@ -18,22 +18,36 @@ from numpy.typing import NDArray
 from ocdl.batch import Batch
 from ocdl.sweeps.fused.form import Coefficients, LayerArrays
 from ocdl.sweeps.fused.maps import AffineMap, affine_map
+from ocdl.sweeps.fused.pattern import TooLarge
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 WRITTEN = 20_000  # entries of Θ up to which it is a formula, where it is not affine
+NODES = 500_000  # of M up to which it is one
+COLOURED = 100_000_000  # nodes of M times its arguments, up to which a control may be in several entries of Θ
 ONE = -1  # in the place of a column or of a control: no factor
 
 
 def coefficients_of(layer: Any, xi: Any, u: Any, p: Any, n: int, k: int) -> Coefficients | None:
-    """Θ of M (k + n,), or None where it is not affine in ξ = (x (n,), s (k,))."""
+    """Θ of M (k + n,), or None where it is not affine in ξ = (x (n,), s (k,)).
+
+    Raises TooLarge.
+    """
+    if ca.depends_on(ca.jtimes(layer, xi, ca.SX.sym("delta", n + k)), xi):
+        return None
     w, eta = ca.vertcat(u, p), ca.SX.sym("eta", k + n)
     by_w = ca.densify(ca.gradient(ca.dot(eta, layer), w))
     if ca.depends_on(by_w, w):
         return _written(layer, xi, u, p, n, k)
-    entries = _entries(layer, by_w, xi, w, eta)
-    return None if entries is None else AffineCoefficients(*_maps(entries, n, k, u.numel(), p.numel()))
+    if ca.n_nodes(layer) * xi.numel() > COLOURED and _meet(ca.jacobian_sparsity(by_w, xi)):
+        raise TooLarge
+    return AffineCoefficients(*_maps(_entries(layer, by_w, xi, w, eta), n, k, u.numel(), p.numel()))
+
+
+def _meet(sparsity: Any) -> bool:
+    """Whether a row has several entries, whose columns one sweep cannot tell apart."""
+    return bool(sparsity.nnz() > np.unique(sparsity.row()).size)
 
 
 # -- affine in the controls ------------------------------------------------------------------------------------------
@@ -56,13 +70,11 @@ class Entries(NamedTuple):
         )
 
 
-def _entries(layer: Any, by_w: Any, xi: Any, w: Any, eta: Any) -> Entries | None:
-    """Those of M affine in w, with ``by_w`` = ∇_w ηᵀM, or None where M is not affine in ξ."""
+def _entries(layer: Any, by_w: Any, xi: Any, w: Any, eta: Any) -> Entries:
+    """Those of M affine in ξ and in w, with ``by_w`` = ∇_w ηᵀM."""
     slopes = ca.jacobian(by_w, xi)
     alone = ca.Function("alone", [xi, w], [layer])(xi, ca.DM.zeros(w.numel()))
     fixed = ca.jacobian(alone, xi)
-    if ca.depends_on(ca.vertcat(slopes.nz[:], fixed.nz[:]), xi):
-        return None
     nowhere = ca.DM.zeros(xi.numel())
     shifts = ca.Function("shifts", [xi, eta], [by_w])(nowhere, eta)
     control, column = (np.array(places, np.intp) for places in slopes.sparsity().get_triplet())
@@ -147,13 +159,11 @@ class AffineCoefficients:
 # -- by formulas -----------------------------------------------------------------------------------------------------
 
 
-def _written(layer: Any, xi: Any, u: Any, p: Any, n: int, k: int) -> WrittenCoefficients | None:
-    """Θ whatever it is of w, or None where M is not affine in ξ, or too wide."""
-    if n * k > WRITTEN:
-        return None
+def _written(layer: Any, xi: Any, u: Any, p: Any, n: int, k: int) -> WrittenCoefficients:
+    """Θ whatever it is of w."""
+    if n * k > WRITTEN or ca.n_nodes(layer) > NODES:
+        raise TooLarge
     slopes = ca.jacobian(layer, xi)
-    if ca.depends_on(slopes, xi):
-        return None
     shift = ca.densify(ca.Function("shift", [xi, u, p], [layer])(ca.DM.zeros(xi.numel()), u, p))
     V, S, r = _factored(slopes[k:, n:]), _factored(slopes[k:, :n]), shift[k:]
     parts = {

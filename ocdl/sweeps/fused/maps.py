@@ -26,29 +26,15 @@ class LinearMap(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """Consecutive entries as they are."""
-
-    begin: int
-    end: int
-
-    def of(self, w: Array) -> Array:
-        return w[:, self.begin : self.end]
-
-    def add_transposed(self, slopes: Array, into: Array) -> None:
-        into[:, self.begin : self.end] += slopes
-
-
-@dataclass(frozen=True, eq=False)
 class Take:
-    """One entry for each row, none of them twice, times a factor (None where all are 1)."""
+    """One entry for each row, none of them twice, times a factor (None for 1); of a slice without factor a view."""
 
-    index: Indices
-    factor: Array | None
+    index: Indices | slice
+    factor: Array | float | None
 
     def of(self, w: Array) -> Array:
-        taken = w.take(self.index, axis=1)
-        return taken if self.factor is None else np.multiply(taken, self.factor, out=taken)
+        taken = w[:, self.index] if isinstance(self.index, slice) else w.take(self.index, axis=1)
+        return taken if self.factor is None else taken * self.factor
 
     def add_transposed(self, slopes: Array, into: Array) -> None:
         into[:, self.index] += slopes if self.factor is None else slopes * self.factor
@@ -73,13 +59,12 @@ def linear_map(matrix: Any) -> LinearMap | None:
     matrix.eliminate_zeros()
     if matrix.nnz == 0:
         return None
-    index = matrix.indices.astype(np.intp)
-    if np.all(np.diff(matrix.indptr) == 1):
-        plain = bool(np.all(matrix.data == 1.0))
-        if plain and np.all(np.diff(index) == 1):
-            return View(int(index[0]), int(index[-1]) + 1)
-        if np.unique(index).size == index.size:
-            return Take(index, None if plain else matrix.data.copy())
+    index, data = matrix.indices.astype(np.intp), matrix.data
+    if np.all(np.diff(matrix.indptr) == 1) and np.unique(index).size == index.size:
+        same = bool(np.all(data == data[0]))
+        factor = (None if data[0] == 1.0 else float(data[0])) if same else data.copy()
+        consecutive = bool(np.all(np.diff(index) == 1))
+        return Take(slice(int(index[0]), int(index[-1]) + 1) if consecutive else index, factor)
     matrix = matrix.toarray() if matrix.shape[0] * matrix.shape[1] <= DENSE else matrix
     return Product(matrix, np.ascontiguousarray(matrix.T) if isinstance(matrix, np.ndarray) else matrix.T.tocsr())
 

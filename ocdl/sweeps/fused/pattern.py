@@ -28,12 +28,18 @@ SMOOTH = {  # whose derivatives tell all of what they depend on
     *(ca.OP_SINH, ca.OP_COSH, ca.OP_TANH, ca.OP_ASINH, ca.OP_ACOSH, ca.OP_ATANH),
 }
 COMMUTE = {ca.OP_ADD, ca.OP_MUL, ca.OP_FMAX, ca.OP_FMIN}
+VISITED = 300_000  # nodes after which a search is given up
 NUMBER, COEFFICIENT, AFFINE, CURVED = -1, 0, 1, 2  # what a node is in x
 
 Tree = Any  # "s", the name of a parameter, a number, or (operation, trees of the operands)
+Family = dict[int, list[tuple[Callable[..., Activation], Tree]]]  # by the operation at the root
 
 
-@dataclass(frozen=True, eq=False)
+class TooLarge(Exception):
+    """No proof within seconds."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Expression(Activation):
     """σ as the formula of a problem has it, a CasADi function of one scalar; nothing is claimed beyond the formula."""
 
@@ -46,6 +52,9 @@ class Expression(Activation):
         function = ca.Function("sigma", [s], [g])
         return cls(function, operations(function) <= SMOOTH)
 
+    def __repr__(self) -> str:
+        return f"Expression({self.function(ca.SX.sym('s'))})"
+
     def formula(self, s: Any) -> Any:
         if isinstance(s, (ca.SX, ca.MX, ca.DM)):
             return self.function(s)
@@ -54,12 +63,15 @@ class Expression(Activation):
 
 
 def operations(function: ca.Function) -> set[int]:
-    """Of all its instructions."""
+    """Those of all its instructions."""
     return {function.instruction_id(k) for k in range(function.n_instructions())}
 
 
 def rebuilt(roots: list[ca.SX], replacement: Callable[[ca.SX], ca.SX | None]) -> list[ca.SX]:
-    """The same expressions with another node wherever ``replacement`` has one, from the roots down."""
+    """The same expressions with another node wherever ``replacement`` has one, from the roots down.
+
+    Raises TooLarge.
+    """
     done: dict[int, ca.SX] = {}
     opened: set[int] = set()
     for root in roots:
@@ -75,6 +87,8 @@ def rebuilt(roots: list[ca.SX], replacement: Callable[[ca.SX], ca.SX | None]) ->
                 new = replacement(node)
                 if new is not None or not node.n_dep():
                     done[key] = node if new is None else new
+                elif len(opened) > VISITED:
+                    raise TooLarge
                 else:
                     opened.add(key)
                     stack += reversed(children(node))
@@ -95,9 +109,9 @@ def _again(node: ca.SX, operands: list[ca.SX]) -> ca.SX:
 # -- the family ------------------------------------------------------------------------------------------------------
 
 
-def member(node: ca.SX) -> tuple[Activation, ca.SX] | None:
+def member(node: ca.SX, family: Family) -> tuple[Activation, ca.SX] | None:
     """(σ, e) where ``node`` is σ(e) of an activation of the family."""
-    for kind, tree in _family().get(node.op(), ()) if node.n_dep() else ():
+    for kind, tree in family.get(node.op(), ()) if node.n_dep() else ():
         bound: dict[str, ca.SX] = {}
         if _binds(tree, node, bound):
             e = bound.pop("s")
@@ -108,13 +122,23 @@ def member(node: ca.SX) -> tuple[Activation, ca.SX] | None:
     return None
 
 
+def family_of(known: set[int]) -> Family:
+    """The formulas that have no other operations."""
+    kept = {root: [(kind, tree) for kind, tree in _family()[root] if _operations(tree) <= known] for root in _family()}
+    return {root: members for root, members in kept.items() if members}
+
+
+def _operations(tree: Tree) -> set[int]:
+    return {tree[0]}.union(*(_operations(part) for part in tree[1:])) if isinstance(tree, tuple) else set()
+
+
 @lru_cache(maxsize=1)
-def _family() -> dict[int, list[tuple[Callable[..., Activation], Tree]]]:
-    """By the operation at the root: the formulas of all activations, with their parameters as symbols and as usual.
+def _family() -> Family:
+    """The formulas of all activations, with their parameters as symbols and as usual.
 
     No expression is kept, as these belong to one thread.
     """
-    found: dict[int, list[tuple[Callable[..., Activation], Tree]]] = {}
+    found: Family = {}
     for kind in vars(activations).values():
         if isinstance(kind, type) and issubclass(kind, Activation) and kind is not Activation:
             for tree in _formulas(kind):
@@ -184,6 +208,8 @@ class Degrees:
                 continue
             operands = children(node)
             missing = [child for child in operands if child.element_hash() not in self.of]
+            if len(self.of) > VISITED:
+                raise TooLarge
             if missing:
                 stack += missing
             else:

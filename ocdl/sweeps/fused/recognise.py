@@ -21,7 +21,19 @@ from ocdl.statement.activations import Activation, Identity
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.fused.coefficients import coefficients_of
 from ocdl.sweeps.fused.form import DenseForm
-from ocdl.sweeps.fused.pattern import CURVED, SMOOTH, Degrees, Expression, member, operations, rebuilt
+from ocdl.sweeps.fused.pattern import (
+    CURVED,
+    SMOOTH,
+    Degrees,
+    Expression,
+    Family,
+    TooLarge,
+    family_of,
+    member,
+    operations,
+    rebuilt,
+    same,
+)
 
 MERGED = 200_000  # nodes up to which equal subexpressions are sought
 
@@ -36,12 +48,19 @@ class Cut(NamedTuple):
 
 
 def dense_form(problem: ControlProblem) -> DenseForm | None:
-    """The form of the dense layers of ``problem``, or None where the formulas do not prove that they are."""
+    """The form of the dense layers of ``problem``, or None where the formulas do not prove, within seconds, one."""
     form: DenseForm | None = problem.built.of("dense form", lambda: _form(problem))
     return form
 
 
 def _form(problem: ControlProblem) -> DenseForm | None:
+    try:
+        return _sought(problem)
+    except TooLarge:
+        return None
+
+
+def _sought(problem: ControlProblem) -> DenseForm | None:
     if problem.equations is not None:
         return None
     symbols = problem.symbols()
@@ -50,39 +69,35 @@ def _form(problem: ControlProblem) -> DenseForm | None:
     rate = ca.densify(problem.evaluate("dynamics", **symbols, **lift))
     if ca.depends_on(rate, ca.vertcat(symbols["t"], symbols["d"])):
         return None
-    for cut in _cuts(rate, x, lift.get("z", ca.SX(0, 1))):
-        layer = ca.vertcat(cut.z, cut.rate)
-        xi = ca.vertcat(x, cut.s)
-        if operations(ca.Function("layer", [xi, w], [layer])) <= SMOOTH:
-            k = cut.s.numel()
+    known = operations(ca.Function("rate", list(symbols.values()), [rate]))
+    for cut in _cuts(rate, x, lift.get("z", ca.SX(0, 1)), family_of(known)):
+        layer, xi, k = ca.vertcat(cut.z, cut.rate), ca.vertcat(x, cut.s), cut.s.numel()
+        if known <= SMOOTH or operations(ca.Function("layer", [xi, w], [layer])) <= SMOOTH:
             coefficients = coefficients_of(layer, xi, symbols["u"], symbols["p"], problem.n, k)
             if coefficients is not None:
                 return DenseForm(problem.n, k, cut.activation, coefficients)
     return None
 
 
-def _cuts(rate: ca.SX, x: ca.SX, lift: ca.SX) -> Iterator[Cut]:
+def _cuts(rate: ca.SX, x: ca.SX, lift: ca.SX, family: Family) -> Iterator[Cut]:
     """The ways to see σ in φ: as one of the family, and as whatever function of one scalar there is."""
-    cut = _by_family(rate)
-    if cut is not None:
-        yield cut
+    yield from _by_family(rate, family)
     if ca.n_nodes(rate) <= MERGED:  # an argument that is written twice is one
         merged = ca.cse(ca.vertcat(rate, lift))
+        fewer = ca.n_nodes(merged) < ca.n_nodes(ca.vertcat(rate, lift))
         rate, lift = merged[: rate.numel()], merged[rate.numel() :]
-        cut = _by_family(rate)
-        if cut is not None:
-            yield cut
-    cut = _by_degree(rate, x, lift)
-    if cut is not None:
-        yield cut
+        if fewer:
+            yield from _by_family(rate, family)
+    yield from _by_degree(rate, x, lift, family)
 
 
-def _by_family(rate: ca.SX) -> Cut | None:
-    rows = _Rows()
-    found: list[Activation] = []
+def _by_family(rate: ca.SX, family: Family) -> Iterator[Cut]:
+    if not family:
+        return
+    rows, found = _Rows(), list[Activation]()
 
     def replacement(node: ca.SX) -> ca.SX | None:
-        matched = member(node)
+        matched = member(node, family)
         if matched is None:
             return None
         if matched[0] not in found:
@@ -90,10 +105,11 @@ def _by_family(rate: ca.SX) -> Cut | None:
         return rows.symbol(matched[1])
 
     cut = rows.cut(rate, replacement)
-    return Cut(found[0], *cut) if len(found) == 1 else None
+    if len(found) == 1:
+        yield Cut(found[0], *cut)
 
 
-def _by_degree(rate: ca.SX, x: ca.SX, lift: ca.SX) -> Cut | None:
+def _by_degree(rate: ca.SX, x: ca.SX, lift: ca.SX, family: Family) -> Iterator[Cut]:
     degrees = Degrees(ca.vertsplit(rate), ca.vertsplit(x), ca.vertsplit(lift) if lift.numel() else [])
     rows, s = _Rows(), ca.SX.sym("s")
     formulas: list[ca.SX] = []
@@ -109,20 +125,14 @@ def _by_degree(rate: ca.SX, x: ca.SX, lift: ca.SX) -> Cut | None:
         return rows.symbol(e)
 
     cut = rows.cut(rate, replacement)
-    if not formulas:
-        return _linear(rate)
-    formulas = ca.vertsplit(ca.cse(ca.vertcat(*formulas)))
-    if len({formula.element_hash() for formula in formulas}) > 1:
-        return None
-    matched = member(formulas[0])
-    known = matched is not None and matched[1].element_hash() == s.element_hash()
-    return Cut(matched[0] if known and matched is not None else Expression.of(formulas[0], s), *cut)
-
-
-def _linear(rate: ca.SX) -> Cut:
-    """φ = z."""
-    s = ca.SX.sym("s", rate.numel())
-    return Cut(Identity(), s, s, rate)
+    formulas = ca.vertsplit(ca.cse(ca.vertcat(*formulas))) if formulas else []
+    if not formulas:  # φ = z
+        s = ca.SX.sym("s", rate.numel())
+        yield Cut(Identity(), s, s, rate)
+    elif len({formula.element_hash() for formula in formulas}) == 1:
+        matched = member(formulas[0], family)
+        named = matched is not None and same(matched[1], s)
+        yield Cut(matched[0] if matched and named else Expression.of(formulas[0], s), *cut)
 
 
 class _Rows:
