@@ -116,7 +116,7 @@ from ocdl.statement.measurements import Measurements
 from ocdl.statement.phases import Phases
 from ocdl.statement.point_sets import donut1d, donut2d, sine, spiral, squares
 from ocdl.statement.problem import ControlProblem
-from ocdl.statement.regularisers import Regulariser, Tikhonov
+from ocdl.statement.regularisers import L1, Regulariser, Tikhonov
 from ocdl.statement.selection import Grid, SelectionProblem
 from ocdl.statement.table import Table
 from ocdl.statement.width import ClenshawCurtis, GaussLegendre, Midpoint, Nodes, TensorProduct, Trapezoid

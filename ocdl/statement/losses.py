@@ -153,9 +153,13 @@ class Loss:
             return np.full((samples, outputs), labels.item())
         rows = labels[:, None] if labels.ndim == 1 and outputs == 1 else labels
         if rows.shape != (samples, outputs):
+            classes = labels.shape == (samples,)
+            hint = (
+                " Classes are the labels of SoftmaxCrossEntropy(), behind Readout(link=Softmax())." if classes else ""
+            )
             raise InvalidInput(
                 f"{said}: {samples} sample(s) with {outputs} output(s) need labels of shape ({samples}, {outputs}); "
-                f"got {labels.shape}."
+                f"got {labels.shape}.{hint}"
             )
         return rows
 
@@ -171,8 +175,9 @@ class Loss:
     # -- in numbers: O and c (S, K), weights (K,) ----------------------------------------------------
 
     def known(self, link: Link) -> bool:
-        """``slopes`` and ``curvature`` are of this very formula with this very link."""
-        return _written_together(self, {"density", "total"}, {"slopes", "curvature"})
+        """``slopes``, ``curvature`` and ``residuals`` are of this very formula with this very link."""
+        needed = {"slopes", "curvature", *(["residuals"] if self.squares else [])}
+        return _written_together(self, {"density", "total"}, needed)
 
     def slopes(self, output: Array, label: Array, weights: Array, link: Link) -> tuple[Array, Array]:
         """The losses (S,) and their gradients in the outputs (S, K)."""

@@ -61,6 +61,13 @@ class Output:
 
     # -- in numbers ----------------------------------------------------------------------------------
 
+    def values(self, x: Array, p: Array) -> Array:
+        """O (S, K) of states (S, n)."""
+        if self.features is None:
+            return x
+        R, mu = self.arrays(p)
+        return np.asarray(x @ R.T + mu)
+
     def seen(self, x: Array) -> Array:
         """B x (S, r) of states (S, n)."""
         assert self.features is not None

@@ -20,7 +20,6 @@ from ocdl.arrays import Array, finite_array, fits_memory
 from ocdl.callables import called
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput
-from ocdl.interrupts import uninterrupted
 from ocdl.statement.activations import Activation
 from ocdl.statement.bounds import Box
 from ocdl.statement.control_set import ControlSet, PairSet, SetVelocities, path_rows
@@ -29,7 +28,7 @@ from ocdl.statement.layout import Layout, Part
 from ocdl.statement.losses import HalfSquare, IdentityLink, Link, Loss, Readout
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.readout_loss import Output, ReadoutLoss
-from ocdl.statement.regularisers import Regulariser
+from ocdl.statement.regularisers import PenalisedControls, PenalisedParameters, Regulariser
 from ocdl.statement.times import check_horizon
 from ocdl.statement.velocity_box import VelocityBox
 from ocdl.statement.width import Nodes, Width, intervals
@@ -116,9 +115,7 @@ class SelectionProblem:
 
     def output(self, width: Width, x: Array, p: Array) -> Array:
         """O of states x (S, M) at the nodes of ``width`` and readout parameters p (P,); shape (S, M) or (S, K)."""
-        output = _output(self.readout, width.on(self.domain).weights)
-        with uninterrupted():
-            return np.asarray(ca.DM(output(ca.DM(x.T), ca.DM(p))).full()).T
+        return _output(self.readout, width.on(self.domain).weights).values(x, p)
 
     def discretise(self, width: Width) -> ControlProblem:
         """The method of lines: state f(y_i), controls [a(y_i), b(y_i, z_j) row by row], ∫ g dy ≈ Σ w_i g(y_i)."""
@@ -148,10 +145,10 @@ class SelectionProblem:
             initial=x0,
             horizon=self.horizon,
             terminal=ReadoutLoss(readout, self.loss, self.link),
-            effort=None if self.regulariser is None else (lambda u: self._penalty(u, control_metric)),
+            effort=None if self.regulariser is None else PenalisedControls(self.regulariser, control_metric),
             penalty=None
             if self.regulariser is None or not readout.size
-            else (lambda p: self._penalty(p, readout.metric)),
+            else PenalisedParameters(self.regulariser, readout.metric),
             path=None if pairs is None or one else (lambda u: path_rows(pairs, u, M)),
             bounds=self._control_and_state_box(M, parameter_box),
             control_set=self.bounds if isinstance(self.bounds, ControlSet) else None,
@@ -188,10 +185,6 @@ class SelectionProblem:
             controls = (controls[0](0.0), controls[1](0.0))
         states: Any = (state_end(0), state_end(1)) if self._box.varies("f") else self._box.interval("f", (M,))
         return Box(u=controls, p=parameter_box, x=states if "f" in self._box.names else None)
-
-    def _penalty(self, values: Any, metric: Array) -> Any:
-        assert self.regulariser is not None
-        return ca.dot(metric, self.regulariser.density(values))
 
     def _velocity_box(self, w: Array, low: Any, high: Any) -> VelocityBox | None:
         finite = all(np.all(np.isfinite(bound)) for bound in (*low, *high))

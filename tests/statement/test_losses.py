@@ -217,6 +217,7 @@ def test_a_fixed_readout_has_no_freedom():
         (lambda: Readout(bias=(2, 1)), ["Readout(bias=(2, 1))", "got 2 > 1"]),
         (lambda: labelled([3.0], CrossEntropy()), ["target", "CrossEntropy", "[0, 1]", "[3, 3]"]),
         (lambda: labelled([1, 2, 3]), ["target", "1 sample(s) with 1 output(s)", "(3,)"]),
+        (lambda: questions([1, 0]), ["target", "2 sample(s) with 3 output(s)", "(2, 3)", "SoftmaxCrossEntropy()"]),
         (lambda: labelled(lambda y: y), ["target", "Readout(outputs=1)", "function"]),
         (lambda: labelled(None), ["target", "NoneType"]),
     ],
@@ -235,3 +236,7 @@ def classes(target):
     return selection(readout=Readout(link=Softmax(), outputs=3), target=target, loss=SoftmaxCrossEntropy()).discretise(
         ocdl.Midpoint(3)
     )
+
+
+def questions(target):
+    return selection(initial=np.zeros((2, 3)), readout=Readout(outputs=3), target=target).discretise(ocdl.Midpoint(3))

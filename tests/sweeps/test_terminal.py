@@ -121,6 +121,24 @@ class Steeper(HalfSquare):
         return 3.0 * super().density(output, label, link)
 
 
+class WithoutResiduals(Steeper):
+    def density(self, output, label, link):
+        return 3.0 * HalfSquare.density(self, output, label, link)
+
+    def slopes(self, output, label, weights, link):
+        return tuple(3.0 * part for part in HalfSquare.slopes(self, output, label, weights, link))
+
+    def curvature(self, *given, **named):
+        return 3.0 * HalfSquare.curvature(self, *given, **named)
+
+
+class Complete(WithoutResiduals):
+    density, slopes, curvature = WithoutResiduals.density, WithoutResiduals.slopes, WithoutResiduals.curvature
+
+    def residuals(self, *given):
+        return tuple(np.sqrt(3.0) * part for part in HalfSquare.residuals(self, *given))
+
+
 class Added(CrossEntropy):
     def total(self, output, label, weights, link):
         return super().total(output, label, weights, link) + ca.sumsqr(output)
@@ -144,6 +162,8 @@ class OtherReadout(ReadoutLoss):
     ("terminal", "form"),
     [
         (ReadoutLoss(OUTPUTS["kernel"], Steeper(), Logistic()), AnyTerminal),
+        (ReadoutLoss(OUTPUTS["kernel"], WithoutResiduals(), Logistic()), AnyTerminal),
+        (ReadoutLoss(OUTPUTS["kernel"], Complete(), Logistic()), ReadoutTerminal),
         (ReadoutLoss(OUTPUTS["kernel"], Added(), Logistic()), AnyTerminal),
         (ReadoutLoss(OUTPUTS["kernel"], HalfSquare(), Sharper()), AnyTerminal),
         (ReadoutLoss(OUTPUTS["kernel"], HalfSquare(), Softmax()), AnyTerminal),
@@ -166,6 +186,7 @@ def test_what_changes_a_formula_is_not_taken_for_it(terminal, form):
         lambda x, d: 0.5 * ca.sumsqr(x - d),
         lambda x, d: (2 * x[0] - x[1] + 0.5 * x[2] - d[1] - 3.0) ** 2,
         lambda x: 4.0 * (x[0] - 1.0) ** 2 + (x[0] + x[1]) ** 2,
+        lambda x: 1e-20 * x[0] ** 2 + x[1] ** 2,
         None,
     ],
 )
@@ -176,9 +197,10 @@ def test_squares_are_found_in_the_graph(terminal):
     x, p, d, omega, dx, dp = point(problem)
     same(form.slopes(x, p, d, omega), oracle.slopes(x, p, d, omega))
     same(form.products(x, p, d, omega, dx, dp), oracle.products(x, p, d, omega, dx, dp))
+    np.testing.assert_allclose(form.slopes(x, p, d, omega)[1], oracle.slopes(x, p, d, omega)[1], rtol=1e-12)
     rho, rho_x, _ = form.rows(x, p, d, omega)
     assert 0.5 * np.sum(rho**2) == pytest.approx(form.value(x, p, d, omega), rel=1e-13)
-    np.testing.assert_allclose(np.einsum("sk,skn->sn", rho, rho_x), form.slopes(x, p, d, omega)[1], atol=1e-13)
+    np.testing.assert_allclose(np.einsum("sk,skn->sn", rho, rho_x), form.slopes(x, p, d, omega)[1], rtol=1e-12)
 
 
 def test_small_squares_keep_their_digits():
@@ -193,6 +215,8 @@ def test_small_squares_keep_their_digits():
     [
         lambda x: x[0] * x[1],
         lambda x: x[0],
+        lambda x: 1e-20 * x[0] + x[1] ** 2,
+        lambda x: 1e-20 * x[0] * x[1] + x[1] ** 2,
         lambda x: -(x[0] ** 2),
         lambda x, d: d[0] * x[0] ** 2,
         lambda x, p: (x[0] - p[0]) ** 2,

@@ -68,7 +68,9 @@ class Terminal(Protocol):
     def products(
         self, x: Array, p: Array, d: Array, omega: Array, dx: Array, dp: Array, *, gauss_newton: bool = False
     ) -> tuple[Array, Array]:
-        """The Hessian in (x, p) times (dx (S, n), dp (P,)), or its Gauss–Newton part J_Oᵀ ℓ''(O) J_O."""
+        """The Hessian in (x, p) times (dx (S, n), dp (P,)), or its Gauss–Newton part J_Oᵀ ℓ''(O) J_O; that of squares
+        is ρ'ᵀρ' of ``rows``.
+        """
         ...
 
     @property

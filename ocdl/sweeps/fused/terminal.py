@@ -13,11 +13,11 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.batch import Batch, evaluated
+from ocdl.batch import Batch
 from ocdl.once import once
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.readout_loss import ReadoutLoss
-from ocdl.statement.structure import quadratic_in, second
+from ocdl.statement.structure import numeric_quadratic
 from ocdl.sweeps.fused.form import Terminal
 
 Array = NDArray[np.float64]
@@ -43,10 +43,10 @@ class ReadoutTerminal:
     P: int
 
     def value(self, x: Array, p: Array, d: Array, omega: Array) -> float:
-        return float(omega @ self._losses(self._output(x, p), d)[0])
+        return float(omega @ self._losses(self.given.output.values(x, p), d)[0])
 
     def slopes(self, x: Array, p: Array, d: Array, omega: Array) -> tuple[float, Array, Array]:
-        losses, pull = self._losses(self._output(x, p), d)
+        losses, pull = self._losses(self.given.output.values(x, p), d)
         pull = omega[:, None] * pull
         if self._still:
             return float(omega @ losses), pull, np.zeros(self.P)
@@ -58,7 +58,7 @@ class ReadoutTerminal:
     ) -> tuple[Array, Array]:
         """The bilinear part of O in (x, p) belongs to the Hessian alone, as does h'' of squares."""
         given, weights = self.given, self.given.output.weights
-        output = self._output(x, p)
+        output = given.output.values(x, p)
         if self._still:
             bent = given.loss.curvature(output, d, weights, given.link, dx, gauss_newton=gauss_newton)
             return omega[:, None] * bent, np.zeros(self.P)
@@ -80,7 +80,7 @@ class ReadoutTerminal:
         """ρ = √(ω w) (h(O) − d); ρᵀρ'' is what Gauss–Newton neglects, h'' and the bilinear part of O in it."""
         given, output = self.given, self.given.output
         root = np.sqrt(omega)[:, None]
-        rho, slope = given.loss.residuals(self._output(x, p), d, output.weights, given.link)
+        rho, slope = given.loss.residuals(output.values(x, p), d, output.weights, given.link)
         slope = root * slope
         in_p = np.zeros((*slope.shape, self.P))
         if self._still:
@@ -98,12 +98,6 @@ class ReadoutTerminal:
     def _still(self) -> bool:
         """O = x."""
         return self.given.output.features is None
-
-    def _output(self, x: Array, p: Array) -> Array:
-        if self._still:
-            return x
-        R, mu = self.given.output.arrays(p)
-        return np.asarray(x @ R.T + mu)
 
     def _losses(self, output: Array, d: Array) -> tuple[Array, Array]:
         return self.given.loss.slopes(output, d, self.given.output.weights, self.given.link)
@@ -210,33 +204,38 @@ def _formula(problem: ControlProblem) -> tuple[tuple[Any, Any, Any], Any]:
 
 def _squares(problem: ControlProblem) -> SquaresTerminal | None:
     """ℓ as ½ |A x + B d + e|² + c, where its Hessian in (x, d) is constant, nowhere negative, and p is not in it."""
-    (x, p, d), loss = _formula(problem)
-    y, n = ca.vertcat(x, d), problem.n
-    if y.numel() > SEARCHED or ca.depends_on(loss, p) or not quadratic_in(loss, y):
+    (x, _, d), loss = _formula(problem)
+    n, y = problem.n, ca.vertcat(x, d)
+    found = numeric_quadratic(loss, y) if y.numel() <= SEARCHED else None
+    if found is None:
         return None
-    zero = ca.DM.zeros(y.numel())
-    parts = ca.Function("parts", [y], [second(loss, y), ca.gradient(loss, y), loss])
-    H, g, c = evaluated(parts, zero)
-    L = _factor(H)
+    H, g, c = found[0].toarray(), *found[1:]
+    there = np.diag(H) > 0.0
+    if np.any(H[~there]) or np.any(g[~there]):
+        return None
+    scale = np.sqrt(np.diag(H)[there])
+    L, pull = _factor(H[np.ix_(there, there)] / np.outer(scale, scale)), g[there] / scale
     if L is None:
         return None
-    e: Array = np.asarray(np.linalg.lstsq(L.T, g[:, 0], rcond=None)[0], dtype=float)
-    if np.any(np.abs(L.T @ e - g[:, 0]) > ROUNDING * (1.0 + np.abs(g).max())):
+    e: Array = np.asarray(np.linalg.lstsq(L.T, pull, rcond=None)[0], dtype=float)
+    if np.any(np.abs(L.T @ e - pull) > ROUNDING * np.abs(pull).max(initial=0.0)):
         return None
-    rest = float(c[0, 0]) - 0.5 * float(e @ e)
-    rest = 0.0 if abs(rest) <= ROUNDING * (abs(float(c[0, 0])) + 0.5 * float(e @ e)) else rest
-    return SquaresTerminal(L[:, :n], L[:, n:], e, rest, problem.P)
+    completed = 0.5 * float(e @ e)
+    rest = 0.0 if abs(c - completed) <= ROUNDING * (abs(c) + completed) else c - completed
+    rows = np.zeros((len(L), y.numel()))
+    rows[:, there] = L * scale
+    return SquaresTerminal(rows[:, :n], rows[:, n:], e, rest, problem.P)
 
 
-def _factor(H: Array) -> Array | None:
-    """L (r, size) with H = LᵀL, by Cholesky's method with pivots, which keeps what is sparse; None where H < 0."""
-    rest, scale = H.copy(), float(np.abs(H).max(initial=0.0))
-    rows: list[Array] = []
-    while len(rows) < len(H):
+def _factor(C: Array) -> Array | None:
+    """L (r, size) with C = LᵀL of unit diagonal, by Cholesky's method with pivots, which keeps what is sparse; None
+    where C is not nowhere negative.
+    """
+    rest, rows = C.copy(), np.zeros((0, len(C)))
+    while len(rows) < len(C):
         i = int(np.argmax(np.diag(rest)))
-        if not rest[i, i] > ROUNDING * scale:
+        if not rest[i, i] > ROUNDING:
             break
-        rows.append(rest[i] / np.sqrt(rest[i, i]))
-        rest -= np.outer(rows[-1], rows[-1])
-    exact = np.abs(rest).max(initial=0.0) <= ROUNDING * scale
-    return np.array(rows).reshape(-1, len(H)) if exact else None
+        row = rest[i] / np.sqrt(rest[i, i])
+        rows, rest = np.vstack([rows, row]), rest - np.outer(row, row)
+    return rows if np.all(np.abs(rest) <= ROUNDING) else None
