@@ -144,7 +144,7 @@ def attains(entry: Entry, best: Entry) -> bool:
         return True
     assert entry.cost is not None and best.cost is not None and entry.gap is not None
     scale = max(abs(entry.cost), abs(best.cost))
-    return entry.cost - best.cost <= ROUNDING * scale + np.fmin(2.0 * entry.gap, CLOSE * scale)
+    return entry.cost - best.cost <= ROUNDING * scale + float(np.fmin(2.0 * entry.gap, CLOSE * scale))
 
 
 def _feasible(entries: Mapping[str, Entry]) -> dict[str, Entry]:

@@ -17,6 +17,7 @@ from ocdl.referee.groups import AT_ONCE
 from ocdl.referee.reintegration import operations, reintegrated
 from ocdl.statement.discrete import NOTHING_BETWEEN
 from ocdl.statement.problem import ControlProblem
+from ocdl.statement.spending import lagrangian_gradient
 from ocdl.sweeps.sweeper import SweepFailed
 
 Array = NDArray[np.float64]
@@ -46,8 +47,8 @@ class Certificate:
         the depth of it; constraint_violation: the same of bounds of states, ends and paths along the re-integrated
         trajectory; ``constraint`` names the worst.
     hamiltonian_spread: max H − min H over the layers, in units of J per depth, where the problem does not depend on
-        depth; hamiltonian_offset: the mean of H less the −∂ℓ/∂T that a free horizon prescribes; hamiltonian_note: why
-        one of them does not apply.
+        depth, of H + ν u where a control has a budget; hamiltonian_offset: the mean of H less the −∂ℓ/∂T that a free
+        horizon prescribes; hamiltonian_note: why one of them does not apply.
     agreement: the share, between 0 and 1, of depth × controls (in their metrics) on which the control agrees with the
         switching function (``agreement``).
     stationarity: norm of the projected gradient in function space; gain: what a unit step along it gains, to first
@@ -170,10 +171,11 @@ def agreement(answer: Judged) -> float:
         return NAN
     low, high = (np.broadcast_to(end, u.shape) for end in problem.coefficient_box(depth))
     endless = max(1.0, float(np.max(u, initial=0.0)), -float(np.min(u, initial=0.0)))
+    gradient = lagrangian_gradient(problem, depth, adjoint.gradient_u, verdict.stationarity.multipliers)
     agreed = total = 0.0
     for k in np.array_split(np.arange(len(u)), max(1, u.size // AT_ONCE)):
         measure = weights[k, None] * metric
-        gains = _gains(adjoint.gradient_u[k], measure, u[k] - low[k], high[k] - u[k], endless)
+        gains = _gains(gradient[k], measure, u[k] - low[k], high[k] - u[k], endless)
         agreed += float(np.sum(measure * (gains <= AGREES * typical)))
         total += float(np.sum(measure))
     return agreed / total
@@ -213,12 +215,14 @@ def _takes(problem: ControlProblem, roles: Iterable[str], names: Iterable[str]) 
 
 
 def _hamiltonian(answer: Judged) -> dict[str, Any]:
-    problem, p, trajectory = answer.problem, answer.p, answer.verdict.trajectory
+    problem, p, verdict = answer.problem, answer.p, answer.verdict
+    trajectory, basis = verdict.trajectory, answer.depth.controls.basis(answer.depth.count, answer.depth.tableau.c)
     if problem.discrete:
         return {"hamiltonian_note": f"not claimed to be constant: {NOTHING_BETWEEN}"}
     if depends_on_depth(problem):
         return {"hamiltonian_note": "not constant: the problem depends on depth"}
-    layers = answer.verdict.hamiltonian @ answer.depth.tableau.b
+    priced = (basis @ answer.u)[:, problem.budgeted] @ verdict.stationarity.multipliers
+    layers = (verdict.hamiltonian + priced.reshape(verdict.hamiltonian.shape)) @ answer.depth.tableau.b
     found: dict[str, Any] = {"hamiltonian_spread": float(np.ptp(layers))}
     if problem.has_free_horizon:
         low, high = (end[-1] for end in problem.parameter_box)

@@ -7,8 +7,9 @@ costate sweep supply the rest. Nothing of it is believed: the referee evaluates
     the defects ρ of the adjoint equation at the costates and multipliers that were handed in;
     cost, Hamiltonian, and the gap  Σ h b [H(u) − min H] + Σ |λ| slack + Σ |ρ_k| |x|,
 
-the last two being what wrong multipliers and wrong costates can be worth, |x| the size of each state. To first order
-δ changed the cost by Σ ⟨p_{k+1}, δ_k⟩ (``defect_worth``).
+with H + Σ ν_j u_j in the place of H where controls j have budgets, ν those of a unit projected step (``Stationarity``).
+The last two terms are what wrong multipliers and wrong costates can be worth, |x| the size of each state. To first
+order δ changed the cost by Σ ⟨p_{k+1}, δ_k⟩ (``defect_worth``).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from ocdl.referee.outcome import Multipliers
 from ocdl.referee.stationarity import Stationarity, stationarity
 from ocdl.statement.discrete import check_layers
 from ocdl.statement.problem import ControlProblem
+from ocdl.statement.spending import priced, spent
 from ocdl.sweeps.sweeper import Adjoint, Sweeper, Trajectory
 
 Array = NDArray[np.float64]
@@ -118,16 +120,20 @@ def certify(
     forces = constraints.forces(trajectory, u, p, multipliers) if families else None
     adjoint, defects = judged_adjoint(sweeper, trajectory, u, p, forces, costate, x is not None)
     hamiltonian = stage_hamiltonian(sweeper, trajectory, adjoint, u, p)
+    found = stationarity(problem, depth, u, p, adjoint.gradient_u, adjoint.gradient_p)
     if first_order and problem.control_set is None:
         excess, search = _not_sought(hamiltonian)
     else:
-        excess, search = stage_excess(sweeper, trajectory, adjoint, u, p, thorough=thorough)
-    gradients = adjoint.gradient_u, adjoint.gradient_p
+        law = Hamiltonian(priced(problem, depth, found.multipliers) if problem.budgets else problem)
+        excess, search = stage_excess(sweeper, trajectory, adjoint, u, p, law, thorough=thorough)
     weights = sweeper.h[:, None] * sweeper.tableau.b
     violations = {family.name: float(np.max(family.violation, initial=0.0)) for family in families}
     violations["controls"] = _controls_violation(problem, depth, sweeper, u)
     violations["parameters"] = _violation(p, problem.parameter_box)
     violations["dynamics"] = defects.violation
+    if problem.budgets:
+        missed = spent(problem, depth, u) - [budget.total for budget in problem.budgets]
+        violations["budget"] = float(np.max(np.abs(missed)))
     gap = float(np.sum(weights * excess)) + sum(family.duality_gap for family in families) + defects.costate_worth
     return Verdict(
         cost=sweeper.cost(trajectory, u, p),
@@ -143,7 +149,7 @@ def certify(
         state_defect=defects.state,
         costate_defect=defects.costate,
         defect_worth=defects.state_worth,
-        stationarity=stationarity(problem, depth, sweeper.h, u, p, *gradients),
+        stationarity=found,
     )
 
 
@@ -188,14 +194,21 @@ def _violation(values: Array, box: tuple[Array, Array]) -> float:
 
 
 def stage_excess(
-    sweeper: Sweeper, trajectory: Trajectory, adjoint: Adjoint, u: Array, p: Array, *, thorough: bool = False
+    sweeper: Sweeper,
+    trajectory: Trajectory,
+    adjoint: Adjoint,
+    u: Array,
+    p: Array,
+    law: Hamiltonian,
+    *,
+    thorough: bool = False,
 ) -> tuple[Array, str]:
-    """H(u) − min H at the stages, (N, s), over all controls that box and path constraints admit there: infinite where H
-    falls without end, 0 where b_i = 0. And how the minima were found: unless they are proven they may lie lower, and
-    the excess is at least this.
+    """H(u) − min H of the ``law`` at the stages, (N, s), over all controls that box and path constraints admit there:
+    infinite where H falls without end, 0 where b_i = 0. And how the minima were found: unless they are proven they may
+    lie lower, and the excess is at least this.
     """
     problem, (N, s, S, n) = sweeper.problem, trajectory.stages.shape
-    law, counted = Hamiltonian(problem), np.tile(sweeper.tableau.b != 0.0, N)
+    counted = np.tile(sweeper.tableau.b != 0.0, N)
     costate, x = np.nan_to_num(adjoint.stages).reshape(-1, S, n)[counted], trajectory.stages.reshape(-1, S, n)[counted]
     t, controls = sweeper.stage_t.ravel()[counted], sweeper.stage_controls(u)[counted]
     given = (t, x, costate, np.asarray(problem.weights), controls, p)

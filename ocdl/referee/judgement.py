@@ -82,7 +82,7 @@ def unjudged(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, stat
         state_defect=np.full_like(x, np.nan),
         costate_defect=np.full_like(x, np.nan),
         defect_worth=np.nan,
-        stationarity=Stationarity(np.nan, np.nan),
+        stationarity=Stationarity(np.nan, np.nan, np.full(len(problem.budgets), np.nan)),
     )
     return labelled(problem, depth, outcome, on_true_depths(problem, verdict, outcome.p), method=method, seconds=0.0)
 

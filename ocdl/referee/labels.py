@@ -21,6 +21,7 @@ from ocdl.referee.outcome import Outcome
 from ocdl.referee.sampling import slopes
 from ocdl.referee.schema import FORMAT
 from ocdl.referee.solution import Answer, Solution
+from ocdl.referee.summary import budgeted
 from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]
@@ -74,6 +75,7 @@ def labelled(
         "collocates": int(depth.tableau.collocates),
         "discrete": int(problem.discrete),
     } | {f"violation of {name}": value for name, value in verdict.violations.items()}
+    attrs |= budgeted(problem.budgets, verdict.stationarity.multipliers)
     attrs |= {} if certificate is None else certificate.attributes()
     assert problem.layout is not None
     trajectory, adjoint = verdict.trajectory, verdict.adjoint

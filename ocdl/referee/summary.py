@@ -22,6 +22,7 @@ from ocdl.referee.certificate import principle
 from ocdl.referee.names import entry_names
 from ocdl.referee.outcome import Status
 from ocdl.referee.sampling import Dense
+from ocdl.statement.budget import Budget
 
 ACTIVE = 1e-6
 CLOSE = 1e-5  # interior-point answers keep off a bound where no multiplier presses: such stretches go on
@@ -64,6 +65,18 @@ class Contact:
 
 
 @dataclass(frozen=True)
+class Spending:
+    """A control whose integral is given, and its multiplier ν: what a little more of it would lower J by, per unit."""
+
+    control: str
+    total: float
+    multiplier: float
+
+    def __str__(self) -> str:
+        return f"∫ {self.control} dt = {self.total:.8g}, multiplier {self.multiplier:.6g}"
+
+
+@dataclass(frozen=True)
 class Arc:
     """A stretch of a control: "lower" or "upper" bound, or "fixed"; between bounds "constrained" (a row of states or
     path is active), "singular" (H affine in the control) or "interior" (H curved, or not looked at).
@@ -101,6 +114,7 @@ class Summary:
     discrete: bool = False
     search: str = ""
     stationarity: float = float("nan")
+    budgets: tuple[Spending, ...] = ()
 
     @property
     def switching_times(self) -> dict[str, tuple[float, ...]]:
@@ -118,7 +132,8 @@ class Summary:
 
     def structure_lines(self) -> list[str]:
         """Parameters, active constraints and arcs, a line each."""
-        lines = [*self._parameter_lines(), *self._active_lines(), *self._arc_lines()]
+        spending = _first(f"  budget        {one}" for one in self.budgets)
+        lines = [*self._parameter_lines(), *spending, *self._active_lines(), *self._arc_lines()]
         return lines if self.known else [*lines, "  active        not known: saved without its bounds"]
 
     def _parameter_lines(self) -> list[str]:
@@ -199,6 +214,22 @@ class Answered(Protocol):
     def group(self, name: str) -> xr.Dataset: ...
 
 
+SPENT, PRICE = "budget of ", "multiplier of budget of "  # attributes of a solution
+
+
+def budgeted(budgets: Sequence[Budget], multipliers: Array) -> dict[str, float]:
+    """The totals of budgets and their multipliers ν, as attributes of a solution."""
+    found: dict[str, float] = {}
+    for budget, multiplier in zip(budgets, multipliers, strict=True):
+        found |= {f"{SPENT}{budget.control}": budget.total, f"{PRICE}{budget.control}": float(multiplier)}
+    return found
+
+
+def _spending(attrs: Mapping[Any, Any]) -> tuple[Spending, ...]:
+    names = [str(name).removeprefix(SPENT) for name in attrs if str(name).startswith(SPENT)]
+    return tuple(Spending(name, float(attrs[SPENT + name]), float(attrs[PRICE + name])) for name in names)
+
+
 def summarised(solution: Answered, dense: Dense) -> Summary:
     """The summary of a solution on the layers of ``dense``."""
     held = solution.group("limits")
@@ -216,6 +247,7 @@ def summarised(solution: Answered, dense: Dense) -> Summary:
         scheme=str(solution.attrs["scheme"]),
         parameters=tuple(_parameters(solution.parameters, held)),
         active=active,
+        budgets=_spending(solution.attrs),
         arcs=_arcs(solution.controls, held, dense, active, 0 if solution.attrs.get("discrete", False) else SWITCH),
         known="parameter_lower" in held,
         search=solution.search,

@@ -30,6 +30,7 @@ from ocdl.statement.discrete import check_layers, refuse_discrete
 from ocdl.statement.measurements import nodes_at
 from ocdl.statement.phases import Phases
 from ocdl.statement.problem import ControlProblem
+from ocdl.statement.spending import check_attainable
 
 Array = NDArray[np.float64]
 
@@ -78,6 +79,7 @@ class Method:
             raise NotSupported(f"{self.name}: bounds of the controls that depend on depth; use Ipopt.")
         if not isinstance(depth.controls, PiecewiseConstant) and not self.any_controls:
             raise NotSupported(f"{self.name}: it takes controls constant in a layer, not {depth.controls}; use Ipopt.")
+        check_attainable(problem, depth)
         check_equalities(problem, depth)
         nodes_at(problem.stations, depth.mesh(problem.span))
 
@@ -85,6 +87,9 @@ class Method:
         """Raise what ``check`` raises of a phase, and NotSupported where the route takes no phases."""
         if not self.linked:
             raise NotSupported(f"{self.name}: it does not take linked phases; use Ipopt.")
+        budgets = [budget for core in phases.cores for budget in core.budgets]
+        if budgets:
+            raise NotSupported(f"{self.name}: phases take no budgets; write {budgets[0]!r} as integral=....")
         for core, depth in zip(phases.cores, depths, strict=True):
             self.check(core, depth)
 
@@ -92,6 +97,7 @@ class Method:
         """Raise NotSupported where the route cannot take the constraints or the control set of this problem."""
         if self.continuous:
             refuse_discrete(self.name, problem, "use a method that sweeps the layers, such as LBFGSB or Ipopt")
+        check_budgets(self, problem)
         if problem.control_set is not None and not isinstance(problem.control_set, self.control_sets):
             raise NotSupported(
                 f"{self.name}: it does not take the control set {problem.control_set!r} of this problem; Ipopt and "
@@ -137,3 +143,12 @@ class Method:
     ) -> PhasesOutcome:
         """Solve linked phases, each on its own depth scheme and from its own start, where the route is ``linked``."""
         raise NotImplementedError
+
+
+def check_budgets(method: Method, problem: ControlProblem) -> None:
+    """Raise NotSupported where the method cannot keep the budgets of this problem."""
+    if problem.budgets and not method.budgets:
+        raise NotSupported(
+            f"{method.name}: it does not keep {', '.join(map(repr, problem.budgets))}; use Ipopt(space='full'), or "
+            "write the budget as integral=... for methods that take prescribed ends."
+        )

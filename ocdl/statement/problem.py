@@ -188,6 +188,7 @@ class ControlProblem:
         self.names.check_units(self.units)
         set_(self, "data", self._checked_data())
         set_(self, "weights", self._checked_weights())
+        set_(self, "budgets", self._checked_budgets())
         changes = reduced(self)
         if changes is not None:
             vars(self).update(vars(replace(self, **changes)))
@@ -207,6 +208,11 @@ class ControlProblem:
         if self.columnwise:
             self._check_columns()
         set_(self, "_checked", True)
+        if self.budgets and self.times.free:
+            raise NotSupported(
+                f"{self.budgets[0]!r}: budgets need times that are given, and this problem leaves "
+                f"{', '.join(self.times.free)} free; write it as integral=..., which may take any control."
+            )
         self._check_intervals()
         self._check_tables()
 
@@ -677,6 +683,7 @@ class ControlProblem:
         """Evaluate every interval once: shapes and empty intervals are found here, not in a solve."""
         ends = np.array([0.0, self.span])
         _ = self.parameter_box, self.control_box_at(ends), self.state_box_at(ends)
+        self._check_budgets()
         for role in INTERVALS:
             self.interval_at(role, ends)
         for name, begun in (("initial", True), ("final", False)):
@@ -684,6 +691,32 @@ class ControlProblem:
                 self._check_end(
                     name, np.asarray(getattr(self, name)), self.state_box_at(ends[:1] if begun else ends[1:])
                 )
+
+    def _checked_budgets(self) -> tuple[Budget, ...]:
+        """Of controls by name, where they have names of their own: a reduction numbers them anew."""
+        given = self.budgets
+        if not isinstance(given, (list, tuple)) or not all(isinstance(one, Budget) for one in given):
+            raise InvalidInput(f"budgets={given!r}: give a list of ocdl.Budget(control, total).")
+        if self.layout is not None:
+            return tuple(given)
+        names: Any = self.controls
+        return tuple(replace(one, control=names[one.place(names, ())]) for one in given)
+
+    @cached_property
+    def budgeted(self) -> tuple[int, ...]:
+        """The number of the control of every budget."""
+        parts = () if self.layout is None else self.layout.controls
+        return tuple(one.place(self.controls, parts) for one in self.budgets)  # type: ignore[arg-type]
+
+    def _check_budgets(self) -> None:
+        """Raise InvalidInput for two budgets of one control, and for one that its steady bounds do not allow."""
+        twice = [one for k, one in enumerate(self.budgets) if self.budgeted[k] in self.budgeted[:k]]
+        if twice:
+            raise InvalidInput(f"{twice[0]!r}: this control has two budgets; one integral has one value.")
+        if self.budgets and not self.bounds.varies("u"):
+            low, high = (self.span * end for end in self.control_box)
+            for j, one in zip(self.budgeted, self.budgets, strict=True):
+                one.check(low[j], high[j], f"over {self.span:g}")
 
     def _check_tables(self) -> None:
         """Raise InvalidInput where bounds keep an argument of a table outside its points."""
