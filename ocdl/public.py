@@ -26,13 +26,16 @@ from ocdl.errors import InvalidInput, NotSupported, NotWritten, OcdlError, Solve
 from ocdl.hjb import LowerBound, ValueFunction, ValueIteration, lower_bound
 from ocdl.networks.antisymmetric import Antisymmetric
 from ocdl.networks.architecture import Architecture
+from ocdl.networks.chain import Chain
 from ocdl.networks.contractive import Contractive
+from ocdl.networks.convolutional import Convolutional
 from ocdl.networks.hamiltonian import Hamiltonian, Leapfrog
 from ocdl.networks.kernels import ConvolutionKernel, DenseKernel, GramKernel, Kernel, LowRankKernel, SymmetricKernel
 from ocdl.networks.network import network
 from ocdl.networks.odenet import ODENet
 from ocdl.networks.plain import Plain
 from ocdl.networks.residual import Residual
+from ocdl.networks.steps import FullyConnected, Projection, Skip, Step
 from ocdl.nlp import (
     LBFGS,
     InteriorPoint,

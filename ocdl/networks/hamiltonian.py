@@ -16,12 +16,12 @@ import numpy as np
 
 from ocdl.arrays import Array, is_real
 from ocdl.errors import InvalidInput
-from ocdl.networks.architecture import Architecture
+from ocdl.networks.architecture import Activated
 from ocdl.statement.layout import Part
 
 
 @dataclass(frozen=True)
-class Hamiltonian(Architecture):
+class Hamiltonian(Activated):
     """ẏ = σ(Kz + β), ż = −σ(Kᵀy + β); z begins at 0, and the readout sees y alone."""
 
     def states(self, channels: int) -> int:

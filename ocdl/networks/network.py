@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import casadi as ca
@@ -14,7 +15,7 @@ import numpy as np
 
 from ocdl.arrays import Array, is_real
 from ocdl.errors import InvalidInput
-from ocdl.networks.architecture import Architecture
+from ocdl.networks.architecture import Architecture, matrices, total
 from ocdl.networks.head import Head
 from ocdl.networks.labels import channels_of, checked_labels, states_of
 from ocdl.statement.bounds import Box
@@ -71,7 +72,7 @@ def network(
     if tied:
         layer.check_tied(depth)
     held = (layer.parts if tied else ()) + head.parts
-    ones = np.ones(sum(part.size for part in head.parts))
+    ones = np.ones(total(head.parts))
     return ControlProblem(
         **layer.formulas(tied),
         **_penalties(regulariser, layer.size if tied else 0, ones.size, depth),
@@ -87,7 +88,7 @@ def network(
         parameter_metric=np.concatenate([np.full(layer.size, depth), ones]) if tied else None,
         budgets=architecture.budgets(depth),
         discrete=architecture.discrete,
-        columnwise=True,
+        columnwise=not architecture.by_depth,
     )
 
 
@@ -111,32 +112,28 @@ class _Layer:
 
     @property
     def size(self) -> int:
-        return sum(part.size for part in self.parts)
-
-    def named(self, u: Any) -> dict[str, Any]:
-        """The flat controls (m,) as matrices by name."""
-        ends = np.cumsum([0, *(part.size for part in self.parts)])
-        return {
-            part.name: _matrix(u[int(begin) : int(end)], part.shape)
-            for part, begin, end in zip(self.parts, ends[:-1], ends[1:], strict=True)
-        }
+        return total(self.parts)
 
     def formulas(self, tied: bool) -> dict[str, Any]:
         """Lift and dynamics of the controls, or of parameters in their place."""
-        lift, dynamics = self.architecture.lift, self.architecture.dynamics
+        architecture, named = self.architecture, partial(matrices, self.parts)
+        if architecture.by_depth:
+            return {"dynamics": lambda t, x, u: architecture.rate(t, x, named(u))}
         if tied:
             return {
-                "lift": lambda x, p: lift(x, self.named(p)),
-                "dynamics": lambda x, z, p: dynamics(x, z, self.named(p)),
+                "lift": lambda x, p: architecture.lift(x, named(p)),
+                "dynamics": lambda x, z, p: architecture.dynamics(x, z, named(p)),
             }
         return {
-            "lift": lambda x, u: lift(x, self.named(u)),
-            "dynamics": lambda x, z, u: dynamics(x, z, self.named(u)),
+            "lift": lambda x, u: architecture.lift(x, named(u)),
+            "dynamics": lambda x, z, u: architecture.dynamics(x, z, named(u)),
         }
 
     def check_tied(self, horizon: float) -> None:
         """Raise InvalidInput where the controls cannot be the same at all depths."""
         budgets = self.architecture.budgets(horizon)
+        if self.architecture.by_depth:
+            raise InvalidInput(f"tied=True: the layers of a {type(self.architecture).__name__} differ.")
         varying = [part.name for part in self.parts if self.given.varies(part.name)]
         if budgets:
             raise InvalidInput(f"tied=True: {self.architecture!r} gives ∫ {budgets[0].control} dt, which fixes it.")
@@ -165,11 +162,6 @@ class _Layer:
             low.append(np.maximum(pairs[0][0], pairs[1][0]).ravel())
             high.append(np.minimum(pairs[0][1], pairs[1][1]).ravel())
         return np.concatenate(low), np.concatenate(high)
-
-
-def _matrix(flat: Any, shape: tuple[int, ...]) -> Any:
-    """A column of entries, row by row, as a matrix; a column where the shape has one dimension, or none."""
-    return ca.reshape(flat, *shape[::-1]).T if len(shape) == 2 else flat
 
 
 def _entries(parts: tuple[Part, ...]) -> list[str]:

@@ -346,7 +346,8 @@ class ControlProblem:
     def free_initial(self) -> tuple[tuple[int, int], ...]:
         """(sample, state) of every free initial state, in the order of their parameters."""
         initial = np.asarray(self.initial)
-        return tuple((s, i) for s, i in np.ndindex(*initial.shape) if isinstance(initial[s, i], Free))
+        places = np.ndindex(*initial.shape) if initial.dtype == object else ()
+        return tuple((s, i) for s, i in places if isinstance(initial[s, i], Free))
 
     @property
     def samples(self) -> int:
@@ -732,7 +733,8 @@ class ControlProblem:
         """Raise InvalidInput where what is ``given`` of a state at an end (S, n) lies outside its bounds there."""
         layout, (low, high) = self.layout, box
         assert layout is not None and self.states is not None
-        for (s, i), value in np.ndenumerate(given):
+        for s, i in _suspects(given, low[0], high[0]):
+            value = given[s, i]
             free = value if isinstance(value, Free) else Free(value, value)
             slack = ROUNDING * (1.0 + abs(value)) if value is not free else 0.0
             if free.lower > high[0, i] + slack or free.upper < low[0, i] - slack:
@@ -795,11 +797,18 @@ class ControlProblem:
         )
 
 
+def _suspects(given: Any, low: Array, high: Array) -> Any:
+    """Places (s, i) of states (S, n) that may lie outside; of numbers those that do, of objects all."""
+    outside = np.ones(given.shape, dtype=bool) if given.dtype == object else (given < low) | (given > high)
+    return np.argwhere(outside)
+
+
 def _rows_of_states(name: str, given: Any, missing: bool = False) -> Any:
     """States as rows (S, n): floats, or objects where some are ``Free``; None is ``Free()`` where it may be missing."""
     given = given.full().ravel() if isinstance(given, ca.DM) and given.is_vector() else given
+    numbers = isinstance(given, np.ndarray) and given.dtype.kind in "iuf"  # none of them is free
     try:
-        raw = np.array(given, dtype=object)
+        raw = np.array(() if numbers else given, dtype=object)
         free = np.vectorize(lambda v: isinstance(v, Free) or (missing and v is None), otypes=[bool])(raw)
     except Exception:  # below, in words
         raw, free = np.empty(0, dtype=object), np.zeros(0, dtype=bool)

@@ -22,7 +22,7 @@ def test_ten_classes_of_all_pixels_have_integer_labels():
     train, rest = ocdl.digits(classes=range(10), nodes=8, count=100, seed=3)
     assert np.issubdtype(train.labels.dtype, np.integer)
     np.testing.assert_array_equal(np.bincount(train.labels), np.full(10, 10))
-    assert len(rest.labels) == 1797 - 100 and 0.0 <= train.inputs.min() and train.inputs.max() <= 1.0
+    assert len(rest.labels) == 1797 - 100 and train.inputs.min() >= 0.0 and train.inputs.max() <= 1.0
     problem = ocdl.network(ocdl.Residual(), train.inputs, train.labels, readout=ocdl.Readout(outputs=10))
     np.testing.assert_array_equal(problem.data.argmax(axis=1), train.labels)
 
