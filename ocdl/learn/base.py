@@ -20,7 +20,7 @@ from ocdl.errors import InvalidInput, NotSupported, SolveFailed
 from ocdl.learn.samples import WeightedSamples
 from ocdl.networks.architecture import Architecture
 from ocdl.networks.network import network
-from ocdl.nlp.training.lbfgs import LBFGS
+from ocdl.nlp.training.train import Train
 from ocdl.referee.outcome import Status
 from ocdl.referee.solution import Solution
 from ocdl.solving.compile import Plan, compile
@@ -46,7 +46,7 @@ class NetworkEstimator(BaseEstimator):
     activation: σ, a class or an instance. horizon: T, the depth of all layers. scheme: of the depth, explicit.
     weight: λ of Tikhonov, (λ/2)(∫ |u|² dt + |W|² + |μ|²) beside the mean loss; 0 for none.
     bounds: of the controls by their names, ``ocdl.Box(K=(-1, 1))``.
-    method: any of ocdl's; None for L-BFGS of at most ``max_iterations`` to a first-order gap of ``tolerance``.
+    method: any of ocdl's; None for ``ocdl.Train`` of at most ``max_iterations`` to a gradient of ``tolerance``.
     early_stopping: set ``validation_fraction`` of the samples aside, look at their loss after every 10 iterations, end
         where for ``n_iter_no_change`` iterations it has not been lower, and keep the best.
     warm_start: ``fit`` begins where the last one ended. partial_iterations: of one ``partial_fit``.
@@ -228,7 +228,7 @@ class NetworkEstimator(BaseEstimator):
 
     def _method(self, iterations: int) -> Method:
         if self.method is None:
-            return LBFGS(max_iterations=iterations, tolerance=self.tolerance)
+            return Train(max_iterations=iterations, tolerance=self.tolerance)
         counted = any(f.name == "max_iterations" for f in fields(self.method))
         return replace(self.method, max_iterations=iterations) if counted else self.method  # type: ignore[call-arg]
 
