@@ -22,3 +22,18 @@ from ocdl.learn.estimators import (
     ResNetClassifier,
     ResNetRegressor,
 )
+
+__all__ = [
+    "AntisymmetricClassifier",
+    "AntisymmetricRegressor",
+    "ContractiveClassifier",
+    "ContractiveRegressor",
+    "HamiltonianClassifier",
+    "HamiltonianRegressor",
+    "ODENetClassifier",
+    "ODENetRegressor",
+    "PlainNetClassifier",
+    "PlainNetRegressor",
+    "ResNetClassifier",
+    "ResNetRegressor",
+]

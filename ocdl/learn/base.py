@@ -18,7 +18,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from ocdl.depth.schemes import DepthScheme, ExplicitEuler
 from ocdl.errors import InvalidInput, NotSupported, SolveFailed
 from ocdl.learn.samples import WeightedSamples
-from ocdl.networks.architecture import Architecture
+from ocdl.networks.architecture import Activated
 from ocdl.networks.network import network
 from ocdl.nlp.training.train import Train
 from ocdl.referee.outcome import Status
@@ -57,7 +57,7 @@ class NetworkEstimator(BaseEstimator):
     loss every 10), ``n_iter_``, ``n_features_in_``, ``feature_names_in_``.
     """
 
-    architecture: ClassVar[type[Architecture]]
+    architecture: ClassVar[type[Activated]]
 
     layers: int = 5
     channels: int | None = None
@@ -147,7 +147,7 @@ class NetworkEstimator(BaseEstimator):
         )
 
     @property
-    def _architecture(self) -> Architecture:
+    def _architecture(self) -> Activated:
         """The architecture with those of its fields that the estimator has, too."""
         own = {f.name: getattr(self, f.name) for f in fields(self.architecture) if hasattr(self, f.name)}
         return self.architecture(**{name: value() if isinstance(value, type) else value for name, value in own.items()})
@@ -158,7 +158,9 @@ class NetworkEstimator(BaseEstimator):
             raise InvalidInput(f"scheme={self.scheme!r}: a depth scheme is needed, a class such as ocdl.ExplicitEuler.")
         depth = self.scheme(self.layers)
         if not depth.tableau.explicit:
-            raise NotSupported(f"scheme={self.scheme.__name__}: layers of an implicit scheme are equations; take ocdl.Kutta4.")
+            raise NotSupported(
+                f"scheme={self.scheme.__name__}: layers of an implicit scheme are equations; take ocdl.Kutta4."
+            )
         return depth
 
     def _trained(
@@ -196,7 +198,7 @@ class NetworkEstimator(BaseEstimator):
         return controls | {part.name: values(part) for part in layout.parameters}
 
     def _watched(self, plan: Plan, found: Solution, iterations: int, held: WeightedSamples) -> Solution:
-        """Rounds from ``found`` until the loss of the samples held back no longer falls; the best of their solutions."""
+        """Rounds from ``found`` until the loss of the samples ``held`` back no longer falls; the best of their ends."""
         readout, loss = self._head()
         best, least, since = found, np.inf, 0
         while True:
@@ -213,6 +215,7 @@ class NetworkEstimator(BaseEstimator):
             self.loss_curve_ += list(found.group("history")["cost"].values[1:])
 
     def _network(self, plan: Plan, found: Solution) -> LayeredNetwork:
+        """What has been trained, with σ as it was given."""
         sigma = self._architecture.activation
         return LayeredNetwork.of(plan.core, plan.depth, found, inputs=self.n_features_in_, activation=sigma)
 

@@ -37,9 +37,9 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         first = not hasattr(self, "classes_")
         if first and classes is None:
             raise ValueError("partial_fit(classes=None): the first call needs all classes that there will ever be.")
-        given = self.classes_ if classes is None else np.unique(classes)
+        given = np.unique(self.classes_ if classes is None else classes)
         if first:
-            self.classes_ = given
+            self.classes_: NDArray[Any] = given
         elif not np.array_equal(given, self.classes_):
             raise ValueError(f"partial_fit(classes={classes!r}): the first call had {self.classes_!r}.")
         return self._further(X, y, sample_weight, fresh=False)
@@ -74,7 +74,9 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         if fresh:
             self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
-            raise ValueError(f"{type(self).__name__} needs at least two classes; y has one class, {self.classes_[0]!r}.")
+            raise ValueError(
+                f"{type(self).__name__} needs at least two classes; y has one class, {self.classes_[0]!r}."
+            )
         unseen = np.setdiff1d(y, self.classes_)
         if unseen.size:
             raise ValueError(f"y has the classes {unseen!r}, which are not among classes_ = {self.classes_!r}.")

@@ -61,6 +61,4 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
 
     def _in_units(self, trained: LayeredNetwork) -> LayeredNetwork:
         weight, bias = trained.readout.weight, trained.readout.bias
-        return replace(
-            trained, readout=Affine(self._spread[:, None] * weight, self._spread * bias + self._mean)
-        )
+        return replace(trained, readout=Affine(self._spread[:, None] * weight, self._spread * bias + self._mean))

@@ -29,5 +29,5 @@ class WeightedSamples:
         values = np.column_stack([self.inputs, self.labels])
         rows, place = np.unique(values[self.weights > 0.0], axis=0, return_inverse=True)
         d = self.inputs.shape[1]
-        weights = np.bincount(place.ravel(), self.weights[self.weights > 0.0], len(rows))
+        weights = np.bincount(place.ravel(), self.weights[self.weights > 0.0], len(rows)).astype(float)
         return WeightedSamples(np.ascontiguousarray(rows[:, :d]), np.ascontiguousarray(rows[:, d:]), weights)

@@ -1,7 +1,7 @@
 """A trained network of dense layers as plain arrays: it predicts with numpy alone, is saved without code, and exported.
 
-    x_0 = E·input + e,   X_i = x_k + h_k Σ_j a_ij φ_k(X_j),   x_{k+1} = x_k + h_k Σ_i b_i φ_k(X_i),
-    φ_k(x) = V σ(W x + v) + S x + r,   O = A x_N + μ,   prediction h(O).
+x_0 = E·input + e,   X_i = x_k + h_k Σ_j a_ij φ_k(X_j),   x_{k+1} = x_k + h_k Σ_i b_i φ_k(X_i),
+φ_k(x) = V σ(W x + v) + S x + r,   O = A x_N + μ,   prediction h(O).
 """
 
 from __future__ import annotations
@@ -93,9 +93,12 @@ class LayeredNetwork:
         of a readout.
         """
         core, depth = discretised(problem, grid)
-        form, terminal = dense_form(core), core.terminal
+        form = dense_form(core)
+        terminal: Any = core.terminal
         if form is None:
-            raise NotSupported("LayeredNetwork.of(problem, ...): its formulas are not those of dense layers, Vσ(z) + Sx + r.")
+            raise NotSupported(
+                "LayeredNetwork.of(problem, ...): its formulas are not those of dense layers, Vσ(z) + Sx + r."
+            )
         if not hasattr(terminal, "output"):
             raise NotSupported("LayeredNetwork.of(problem, ...): the terminal cost is no loss of a readout.")
         u, p = coefficients(core, depth, solution)
@@ -142,7 +145,8 @@ class LayeredNetwork:
 
     def velocity(self, q: int, x: Any) -> Any:
         """φ of layer, or stage, q at x (S, n)."""
-        W, v, V, S, r = (None if part is None else part[q] for part in self.layers)
+        parts: list[Any] = [None if part is None else part[q] for part in self.layers]
+        W, v, V, S, r = parts
         phi = self.activation(x @ W.T + v)
         phi = phi if V is None else _times(phi, V)
         phi = phi if S is None else phi + _times(x, S)
@@ -153,17 +157,18 @@ class LayeredNetwork:
         offered("to_onnx")(self, path)
 
     def to_torch(self) -> Any:
-        """A ``torch.nn.Module``, float64: h(O), and O by ``output``; all coefficients can be trained on. Needs torch."""
+        """A ``torch.nn.Module``, float64: h(O), and O by ``output``; it can be trained on. Needs torch."""
         return offered("to_torch")(self)
 
     def save(self, path: str | Path) -> None:
         """Write all arrays and names to an npz file, no code; ``LayeredNetwork.load`` reads it."""
         said = f"save({str(path)!r})"
-        named = {name: _said(said, getattr(self, name)) for name in FAMILIES}
+        named = {name: _said(said, getattr(self, name)) for name in FAMILIES} | {"format": FORMAT}
+        scheme = {"widths": self.widths, "A": self.tableau.A, "b": self.tableau.b, "order": self.tableau.order}
+        held: dict[str, Any] = self.coefficients | scheme | named
         try:
             with whole_file(Path(path)) as part, open(part, "wb") as file:
-                scheme = {"widths": self.widths, "A": self.tableau.A, "b": self.tableau.b, "order": self.tableau.order}
-                np.savez(file, **self.coefficients, **scheme, **named, format=FORMAT)
+                np.savez(file, **held)
         except OSError as error:
             raise NotWritten(f"{said}: this file cannot be written; {error.strerror or error}.") from error
 
@@ -179,7 +184,7 @@ class LayeredNetwork:
             sigma, link = (_named(family, str(held[name])) for name, family in FAMILIES.items())
             network = cls(widths=held["widths"], tableau=tableau, activation=sigma, link=link, **_parts(held))
             network.output(np.zeros((1, network.entrance.weight.shape[1])))
-        except (OSError, EOFError, KeyError, StopIteration, TypeError, ValueError, AttributeError) as error:
+        except Exception as error:  # numpy, zip and JSON raise what they like
             said = f"LayeredNetwork.load({str(path)!r})"
             raise InvalidInput(f"{said}: a file that LayeredNetwork.save wrote is needed; {error}.") from None
         return network
@@ -188,7 +193,9 @@ class LayeredNetwork:
     def coefficients(self) -> dict[str, Any]:
         """All that is trained, and the entrance, by name: W, v and of V, S, r those that are there."""
         layers = {name: part for name, part in self.layers._asdict().items() if part is not None}
-        return layers | {f"{end}_{name}": getattr(getattr(self, end), name) for end in ENDS for name in ("weight", "bias")}
+        return layers | {
+            f"{end}_{name}": getattr(getattr(self, end), name) for end in ENDS for name in ("weight", "bias")
+        }
 
     def with_coefficients(self, held: Mapping[str, Any]) -> Self:
         """The same network with other ``coefficients``, whatever arrays they are."""
@@ -243,9 +250,8 @@ def _said(said: str, member: Activation | Link) -> str:
     return json.dumps({"name": type(member).__name__, **own})
 
 
-def _named(family: type, said: str) -> Any:
+def _named(family: Any, said: str) -> Any:
     """The member of a family with this name and these numbers."""
     own = json.loads(said)
-    return next(cls for cls in family.__subclasses__() if cls.__name__ == own["name"])(
-        **{name: value for name, value in own.items() if name != "name"}
-    )
+    members = {member.__name__: member for member in family.__subclasses__()}
+    return members[own.pop("name")](**own)

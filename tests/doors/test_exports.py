@@ -1,4 +1,4 @@
-"""Exported networks give what the network itself gives: every activation, every explicit scheme, every link and form."""
+"""Exported networks give what the network itself gives: every activation, explicit scheme, link and form."""
 
 import importlib.util
 from dataclasses import replace
@@ -15,6 +15,7 @@ from ocdl.sweeps.fused.form import LayerArrays
 
 EXPLICIT = [scheme for scheme in schemes(layers=3) if scheme.tableau.explicit]
 LINKS = [cls() for cls in concrete(ocdl.Link, "__call__")]
+TANH, SOFTMAX = ocdl.Tanh(), ocdl.Softmax()
 GENERATOR = np.random.default_rng(5)
 INPUTS = 2.0 * GENERATOR.normal(size=(7, 2))
 INPUTS[0] = 0.0
@@ -24,7 +25,7 @@ def drawn(*shape):
     return GENERATOR.normal(size=shape)
 
 
-def network(sigma=ocdl.Tanh(), scheme=EXPLICIT[0], link=ocdl.Softmax(), **parts):
+def network(sigma=TANH, scheme=EXPLICIT[0], link=SOFTMAX, **parts):
     """Three layers of three states and as many outputs, of two inputs; ``parts`` of the form V, S, r."""
     layers = LayerArrays(drawn(3, 3, 3), drawn(3, 3), **parts)
     ends = Affine(np.eye(3, 2), np.zeros(3)), Affine(drawn(3, 3), drawn(3))

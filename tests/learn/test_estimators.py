@@ -109,7 +109,9 @@ def test_class_weights_are_sample_weights():
     np.testing.assert_allclose(one.decision_function(MOONS[0]), other.decision_function(MOONS[0]), atol=1e-9)
     few = np.arange(80) % 4 == 0
     kept = few | (MOONS[1] == 0)
-    balanced = learn.ResNetClassifier(class_weight="balanced", max_iterations=5, layers=2).fit(MOONS[0][kept], MOONS[1][kept])
+    balanced = learn.ResNetClassifier(class_weight="balanced", max_iterations=5, layers=2).fit(
+        MOONS[0][kept], MOONS[1][kept]
+    )
     assert np.mean(balanced.predict(MOONS[0][few])) > 0.0
 
 

@@ -90,11 +90,11 @@ def test_other_files_and_inputs_are_refused_in_words(tmp_path):
     problem, depth = stated(ocdl.Residual()), ocdl.ExplicitEuler(3)
     network = ocdl.LayeredNetwork.of(problem, depth, swept(problem, depth), inputs=2)
     path = tmp_path / "other.npz"
-    with pytest.raises(ocdl.InvalidInput, match="that LayeredNetwork.save wrote"):
+    with pytest.raises(ocdl.InvalidInput, match=r"that LayeredNetwork\.save wrote"):
         ocdl.LayeredNetwork.load(path)
     for held in ({"W": np.eye(2)}, {"format": "another"}, {"format": np.array([{}], dtype=object)}):
         np.savez(path, **held)
-        with pytest.raises(ocdl.InvalidInput, match="that LayeredNetwork.save wrote"):
+        with pytest.raises(ocdl.InvalidInput, match=r"that LayeredNetwork\.save wrote"):
             ocdl.LayeredNetwork.load(path)
     with pytest.raises(ocdl.NotWritten, match="cannot be written"):
         network.save(tmp_path / "nowhere" / "network.npz")
@@ -108,6 +108,8 @@ def test_what_is_no_network_of_dense_layers_is_refused():
     leapfrog = stated(ocdl.Leapfrog())
     with pytest.raises(ocdl.NotSupported, match="dense layers"):
         ocdl.LayeredNetwork.of(leapfrog, ocdl.ExplicitEuler(3), swept(leapfrog, ocdl.ExplicitEuler(3)))
-    plain = ocdl.ControlProblem(dynamics=lambda x, u: np.tanh(u + x), terminal=lambda x: x**2, initial=[1.0], horizon=1.0)
+    plain = ocdl.ControlProblem(
+        dynamics=lambda x, u: np.tanh(u + x), terminal=lambda x: x**2, initial=[1.0], horizon=1.0
+    )
     with pytest.raises(ocdl.NotSupported, match="no loss of a readout"):
         ocdl.LayeredNetwork.of(plain, ocdl.ExplicitEuler(3), swept(plain, ocdl.ExplicitEuler(3)))

@@ -19,7 +19,7 @@ def to_onnx(network: LayeredNetwork, path: str | Path) -> None:
 
 
 def to_torch(network: LayeredNetwork) -> Any:
-    """A ``torch.nn.Module``, float64: h(O) of inputs (S, d), and O by its ``output``."""
+    """A ``torch.nn.Module``, float64: h(O) of inputs (S, d), and O by its ``output``; it can be trained on."""
     try:
         from ocdl.doors.exports.torch_module import Network
     except ImportError:

@@ -53,7 +53,7 @@ class Node(Traced):
             return REWRITTEN[name](*values)
         if name not in OPERATIONS:
             return None
-        return self._of(OPERATIONS[name], *(value.name if isinstance(value, Node) else self._held(value) for value in values))
+        return self._of(OPERATIONS[name], *map(self._held, values))
 
     def reduced(self, name: str, axis: int, keepdims: bool) -> Node:
         kept = int(keepdims)
@@ -74,17 +74,17 @@ class Node(Traced):
         return Node(self.graph, self.graph.node(operation, *names, **attributes))
 
     def _held(self, value: Any) -> str:
-        return self.graph.constant(np.asarray(value, dtype=float))
+        return value.name if isinstance(value, Node) else self.graph.constant(np.asarray(value, dtype=float))
 
 
 def _arctan(x: Node) -> Node:
-    """y + arctan δ, tan y + … : y in single precision, tan(arctan x − y) = (x cos y − sin y)/(cos y + x sin y) = δ.
+    """y + arctan δ with y in single precision and δ = tan(arctan x − y) = (x cos y − sin y)/(cos y + x sin y).
 
     δ is about 1e-7, so that arctan δ = δ to rounding.
     """
     y = x.single("Atan")
     sine, cosine = np.sin(y), np.cos(y)
-    return y + (x * cosine - sine) / (cosine + x * sine)  # type: ignore[no-any-return]
+    return y + (x * cosine - sine) / (cosine + x * sine)
 
 
 REWRITTEN: dict[str, Callable[..., Any]] = {

@@ -30,7 +30,7 @@ class Tensor(Traced):
 
 
 class Network(torch.nn.Module):
-    """h(O) of inputs (S, d), and O by ``output``; all coefficients are parameters; those of the entrance stay as they are."""
+    """h(O) of inputs (S, d), and O by ``output``; the coefficients are parameters, the entrance's not to be trained."""
 
     def __init__(self, network: LayeredNetwork) -> None:
         super().__init__()
