@@ -59,8 +59,8 @@ class Architecture:
         return channels
 
     def features(self, n: int) -> Array:
-        """What the readout sees of the final states: B x, B (r, n)."""
-        return np.eye(n)
+        """What the readout sees of the final states: B x, B (r, n), or (n,) for a diagonal."""
+        return np.ones(n)
 
     def bounds(self, n: int) -> Box:
         """Intervals of the controls that belong to the architecture itself."""

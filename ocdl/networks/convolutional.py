@@ -44,4 +44,6 @@ class Convolutional(Activated):
         return self.activation(z)
 
     def features(self, n: int) -> Array:
+        if self.pool == 1:
+            return super().features(n)
         return mean_pooling(self.image, self.pool, channels("Convolutional", n, self.image))

@@ -8,7 +8,7 @@ import numpy as np
 
 from ocdl.arrays import Array, finite_array, is_whole
 from ocdl.errors import InvalidInput
-from ocdl.statement.losses import Logistic, Loss, Readout
+from ocdl.statement.losses import IdentityLink, Link, Loss
 
 
 def states_of(inputs: Any, n: int, said: str = "inputs") -> Array:
@@ -35,29 +35,35 @@ def channels_of(inputs: Array, channels: Any) -> int:
     return int(channels)
 
 
-def checked_labels(labels: Any, samples: int, outputs: int, readout: Readout | None, loss: Loss) -> Array:
+def checked_labels(
+    labels: Any, samples: int, outputs: int, link: Link, loss: Loss, *, one_class: bool = False
+) -> Array:
     """Labels (S, K): numbers (S,) for one output, (S, K) for K, or classes 0 … K − 1, (S,), as unit vectors.
 
-    Raises InvalidInput for NaN, other shapes, labels outside those of the loss, and a classifier's of one class only.
+    one_class: samples of one class alone are taken, which have a best network where it is regularised.
+
+    Raises InvalidInput for NaN, other shapes, labels that loss or link cannot meet, and a classifier's of one class.
     """
     given = finite_array("labels", labels)
-    rows = given[:, None] if given.ndim == 1 and outputs == 1 else given
-    rows = _unit_vectors(given, outputs) if given.ndim == 1 and outputs > 1 and given.size == samples else rows
-    if rows.shape != (samples, outputs):
-        classes = f", or the classes 0 to {outputs - 1}, shape ({samples},)" if outputs > 1 else ""
-        raise InvalidInput(
-            f"labels: {samples} sample(s) with {outputs} output(s) need the shape ({samples}, {outputs}){classes}; "
-            f"got {given.shape}."
-        )
-    low, high = loss.labels
-    if np.any((rows < low) | (rows > high)):
-        raise InvalidInput(
-            f"labels: {type(loss).__name__} needs labels in [{low:g}, {high:g}]; "
-            f"they range over [{rows.min():g}, {rows.max():g}]."
-        )
-    if samples > 1 and readout is not None and isinstance(readout.link, Logistic) and np.all(rows == rows[0]):
-        raise InvalidInput(f"labels: a classifier needs at least two classes; all {samples} are {given[0]!s}.")
+    if given.shape[:1] != (samples,):
+        raise InvalidInput(f"labels: one row a sample is needed, {samples} in all; got shape {given.shape}.")
+    rows = _unit_vectors(given, outputs) if given.ndim == 1 and outputs > 1 else given
+    rows = loss.label_rows("labels", rows, samples, outputs)
+    loss.check_labels("labels", rows)
+    if not isinstance(link, IdentityLink):
+        _check_probabilities(rows)
+        if not one_class and len(rows) > 1 and np.all(rows == rows[0]):
+            raise InvalidInput(f"labels: a classifier needs at least two classes; all {len(rows)} labels are the same.")
     return rows
+
+
+def _check_probabilities(rows: Array) -> None:
+    """Raise InvalidInput where labels (S, K) are no probabilities."""
+    if np.any((rows < 0.0) | (rows > 1.0)):
+        raise InvalidInput(
+            f"labels: a classifier predicts probabilities, and its labels lie in [0, 1]; they range over "
+            f"[{rows.min():g}, {rows.max():g}]. K classes 0 to K − 1 need Readout(outputs=K)."
+        )
 
 
 def _unit_vectors(classes: Array, K: int) -> Array:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import casadi as ca
@@ -15,9 +14,10 @@ import numpy as np
 
 from ocdl.arrays import Array, is_real
 from ocdl.errors import InvalidInput
-from ocdl.networks.architecture import Architecture, matrices, total
-from ocdl.networks.head import Head
+from ocdl.networks.architecture import Architecture
+from ocdl.networks.head import head, head_parts
 from ocdl.networks.labels import channels_of, checked_labels, states_of
+from ocdl.networks.layer import Layer
 from ocdl.statement.bounds import Box
 from ocdl.statement.layout import Layout, Part
 from ocdl.statement.losses import HalfSquare, IdentityLink, Loss, Readout
@@ -26,6 +26,7 @@ from ocdl.statement.regularisers import Regulariser
 
 CLASSIFIER = Readout()
 HALF_SQUARE = HalfSquare()
+EMPTY = np.zeros(0), np.zeros(0)
 
 
 def network(
@@ -66,102 +67,31 @@ def network(
     width = channels_of(rows, channels)
     n = architecture.states(width)
     x0 = states_of(rows, n)
-    layer = _Layer(architecture, n, Box() if bounds is None else bounds, architecture.parts(n))
-    head = Head(readout, loss, architecture.features(n), layer.size if tied else 0)
+    layer = Layer(architecture, n, Box() if bounds is None else bounds, architecture.parts(n))
+    terminal = head(readout, loss, architecture.features(n), layer.size if tied else 0)
+    K, r = terminal.output.shape
     depth = _horizon(architecture, horizon)
     if tied:
         layer.check_tied(depth)
-    held = (layer.parts if tied else ()) + head.parts
-    ones = np.ones(total(head.parts))
+    held = (layer.parts if tied else ()) + head_parts(terminal.output)
+    metric = np.repeat([depth, 1.0], [layer.size if tied else 0, terminal.output.size])
     return ControlProblem(
         **layer.formulas(tied),
-        **_penalties(regulariser, layer.size if tied else 0, ones.size, depth),
-        terminal=head,
+        **_Penalty.formulas(regulariser, metric, tied),
+        terminal=terminal,
         initial=x0,
         horizon=depth,
-        bounds=layer.box(head, tied),
+        bounds=layer.box(EMPTY if readout is None else readout.ends(K, r), tied),
         controls=() if tied else _entries(layer.parts),
         parameters=_entries(held),
-        data=checked_labels(labels, len(x0), head.outputs, None if regulariser else readout, loss),
+        data=checked_labels(labels, len(x0), K, terminal.link, loss, one_class=regulariser is not None),
         weights=weights,
         layout=Layout(Part("x", ("y",), (n,)), () if tied else layer.parts, held, {}),
-        parameter_metric=np.concatenate([np.full(layer.size, depth), ones]) if tied else None,
+        parameter_metric=metric,
         budgets=architecture.budgets(depth),
         discrete=architecture.discrete,
         columnwise=not architecture.by_depth,
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _Layer:
-    """A layer of n states: its formulas of flat controls, and their bounds."""
-
-    architecture: Architecture
-    n: int
-    given: Box
-    parts: tuple[Part, ...]
-
-    def __post_init__(self) -> None:
-        names = [part.name for part in self.parts]
-        unknown = set(self.given.names) - {*names, "x"}
-        if unknown:
-            raise InvalidInput(
-                f"{self.given!r}: the controls of {type(self.architecture).__name__} are {', '.join(names)}, and x are "
-                f"its states; got {', '.join(sorted(unknown))}."
-            )
-
-    @property
-    def size(self) -> int:
-        return total(self.parts)
-
-    def formulas(self, tied: bool) -> dict[str, Any]:
-        """Lift and dynamics of the controls, or of parameters in their place."""
-        architecture, named = self.architecture, partial(matrices, self.parts)
-        if architecture.by_depth:
-            return {"dynamics": lambda t, x, u: architecture.rate(t, x, named(u))}
-        if tied:
-            return {
-                "lift": lambda x, p: architecture.lift(x, named(p)),
-                "dynamics": lambda x, z, p: architecture.dynamics(x, z, named(p)),
-            }
-        return {
-            "lift": lambda x, u: architecture.lift(x, named(u)),
-            "dynamics": lambda x, z, u: architecture.dynamics(x, z, named(u)),
-        }
-
-    def check_tied(self, horizon: float) -> None:
-        """Raise InvalidInput where the controls cannot be the same at all depths."""
-        budgets = self.architecture.budgets(horizon)
-        if self.architecture.by_depth:
-            raise InvalidInput(f"tied=True: the layers of a {type(self.architecture).__name__} differ.")
-        varying = [part.name for part in self.parts if self.given.varies(part.name)]
-        if budgets:
-            raise InvalidInput(f"tied=True: {self.architecture!r} gives ∫ {budgets[0].control} dt, which fixes it.")
-        if varying:
-            raise InvalidInput(f"tied=True: one {varying[0]} serves at all depths; its bounds are functions of t.")
-
-    def box(self, head: Head, tied: bool) -> Box:
-        """The bounds of flat controls, parameters and states."""
-        ends = (lambda t: self._ends(t)[0]), (lambda t: self._ends(t)[1])
-        fixed = not any(box.varies(part.name) for part in self.parts for box in self._boxes)
-        pair: Any = (ends[0](0.0), ends[1](0.0)) if fixed else ends
-        of_head = head.bounds()
-        held = tuple(np.concatenate(ends) for ends in zip(pair, of_head, strict=True)) if tied else of_head
-        states = self.given.given("x") if "x" in self.given.names else None
-        return Box(u=None if tied else pair, p=(held[0], held[1]), x=states)
-
-    @property
-    def _boxes(self) -> tuple[Box, Box]:
-        return self.architecture.bounds(self.n), self.given
-
-    def _ends(self, t: float) -> tuple[Array, Array]:
-        """Lower and upper bounds (m,) at depth t: what the architecture and the user ask for."""
-        at, low, high = np.array([t]), [], []
-        for part in self.parts:
-            pairs = [box.interval_at(part.name, part.shape, at) for box in self._boxes]
-            low.append(np.maximum(pairs[0][0], pairs[1][0]).ravel())
-            high.append(np.minimum(pairs[0][1], pairs[1][1]).ravel())
-        return np.concatenate(low), np.concatenate(high)
 
 
 def _entries(parts: tuple[Part, ...]) -> list[str]:
@@ -173,15 +103,26 @@ def _entries(parts: tuple[Part, ...]) -> list[str]:
     ]
 
 
-def _penalties(regulariser: Regulariser | None, tied: int, head: int, horizon: float) -> dict[str, Any]:
+@dataclass(frozen=True, eq=False)
+class _Penalty:
     """R of the controls over the depth, and of the parameters: of tied ones as of controls that stay the same."""
-    if regulariser is None:
-        return {}
-    density = regulariser.density
-    metric = np.concatenate([np.full(tied, horizon), np.ones(head)])
-    return ({} if tied else {"effort": lambda u: ca.sum1(density(u))}) | (
-        {"penalty": lambda p: ca.dot(metric, density(p))} if metric.size else {}
-    )
+
+    regulariser: Regulariser
+    metric: Array  # of the parameters
+
+    def effort(self, u: Any) -> Any:
+        return ca.sum1(self.regulariser.density(u))
+
+    def penalty(self, p: Any) -> Any:
+        return ca.dot(self.metric, self.regulariser.density(p))
+
+    @classmethod
+    def formulas(cls, regulariser: Regulariser | None, metric: Array, tied: bool) -> dict[str, Any]:
+        """Effort and penalty, where there are any."""
+        if regulariser is None:
+            return {}
+        own = cls(regulariser, metric)
+        return ({} if tied else {"effort": own.effort}) | ({"penalty": own.penalty} if metric.size else {})
 
 
 def _horizon(architecture: Architecture, horizon: Any) -> float:

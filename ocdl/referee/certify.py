@@ -121,9 +121,8 @@ def certify(
     adjoint, defects = judged_adjoint(sweeper, trajectory, u, p, forces, costate, x is not None)
     hamiltonian = stage_hamiltonian(sweeper, trajectory, adjoint, u, p)
     found = stationarity(problem, depth, u, p, adjoint.gradient_u, adjoint.gradient_p)
-    if first_order and problem.control_set is None:
-        excess, search = _not_sought(hamiltonian)
-    else:
+    excess, search = np.full_like(hamiltonian, np.nan), str(FIRST_ORDER)
+    if not first_order or problem.control_set is not None:
         law = Hamiltonian(priced(problem, depth, found.multipliers) if problem.budgets else problem)
         excess, search = stage_excess(sweeper, trajectory, adjoint, u, p, law, thorough=thorough)
     weights = sweeper.h[:, None] * sweeper.tableau.b
@@ -151,10 +150,6 @@ def certify(
         defect_worth=defects.state_worth,
         stationarity=found,
     )
-
-
-def _not_sought(hamiltonian: Array) -> tuple[Array, str]:
-    return np.full_like(hamiltonian, np.nan), FIRST_ORDER
 
 
 def _grids(problem: ControlProblem, depth: DepthScheme) -> tuple[tuple[int, ...], tuple[int, ...]]:

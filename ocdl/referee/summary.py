@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ocdl import xr
 from ocdl.arrays import Array
 from ocdl.referee.certificate import principle
-from ocdl.referee.names import entry_names
+from ocdl.referee.names import PRICE, SPENT, entry_names
 from ocdl.referee.outcome import Status
 from ocdl.referee.sampling import Dense
 from ocdl.statement.budget import Budget
@@ -214,9 +214,6 @@ class Answered(Protocol):
     def group(self, name: str) -> xr.Dataset: ...
 
 
-SPENT, PRICE = "budget of ", "multiplier of budget of "  # attributes of a solution
-
-
 def budgeted(budgets: Sequence[Budget], multipliers: Array) -> dict[str, float]:
     """The totals of budgets and their multipliers ν, as attributes of a solution."""
     found: dict[str, float] = {}
@@ -227,7 +224,7 @@ def budgeted(budgets: Sequence[Budget], multipliers: Array) -> dict[str, float]:
 
 def _spending(attrs: Mapping[Any, Any]) -> tuple[Spending, ...]:
     names = [str(name).removeprefix(SPENT) for name in attrs if str(name).startswith(SPENT)]
-    return tuple(Spending(name, float(attrs[SPENT + name]), float(attrs[PRICE + name])) for name in names)
+    return tuple(Spending(name, float(attrs[SPENT + name]), float(attrs.get(PRICE + name, np.nan))) for name in names)
 
 
 def summarised(solution: Answered, dense: Dense) -> Summary:

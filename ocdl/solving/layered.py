@@ -12,12 +12,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
-import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.arrays import finite_array, is_real
-from ocdl.batch import evaluated
 from ocdl.depth.control_shapes import PiecewiseConstant
 from ocdl.depth.schemes import DepthScheme, Tableau
 from ocdl.errors import InvalidInput, NotSupported, NotWritten
@@ -28,6 +26,7 @@ from ocdl.referee.solution import Solution
 from ocdl.solving.compile import Problem, discretised
 from ocdl.statement.activations import Activation
 from ocdl.statement.losses import Link
+from ocdl.statement.readout_loss import ReadoutLoss
 from ocdl.statement.selection import Grid
 from ocdl.sweeps.fused.form import LayerArrays
 from ocdl.sweeps.fused.recognise import dense_form
@@ -94,23 +93,24 @@ class LayeredNetwork:
         """
         core, depth = discretised(problem, grid)
         form = dense_form(core)
-        terminal: Any = core.terminal
+        terminal = core.terminal
         if form is None:
             raise NotSupported(
                 "LayeredNetwork.of(problem, ...): its formulas are not those of dense layers, Vσ(z) + Sx + r."
             )
-        if not hasattr(terminal, "output"):
+        if not isinstance(terminal, ReadoutLoss):
             raise NotSupported("LayeredNetwork.of(problem, ...): the terminal cost is no loss of a readout.")
         u, p = coefficients(core, depth, solution)
         rows = u if isinstance(depth.controls, PiecewiseConstant) else Sweeper(core, depth).stage_controls(u)
         n = core.n
+        ends = (np.eye(n), np.zeros(n)) if terminal.output.features is None else terminal.output.arrays(p)
         return cls(
             layers=form.coefficients.arrays(rows, p),
             widths=np.diff(depth.mesh(core.span)),
             tableau=depth.tableau,
             activation=form.activation if activation is None else _same(activation, form.activation),
             entrance=Affine(np.eye(n, n if inputs is None else inputs), np.zeros(n)),
-            readout=_readout(terminal, n, p),
+            readout=Affine(*ends),
             link=terminal.link,
         )
 
@@ -214,14 +214,6 @@ def _same(given: Activation, found: Activation) -> Activation:
     if not np.allclose(given(s), found(s), rtol=1e-12, atol=1e-12):
         raise InvalidInput(f"LayeredNetwork.of(activation={given!r}): the layers of this problem have another one.")
     return given
-
-
-def _readout(terminal: Any, n: int, p: Array) -> Affine:
-    """A and μ of O(x, p), which is affine in x."""
-    x = ca.SX.sym("x", n)
-    output = terminal.output(x, ca.DM(p))
-    weight, bias = evaluated(ca.Function("output", [x], [ca.jacobian(output, x), output]), np.zeros(n))
-    return Affine(weight, bias[:, 0])
 
 
 def _times(x: Any, factor: Any) -> Any:

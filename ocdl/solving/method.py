@@ -96,8 +96,12 @@ class Method:
     def check_constraints(self, problem: ControlProblem) -> None:
         """Raise NotSupported where the route cannot take the constraints or the control set of this problem."""
         if self.continuous:
-            refuse_discrete(self.name, problem, "use a method that sweeps the layers, such as LBFGSB or Ipopt")
-        check_budgets(self, problem)
+            refuse_discrete(self.name, problem.discrete, "use a method that sweeps the layers, such as LBFGSB or Ipopt")
+        if problem.budgets and not self.budgets:
+            raise NotSupported(
+                f"{self.name}: it does not keep {', '.join(map(repr, problem.budgets))}; use Ipopt(space='full'), or "
+                "write the budget as integral=... for methods that take prescribed ends."
+            )
         if problem.control_set is not None and not isinstance(problem.control_set, self.control_sets):
             raise NotSupported(
                 f"{self.name}: it does not take the control set {problem.control_set!r} of this problem; Ipopt and "
@@ -143,12 +147,3 @@ class Method:
     ) -> PhasesOutcome:
         """Solve linked phases, each on its own depth scheme and from its own start, where the route is ``linked``."""
         raise NotImplementedError
-
-
-def check_budgets(method: Method, problem: ControlProblem) -> None:
-    """Raise NotSupported where the method cannot keep the budgets of this problem."""
-    if problem.budgets and not method.budgets:
-        raise NotSupported(
-            f"{method.name}: it does not keep {', '.join(map(repr, problem.budgets))}; use Ipopt(space='full'), or "
-            "write the budget as integral=... for methods that take prescribed ends."
-        )

@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import casadi as ca
 import numpy as np
 
 from ocdl import xr
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput
-from ocdl.networks.head import Head
 from ocdl.networks.labels import states_of
 from ocdl.referee.labels import coefficients
 from ocdl.referee.solution import Solution
 from ocdl.solving.compile import discretised
 from ocdl.statement.problem import ControlProblem
+from ocdl.statement.readout_loss import ReadoutLoss
 from ocdl.statement.selection import Grid, SelectionProblem
 from ocdl.sweeps.sweeper import Sweeper
 
@@ -35,8 +34,13 @@ def predict(
     statement, depth = discretised(_asked(problem, inputs), grid)
     u, p = coefficients(statement, depth, solution)
     final = Sweeper(statement, depth).state(u, p).x[-1]
-    values, dims = _read(problem, grid, statement, final, p)
-    return xr.DataArray(values, dims=dims, name="prediction")
+    terminal = statement.terminal
+    if not isinstance(terminal, ReadoutLoss):
+        raise InvalidInput("predict: this ControlProblem ends in no readout; state it by ocdl.network(...).")
+    prediction = terminal.link(terminal.output.values(final, p))
+    readout = problem.readout if isinstance(problem, SelectionProblem) else None
+    on_width = terminal.output.features is None or (readout is not None and readout.outputs == "width")
+    return xr.DataArray(prediction, dims=("sample", "y" if on_width else "output"), name="prediction")
 
 
 def _asked(problem: Any, inputs: Any) -> Any:
@@ -47,18 +51,6 @@ def _asked(problem: Any, inputs: Any) -> Any:
         return problem.replace(initial=inputs, target=0.0, weights=None)
     x0 = states_of(inputs, problem.n)
     return replace(problem, initial=x0, data=np.zeros((len(x0), problem.data.shape[1])), weights=None)
-
-
-def _read(problem: Any, grid: Any, statement: ControlProblem, final: Any, p: Any) -> tuple[Any, tuple[str, str]]:
-    """h(O) of final states (S, n), and its dimensions."""
-    if isinstance(problem, SelectionProblem):
-        on_width = problem.readout is None or problem.readout.outputs == "width"
-        return problem.link(problem.output(grid.width, final, p)), ("sample", "y" if on_width else "output")
-    head = statement.terminal
-    if not isinstance(head, Head):
-        raise InvalidInput("predict: this ControlProblem ends in no readout; state it by ocdl.network(...).")
-    output = np.asarray(ca.DM(head.output(ca.DM(final.T), ca.DM(p))).full()).T
-    return head.link(output), ("sample", "output")
 
 
 def accuracy(prediction: xr.DataArray, labels: Any) -> float:

@@ -125,7 +125,9 @@ def refine(
     _check(tolerance, state_tolerance, most_rounds, most_layers, seconds)
     for core in problem.cores if isinstance(problem, Phases) else (problem,):
         if isinstance(core, ControlProblem):
-            refuse_discrete("refine", core, "it has no mesh error; for another network of more layers use sequence")
+            refuse_discrete(
+                "refine", core.discrete, "it has no mesh error; for another network of more layers use sequence"
+            )
     state = min(1e-4, np.sqrt(tolerance)) if state_tolerance is None else state_tolerance
     course = _Course(problem, tolerance, state, width, most_layers)
     done: list[_Done] = []

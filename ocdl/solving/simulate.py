@@ -91,7 +91,7 @@ def _core(problem: Any, grid: Any) -> ControlProblem:
         return problem.discretise(width)
     if not isinstance(problem, ControlProblem):
         raise InvalidInput(f"simulate({problem!r}): give a SelectionProblem or a ControlProblem.")
-    refuse_discrete("simulate", problem, "the states of a solution are the network's own")
+    refuse_discrete("simulate", problem.discrete, "the states of a solution are the network's own")
     if grid is not None:
         raise InvalidInput(
             f"simulate(grid={grid!r}): a ControlProblem needs none; its steps are chosen by their error."

@@ -23,7 +23,7 @@ def check_layers(problem: ControlProblem, depth: Layers) -> None:
         )
 
 
-def refuse_discrete(what: str, problem: ControlProblem, why: str) -> None:
-    """Raise NotSupported where the problem is discrete and ``what`` needs what lies between the layers."""
-    if problem.discrete:
+def refuse_discrete(what: str, discrete: bool, why: str) -> None:
+    """Raise NotSupported where a problem or solution is ``discrete``: ``what`` needs what is between the layers."""
+    if discrete:
         raise NotSupported(f"{what}: ControlProblem(discrete=True) has {NOTHING_BETWEEN}; {why}.")

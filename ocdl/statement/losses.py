@@ -122,6 +122,12 @@ class Readout:
         """The intervals of W and μ."""
         return _ReadoutBox(weight=self.weight, bias=self.bias)
 
+    def ends(self, K: int, r: int) -> tuple[Array, Array]:
+        """Lower and upper bounds of [W (K, r) row by row, μ (K,)]."""
+        pairs = self.box.interval("weight", (K, r)), self.box.interval("bias", (K,))
+        low, high = (np.concatenate([pair[end].ravel() for pair in pairs]) for end in (0, 1))
+        return low, high
+
 
 @dataclass(frozen=True)
 class Loss:

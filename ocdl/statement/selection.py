@@ -113,10 +113,6 @@ class SelectionProblem:
         """The same problem with some fields changed."""
         return replace(self, **changes)
 
-    def output(self, width: Width, x: Array, p: Array) -> Array:
-        """O of states x (S, M) at the nodes of ``width`` and readout parameters p (P,); shape (S, M) or (S, K)."""
-        return _output(self.readout, width.on(self.domain).weights).values(x, p)
-
     def discretise(self, width: Width) -> ControlProblem:
         """The method of lines: state f(y_i), controls [a(y_i), b(y_i, z_j) row by row], ∫ g dy ≈ Σ w_i g(y_i)."""
         if not isinstance(width, Width):
@@ -138,7 +134,7 @@ class SelectionProblem:
         pairs, one = self._pairs, len(x0) == 1 and velocity_box is not None and self.regulariser is None
         if pairs is not None and velocity_box is not None:
             velocity_box = SetVelocities.within(velocity_box, pairs)
-        parameter_box = _readout_box(self.readout, readout)
+        parameter_box = (np.zeros(0), np.zeros(0)) if self.readout is None else self.readout.ends(*readout.shape)
         return ControlProblem(
             dynamics=lambda z: self.activation(z),
             lift=lambda x, u: u[:M] - ca.reshape(u[M:], M, M).T @ (weighed * x),
@@ -217,15 +213,6 @@ def _output(readout: Readout | None, w: Array) -> Output:
     if readout is None:
         return Output(w)
     return Output(w if readout.outputs == "width" else np.ones(int(readout.outputs)), w)
-
-
-def _readout_box(readout: Readout | None, output: Output) -> tuple[Array, Array]:
-    """The intervals of [W, μ]."""
-    if readout is None:
-        return np.zeros(0), np.zeros(0)
-    K, M = output.shape
-    (wl, wu), (bl, bu) = readout.box.interval("weight", (K, M)), readout.box.interval("bias", (K,))
-    return np.concatenate([wl.ravel(), bl]), np.concatenate([wu.ravel(), bu])
 
 
 def _rows(name: str, given: Any, nodes: Nodes, samples: int | None) -> Array:

@@ -107,6 +107,16 @@ def test_summary_and_file_name_the_price(tmp_path):
         assert f"∫ alpha dt = 0.3, multiplier {nu:.6g}" in str(one.summary())
 
 
+def test_a_file_whose_budget_is_no_number_is_damaged(tmp_path):
+    alpha, _ = optimum(0.3)
+    outcome = ocdl.Outcome(alpha, np.zeros(0), ocdl.Status.CONVERGED)
+    solution = judged(steps(0.3), DEPTH, outcome, method="Told", seconds=0.1)
+    solution.attrs["budget of alpha"] = "much"
+    solution.save(tmp_path / "budget.nc")
+    with pytest.raises(ocdl.InvalidInput, match="its budget of alpha must be a number"):
+        ocdl.load(tmp_path / "budget.nc")
+
+
 def test_budgets_of_two_controls_beside_a_network_of_many_samples():
     generator = np.random.default_rng(0)
     x = generator.normal(size=(6, 2))

@@ -26,7 +26,7 @@ def problem(**changes):
 @pytest.mark.parametrize("method", concrete(ocdl.Method, "solve"), ids=lambda method: method.__name__)
 def test_every_method_keeps_a_budget_or_refuses_it(method):
     if not method.budgets:
-        with pytest.raises(ocdl.NotSupported, match=r"does not keep Budget\(control='u0', total=0.7\)"):
+        with pytest.raises(ocdl.NotSupported, match=r"does not keep Budget\(control='u0', total=0.7\)|not budgets="):
             ocdl.solve(problem(), DEPTH, method())
         return
     found = ocdl.solve(problem(), DEPTH, method())

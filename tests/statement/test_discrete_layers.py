@@ -85,6 +85,7 @@ def test_what_needs_continuous_depth_refuses_in_words(trained):
         lambda: ocdl.refine(network(), LAYERS, ocdl.LBFGSB()),
         lambda: ocdl.polish(single, LAYERS, trained),
         lambda: ocdl.simulate(network(), trained),
+        lambda: ocdl.switching_structure(trained),
         lambda: ocdl.solve(single, LAYERS, ocdl.ValueIteration()),
         lambda: ocdl.solve(single, LAYERS, ocdl.IndirectShooting()),
     )

@@ -318,6 +318,35 @@ def test_coefficients_may_be_views_and_read_only(compiled):
         agree(packed(pulled.arrays), packed(reference.arrays))
 
 
+@numba
+def test_the_loops_are_compiled_once_whatever_the_layers():
+    from ocdl.sweeps.fused import loops
+
+    for V, S, r in (*FORMS[:3], RICH):
+        case = Case(ocdl.Sigmoid(), ocdl.ImprovedEuler(WIDTHS), (V, S, r))
+        u, x_0 = case.numbers
+        u.flags.writeable = False
+        tape = passes.forward(case.layers_of(u), x_0, compiled=True)
+        passes.backward(tape, x_0, keep=r is None, compiled=True)
+        passes.second_backward(tape, passes.tangent(tape, case.arrays(u), x_0), x_0, x_0, compiled=True)
+    assert all(
+        len(loop.signatures) == 1 for loop in (loops.forward, loops.backward, loops.tangent, loops.second_backward)
+    )
+
+
+def test_narrow_layers_are_swept_by_the_loops_where_numba_is_and_by_numpy_elsewhere(monkeypatch):
+    case = Case(ocdl.Tanh(), ocdl.ImprovedEuler(WIDTHS), RICH)
+    _, x_0 = case.numbers
+    swept_by = []
+    for kernel in (passes.narrow, passes.wide):
+        monkeypatch.setattr(kernel, "forward", lambda tape, name=kernel.__name__: swept_by.append(name))
+    for installed, most in ((True, passes.NARROW), (False, passes.NARROW), (True, 2)):
+        monkeypatch.setattr(passes, "compiles", lambda installed=installed: installed)
+        monkeypatch.setattr(passes, "NARROW", most)  # these layers have 2 states and 3 neurons
+        passes.forward(case.layers, x_0)
+    assert swept_by == [passes.narrow.__name__, passes.wide.__name__, passes.wide.__name__]
+
+
 def scheme_of(layers):
     return layers.tableau, layers.h, layers.activation
 

@@ -169,3 +169,11 @@ def test_who_takes_what():
     public = [getattr(ocdl, name) for name in dir(ocdl) if name not in discrete]
     methods = {one for one in public if isinstance(one, type) and issubclass(one, ocdl.Method)} - {ocdl.Method}
     assert methods == {type(method) for method in found.METHODS}
+
+
+def test_runge_kutta_networks():
+    rows = example("runge_kutta_networks").rows
+    costs = [cost for _, cost, *_ in rows]
+    assert max(costs) < 1.1 * min(costs)
+    for name, _, seen, unseen, _ in rows:
+        assert min(seen, unseen) > 0.85, name

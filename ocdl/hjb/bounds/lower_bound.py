@@ -80,7 +80,7 @@ def lower_bound(
         raise NotSupported(
             "lower_bound: a selection problem with non-decreasing activation and finite bounds on a and b is needed."
         )
-    refuse_discrete("lower_bound", problem, "the bound is that of the differential equation")
+    refuse_discrete("lower_bound", problem.discrete, "the bound is that of the differential equation")
     if problem.P > 0:
         raise NotSupported(f"lower_bound: only controls may be free; this problem {problem.also_free}.")
     if problem.measurements is not None:

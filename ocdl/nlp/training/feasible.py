@@ -21,6 +21,8 @@ from ocdl.sweeps.reduced import ReducedCost
 
 Array = NDArray[np.float64]
 
+ROUNDING = 1e-15
+
 
 @dataclass(frozen=True, eq=False)
 class WeightedSum:
@@ -53,11 +55,19 @@ class WeightedSum:
             inside = kinks[0] - 1.0 if k == 0 else kinks[-1] + 1.0
         else:
             inside = 0.5 * (kinks[k - 1] + kinks[k])
-        x = np.clip(y - inside * a, low, high)
-        free = (low < x) & (x < high)
-        if np.any(free):
-            shift = (a[free] @ y[free] + a[~free] @ x[~free] - self.total) / (a[free] @ a[free])
-            x[free] = np.clip(y[free] - shift * a[free], low[free], high[free])
+        x = self._shifted(y, np.clip(y - inside * a, low, high), low, high)
+        near = ROUNDING * float(np.max(np.abs(y)))  # λ is as uncertain as y: who is so near to a bound is on it
+        x = np.where(x - low <= near, low, np.where(high - x <= near, high, x))
+        return self._shifted(x, x, low, high)
+
+    def _shifted(self, y: Array, x: Array, low: Array, high: Array) -> Array:
+        """y − λ a where x is inside the box, and x elsewhere, with the sum as given."""
+        a, free = self.weights, (low < x) & (x < high)
+        if not free.any():
+            return x
+        shift = (a[free] @ y[free] + a[~free] @ x[~free] - self.total) / (a[free] @ a[free])
+        x = x.copy()
+        x[free] = np.clip(y[free] - shift * a[free], low[free], high[free])
         return x
 
 
@@ -111,6 +121,16 @@ class Feasible:
         for row, one in zip(rows, self.sums, strict=True):
             row[one.at] = one.weights
         return rows
+
+    def normal(self, v: Array, gradient: Array) -> Array:
+        """The part λᵀa of a gradient, next to it on the entries that are not held."""
+        free = ~self.held(v, gradient)
+        part = np.zeros(v.size)
+        for row in self.rows:
+            size = float(row[free] @ row[free])
+            if size > 0.0:
+                part += float(row[free] @ gradient[free]) / size * row
+        return part
 
     def longest(self, v: Array, step: Array) -> float:
         """The largest α with v + α step in the box."""

@@ -66,7 +66,7 @@ def tried(walk: Walk, squares: Squares, damping: float) -> tuple[Point | None, f
 
 
 def _change(found: Point | None, share: float) -> float:
-    """Lower it much and raise it little: long steps leave the valley's walls late, which many small residuals reward."""
+    """Lowered much and raised little, so that the valley's walls are left late; small residuals reward it."""
     if found is None:
         return UP
     return DOWN if share > GOOD else 1.0 if share > POOR else WORSE

@@ -73,7 +73,7 @@ def tried(walk: Walk, products: Products, radius: float, goal: float) -> tuple[P
 
 
 def _within(product: Callable[[Array], Array], feasible: Feasible, here: Point, radius: float, goal: float) -> Array:
-    """A feasible step: of conjugate gradients on the face, projected, or cut at the first bound where that is better."""
+    """A feasible step: of conjugate gradients on the face, projected, or cut at the first bound where J rises so."""
     free = ~feasible.held(here.v, here.gradient)
     rows = feasible.rows * free
 

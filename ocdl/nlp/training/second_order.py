@@ -17,6 +17,8 @@ from ocdl.nlp.training.walk import Point, Walk
 
 Array = NDArray[np.float64]
 
+VISIBLE = 10.0  # times the noise of J: decreases that can be told from it
+
 
 class Products(Protocol):
     """Products with the second derivatives at one w, Euclidean."""
@@ -59,11 +61,13 @@ def _asked(walk: Walk, name: str, refusal: str) -> Any:
 
 
 def gain(walk: Walk, found: Point, predicted: float) -> float:
-    """How much J falls of what was ``predicted``. Where rounding hides it the gradient decides: 1 if it is smaller."""
+    """How much J falls of what was ``predicted``; where rounding hides it, by the trapezoidal rule on its gradient."""
+    here = walk.point
     if not (np.isfinite(found.cost) and np.all(np.isfinite(found.gradient))):
         return -1.0
-    fallen, noise = walk.point.cost - found.cost, walk.noise
-    if max(abs(fallen), predicted) > noise:
-        return (fallen + noise) / (predicted + noise)
-    residual = walk.feasible.residual(found.v, found.gradient)
-    return 1.0 if float(residual @ residual) ** 0.5 < walk.norm else -1.0
+    fallen, noise = here.cost - found.cost, walk.noise
+    if predicted > VISIBLE * noise:
+        return fallen / predicted
+    if fallen < -VISIBLE * noise:
+        return -1.0
+    return float((here.gradient + found.gradient) @ (here.v - found.v)) / (2.0 * predicted)

@@ -32,7 +32,7 @@ COLUMNS = ("cost", "gradient", "evaluations", "seconds", "cpu_seconds")
 
 
 class Point(NamedTuple):
-    """v, J and ∇J there, in the scaled variables."""
+    """v, J and its gradient there, in the scaled variables; of J + λ·(a·v − c) where sums are given."""
 
     v: Array
     cost: float
@@ -49,6 +49,8 @@ class Ended(NamedTuple):
 class Walk:
     """From the start to the answer: the present ``point`` and a row of the history for each iterate.
 
+    ``normal``: the part of ∇J that the sums balance, λᵀa at the present point. It is taken off every gradient: along
+    feasible steps it says nothing, and its rounding would hide what is left.
     Both change by one assignment each, so that an interrupt finds them whole.
     """
 
@@ -59,8 +61,8 @@ class Walk:
         self.clocks = time.perf_counter(), time.process_time()
         self.rows: list[tuple[float, ...]] = []
         self.bar: Any = None
-        self.point = self.at(self.feasible.project(start * self.scale))
-        self._note()
+        self.normal = np.zeros(self.scale.size)
+        self._arrive(self.at(self.feasible.project(start * self.scale)))
 
     @property
     def iterations(self) -> int:
@@ -80,21 +82,22 @@ class Walk:
     def at(self, v: Array) -> Point:
         """J and its gradient at v."""
         cost, gradient = self.reduced.value_and_gradient(v / self.scale)
-        return Point(v, cost, gradient / self.scale)
-
-    def value(self, v: Array) -> float:
-        """J(v)."""
-        return self.reduced.value(v / self.scale)
+        gradient = gradient / self.scale
+        return Point(v, cost, gradient - self.normal if self.feasible.sums else gradient)
 
     def move(self, point: Point) -> None:
         """Take a step to ``point``."""
-        self.point = point
-        self._note()
+        self._arrive(point)
         self.bar.update()
         if not self.bar.disable:
             self.bar.set_postfix_str(f"cost {point.cost:.6g}, gradient {self.norm:.1e}", refresh=False)
 
-    def _note(self) -> None:
+    def _arrive(self, point: Point) -> None:
+        if self.feasible.sums:
+            change = self.feasible.normal(point.v, point.gradient)
+            self.normal = self.normal + change
+            point = point._replace(gradient=point.gradient - change)
+        self.point = point
         residual = self.feasible.residual(self.point.v, self.point.gradient)
         norm = float(residual @ residual) ** 0.5
         now = time.perf_counter() - self.clocks[0], time.process_time() - self.clocks[1]

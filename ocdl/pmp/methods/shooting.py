@@ -38,7 +38,7 @@ from ocdl.pmp.options import check_count, check_number
 from ocdl.pmp.switching.structure import is_bang_bang
 from ocdl.pmp.updates.needles import Needles, needles
 from ocdl.referee.outcome import Outcome
-from ocdl.solving.method import Method, Start, check_budgets
+from ocdl.solving.method import Method, Start
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import SweepFailed
 
@@ -87,7 +87,6 @@ class IndirectShooting(Method):
             check_number(self.name, name, getattr(self, name), 0.0, 1.0, "a number between 0 and 1 is needed")
 
     def check_constraints(self, problem: ControlProblem) -> None:
-        check_budgets(self, problem)
         check_one_sample(self.name, problem)
 
     def solve(

@@ -152,6 +152,14 @@ class AffineCoefficients:
                 part.add_transposed(slope, by_u, by_p)
         return by_u, by_p
 
+    def rows_pulled_back(self, u: Array, p: Array, slopes: LayerArrays) -> tuple[Array, Array]:
+        rows = slopes.v.shape[-1]
+        by_u, by_p = np.zeros((rows, *u.shape)), np.zeros((rows, p.size))
+        for part, slope in zip(self.maps, slopes, strict=True):
+            if part is not None and slope is not None:
+                part.add_rows_transposed(slope, by_u, by_p)
+        return by_u, by_p
+
     def curved(self, u: Array, p: Array, slopes: LayerArrays, du: Array, dp: Array) -> tuple[Array, Array]:
         return np.zeros(u.shape), np.zeros(p.shape)
 
@@ -213,6 +221,14 @@ class WrittenCoefficients:
     def pulled_back(self, u: Array, p: Array, slopes: LayerArrays) -> tuple[Array, Array]:
         by_u, by_p = self.formulas.pulled(u.T, p, self._joined(slopes))
         return by_u.T, by_p
+
+    def rows_pulled_back(self, u: Array, p: Array, slopes: LayerArrays) -> tuple[Array, Array]:
+        rows = slopes.v.shape[-1]
+        by_u, by_p = np.empty((rows, *u.shape)), np.empty((rows, p.size))
+        for r in range(rows):
+            one = LayerArrays(*(None if entry is None else entry[..., r] for entry in slopes))  # type: ignore[arg-type]
+            by_u[r], by_p[r] = self.pulled_back(u, p, one)
+        return by_u, by_p
 
     def curved(self, u: Array, p: Array, slopes: LayerArrays, du: Array, dp: Array) -> tuple[Array, Array]:
         by_u, by_p = self.formulas.curved(u.T, p, self._joined(slopes), du.T, dp)

@@ -105,6 +105,15 @@ class AffineMap:
         if self.by_p is not None:
             self.by_p.add_transposed(flat.sum(axis=0, keepdims=True), by_p[None])
 
+    def add_rows_transposed(self, slopes: Array, by_u: Array, by_p: Array) -> None:
+        """The same of R slopes (Q, *shape, R): by_u (R, Q, m), by_p (R, P)."""
+        Q, by_row = by_u.shape[1], slopes.reshape(by_u.shape[1], -1, by_u.shape[0])
+        if self.by_u is not None:
+            for q in range(Q):
+                self.by_u.add_transposed(by_row[q].T, by_u[:, q])
+        if self.by_p is not None:
+            self.by_p.add_transposed(by_row.sum(axis=0).T, by_p)
+
 
 def affine_map(shape: tuple[int, ...], by_u: Any, by_p: Any, constant: Any) -> AffineMap:
     """The map of sparse matrices by u (size, m) and p (size, P), and the constant (size, 1)."""

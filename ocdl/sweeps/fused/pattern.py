@@ -28,7 +28,7 @@ SMOOTH = {  # whose derivatives tell all of what they depend on
     *(ca.OP_SINH, ca.OP_COSH, ca.OP_TANH, ca.OP_ASINH, ca.OP_ACOSH, ca.OP_ATANH),
 }
 COMMUTE = {ca.OP_ADD, ca.OP_MUL, ca.OP_FMAX, ca.OP_FMIN}
-VISITED = 300_000  # nodes after which a search is given up
+VISITED = 200_000  # nodes after which a search is given up
 NUMBER, COEFFICIENT, AFFINE, CURVED = -1, 0, 1, 2  # what a node is in x
 
 Tree = Any  # "s", the name of a parameter, a number, or (operation, trees of the operands)
@@ -73,25 +73,29 @@ def rebuilt(roots: list[ca.SX], replacement: Callable[[ca.SX], ca.SX | None]) ->
     Raises TooLarge.
     """
     done: dict[int, ca.SX] = {}
-    opened: set[int] = set()
-    for root in roots:
-        stack = [root]
-        while stack:
-            node = stack[-1]
-            key = node.element_hash()
-            if key in done:
-                stack.pop()
-            elif key in opened:
-                done[key] = _again(node, [done[child.element_hash()] for child in children(node)])
-            else:
-                new = replacement(node)
-                if new is not None or not node.n_dep():
-                    done[key] = node if new is None else new
-                elif len(opened) > VISITED:
-                    raise TooLarge
-                else:
-                    opened.add(key)
-                    stack += reversed(children(node))
+    changed: set[int] = set()
+    opened: dict[int, list[int]] = {}
+    stack = [(root.element_hash(), root) for root in reversed(roots)]
+    while stack:
+        key, node = stack[-1]
+        if key in done:
+            stack.pop()
+        elif key in opened:
+            done[key] = node
+            if not changed.isdisjoint(opened[key]):
+                changed.add(key)
+                done[key] = _again(node, [done[child] for child in opened[key]])
+        elif (new := replacement(node)) is not None:
+            done[key] = new
+            changed.add(key)
+        elif not node.n_dep():
+            done[key] = node
+        elif len(opened) > VISITED:
+            raise TooLarge
+        else:
+            operands = [(child.element_hash(), child) for child in children(node)]
+            opened[key] = [child for child, _ in operands]
+            stack += reversed(operands)
     return [done[root.element_hash()] for root in roots]
 
 
@@ -101,8 +105,6 @@ def children(node: ca.SX) -> list[ca.SX]:
 
 def _again(node: ca.SX, operands: list[ca.SX]) -> ca.SX:
     """The operation of ``node`` on these operands."""
-    if all(a.element_hash() == b.element_hash() for a, b in zip(operands, children(node), strict=True)):
-        return node
     return ca.SX.unary(node.op(), *operands) if len(operands) == 1 else ca.SX.binary(node.op(), *operands)
 
 
@@ -199,21 +201,20 @@ class Degrees:
 
     def __init__(self, roots: list[ca.SX], x: list[ca.SX], lift: list[ca.SX]) -> None:
         self.of: dict[int, int] = {node.element_hash(): AFFINE for node in (*x, *lift)}
-        stack = list(roots)
+        opened: dict[int, list[int]] = {}
+        stack = [(root.element_hash(), root) for root in roots]
         while stack:
-            node = stack[-1]
-            key = node.element_hash()
+            key, node = stack[-1]
             if key in self.of:
                 stack.pop()
-                continue
-            operands = children(node)
-            missing = [child for child in operands if child.element_hash() not in self.of]
-            if len(self.of) > VISITED:
+            elif key in opened:
+                self.of[key] = self._degree(node, [self.of[child] for child in opened[key]])
+            elif len(opened) > VISITED:
                 raise TooLarge
-            if missing:
-                stack += missing
             else:
-                self.of[key] = self._degree(node, [self.of[child.element_hash()] for child in operands])
+                operands = [(child.element_hash(), child) for child in children(node)]
+                opened[key] = [child for child, _ in operands]
+                stack += operands
 
     def __getitem__(self, node: ca.SX) -> int:
         return self.of[node.element_hash()]
