@@ -47,7 +47,7 @@ def coefficients_of(layer: Any, xi: Any, u: Any, p: Any, n: int, k: int) -> Coef
 
 def _meet(sparsity: Any) -> bool:
     """Whether a row has several entries, whose columns one sweep cannot tell apart."""
-    return bool(sparsity.nnz() > np.unique(sparsity.row()).size)
+    return bool(sparsity.nnz() and np.bincount(sparsity.row()).max() > 1)
 
 
 # -- affine in the controls ------------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ def linear_map(matrix: Any) -> LinearMap | None:
     if matrix.nnz == 0:
         return None
     index, data = matrix.indices.astype(np.intp), matrix.data
-    if np.all(np.diff(matrix.indptr) == 1) and np.unique(index).size == index.size:
+    if np.all(np.diff(matrix.indptr) == 1) and np.bincount(index).max() == 1:
         same = bool(np.all(data == data[0]))
         factor = (None if data[0] == 1.0 else float(data[0])) if same else data.copy()
         consecutive = bool(np.all(np.diff(index) == 1))

@@ -64,7 +64,7 @@ class Expression(Activation):
 
 def operations(function: ca.Function) -> set[int]:
     """Those of all its instructions."""
-    return {function.instruction_id(k) for k in range(function.n_instructions())}
+    return set(map(function.instruction_id, range(function.n_instructions())))
 
 
 def rebuilt(roots: list[ca.SX], replacement: Callable[[ca.SX], ca.SX | None]) -> list[ca.SX]:
