@@ -5,8 +5,8 @@
 PyTorch and JAX live where they are installed: name their interpreters, or let this one serve. Every side runs in a
 process of its own, one after the other, one thread each, in float64; CPU milliseconds (all threads, should a side start
 some), the least of many calls, compilation and a first call apart. Nothing is timed whose cost and gradient differ from
-the adjoint's by more than 1e-12. Of PyTorch and JAX the best of several spellings counts (see ``in_torch.py``,
-``in_jax.py``).
+the adjoint's by more than 1e-12. Of PyTorch (eager, and compiled by ``torch.compile``) and JAX the best of several
+spellings counts (see ``in_torch.py``, ``in_jax.py``).
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ SIZES = [(1000, 2, 20), (1000, 8, 20), (1000, 64, 20), (10_000, 2, 20), (10_000,
 IN_SAMPLES = [(samples, 2, 20) for samples in (1000, 2000, 4000, 8000, 16000)]
 IN_LAYERS = [(1000, 2, layers) for layers in (10, 20, 40, 80, 160)]
 LEAST = {"JAX": {(1000, 2): 1.0, (1000, 8): 0.5, (1000, 64): 0.5}}  # the peer's time over ours, with numba
-ALONE = {"PyTorch": {2: 1.0, 8: 1.0, 64: 1 / 1.1}}  # and with NumPy alone, by width
+ALONE = {2: 1.0, 8: 1.0, 64: 1 / 1.1}  # PyTorch's over ours with NumPy alone, by width
 MOST = {(10_000, 2): 3.5, (10_000, 64): 520.0}  # milliseconds of ours
 GROWTH = (0.9, 1.1)
+COMPILED = " compiled"  # by torch.compile
 
 Size = tuple[int, int, int]
 Times = dict[str, dict[Size, float]]
@@ -37,7 +38,11 @@ def measured(sides: list[Side], sizes: list[Size]) -> Times:
     for name, found in answers.items():
         for size, answer, reference in zip(sizes, found, references, strict=True):
             check(f"{name} at {size}", answer, reference)
-    return {name: dict(zip(sizes, map(best, found), strict=True)) for name, found in answers.items()}
+    return {
+        name + kind: dict(zip(sizes, (best(name, answer, kind) for answer in found), strict=True))
+        for name, found in answers.items()
+        for kind in (("", COMPILED) if name == "PyTorch" else ("",))
+    }
 
 
 def check(what: str, answer: Answer, reference: Answer) -> None:
@@ -47,12 +52,12 @@ def check(what: str, answer: Answer, reference: Answer) -> None:
         raise SystemExit(f"{what}: cost and gradient differ from the adjoint's by {error:.1e}.")
 
 
-def best(answer: Answer) -> float:
-    way = min(answer["milliseconds"], key=answer["milliseconds"].get)
-    print(
-        "   ", *(f"{name} {time:.3g};" for name, time in answer["milliseconds"].items()), "best:", way, file=sys.stderr
-    )
-    return answer["milliseconds"][way]
+def best(name: str, answer: Answer, kind: str) -> float:
+    """The least of the side's ways, compiled or not; which one it is goes to standard error."""
+    times = {way: time for way, time in answer["milliseconds"].items() if ("compiled" in way) == (kind == COMPILED)}
+    way = min(times, key=times.__getitem__)
+    print(f"    {name}: {way}, {times[way]:.3g} ms", file=sys.stderr)
+    return times[way]
 
 
 def exponent(times: dict[Size, float], sizes: list[Size], along: int) -> float:
@@ -70,8 +75,8 @@ def asked(times: Times) -> list[tuple[str, float, str, bool]]:
             bounds = {}
             if side == "ocdl, numba":
                 bounds = {peer: least[S, n] for peer, least in LEAST.items() if (S, n) in least and peer in times}
-            elif "PyTorch" in times:
-                bounds = {"PyTorch": ALONE["PyTorch"][n]}
+            else:
+                bounds = {peer: ALONE[n] for peer in times if peer.startswith("PyTorch")}
             for peer, least in bounds.items():
                 ratio = times[peer][size] / own[size]
                 rows.append((f"{side}, S = {S}, width {n}: {peer} / ours", ratio, f"≥ {least:.2g}", ratio >= least))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,10 @@ class Network:
     @property
     def parameters(self) -> int:
         return self.width + 1 if self.head else 0
+
+    @property
+    def size(self) -> int:
+        return self.parameters + self.layers * (self.width**2 + self.width)
 
     def start(self, seed: int, scale: float = 1.0) -> Array:
         """W, K ~ N(0, scale²) and μ, b = 0."""
@@ -120,6 +125,7 @@ def example(samples: int, width: int, layers: int) -> tuple[Network, Array]:
     return network, network.start(1, scale=width**-0.5)
 
 
+@cache
 def sine(samples: int = 1000) -> Network:
     """Five copies of ξ ∈ [−π, π], to be taken to sin ξ."""
     xi = np.linspace(-np.pi, np.pi, samples)

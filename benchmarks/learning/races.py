@@ -30,6 +30,7 @@ SETS = {draw.__name__: draw()[0] for draw in (ocdl.donut1d, ocdl.donut2d, ocdl.s
 SEEDS = (1, 2, 3, 4, 5)
 RATES = (0.003, 0.01, 0.03, 0.1)
 SMALL = 1e-9  # the gradient that is raced for
+EAGER, COMPILED = f"eager, {SciPy}", f"compiled, {SciPy}"
 OWN = (SciPy,)  # methods of ours
 
 
@@ -47,9 +48,9 @@ class Setting:
         return [{"what": "race", **data[name], "seed": seed, **how} for name, seed in product(SETS, SEEDS)]
 
 
-TIKHONOV = Setting("Tikhonov 1e-4", 1e-4, np.inf, 60.0)
-BOX = Setting("no regulariser, box 10", 0.0, 10.0, 8.0)
-ADAM_SECONDS = 6.0
+TIKHONOV = Setting("Tikhonov 1e-4", 1e-4, np.inf, 20.0)
+BOX = Setting("no regulariser, box 10", 0.0, 10.0, 5.0)
+FIRST_ORDER = 4.0  # CPU seconds of PyTorch's own methods, which do not come to an end
 
 Runs = dict[tuple[str, int], Answer]  # by set and start
 
@@ -60,7 +61,8 @@ class Runner:
 
     side: Side
     method: str
-    rate: bool = False  # to be tuned
+    limit: float | None = None  # other than the setting's
+    rated: bool = False  # its rate is to be tuned
 
     @property
     def name(self) -> str:
@@ -68,30 +70,50 @@ class Runner:
 
     def runs(self, setting: Setting) -> Runs:
         jobs = dict(zip(product(SETS, SEEDS), setting.jobs(self.method), strict=True))
-        if self.rate:
+        if self.limit is not None:
+            jobs = {key: {**job, "limit": self.limit} for key, job in jobs.items()}
+        if self.rated:
             rates = self.tuned(jobs)
-            jobs = {key: {**job, "limit": ADAM_SECONDS, "rate": rates[key[0]]} for key, job in jobs.items()}
+            jobs = {key: {**job, "rate": rates[key[0]]} for key, job in jobs.items()}
         return dict(zip(jobs, self.side.answers(list(jobs.values())), strict=True))
 
     def tuned(self, jobs: dict[tuple[str, int], Answer]) -> dict[str, float]:
         """The rate of each set that takes the first start lowest in a third of the time."""
         tries = list(product(SETS, RATES))
-        answers = self.side.answers(
-            [{**jobs[name, SEEDS[0]], "limit": ADAM_SECONDS / 3, "rate": rate} for name, rate in tries]
-        )
-        least = {key: min(answer["cost"]) for key, answer in zip(tries, answers, strict=True)}
+        short = [{**jobs[name, SEEDS[0]], "limit": FIRST_ORDER / 3, "rate": rate} for name, rate in tries]
+        least = {key: min(answer["cost"]) for key, answer in zip(tries, self.side.answers(short), strict=True)}
         return {name: min(RATES, key=lambda rate: least[name, rate]) for name in SETS}
 
 
 def runners(sides: list[Side], setting: Setting) -> list[Runner]:
     """All methods that take the setting; PyTorch's own L-BFGS knows no box."""
-    found = [Runner(NUMPY, SciPy)]
+    found = []
     for side in sides:
         if side.name == "PyTorch":
-            own = [] if np.isfinite(setting.box) else [Runner(side, "compiled, own L-BFGS")]
-            found += [Runner(side, "compiled, Adam", rate=True), *own, Runner(side, f"compiled, {SciPy}")]
-        found.append(Runner(side, SciPy))
-    return found
+            found += [Runner(side, EAGER), Runner(side, COMPILED)]
+            found += [Runner(side, "compiled, Adam", FIRST_ORDER, rated=True)]
+            found += [Runner(side, "compiled, own L-BFGS", FIRST_ORDER)] * bool(np.isinf(setting.box))
+        else:
+            found.append(Runner(side, SciPy))
+    return [Runner(NUMPY, SciPy), *found]
+
+
+class Cache:
+    """The peers' runs, kept in a JSON file from one time to the next, or not at all."""
+
+    def __init__(self, path: Path | None, fresh: bool) -> None:
+        self.path = path
+        self.kept: dict[str, list[Answer]] = (
+            json.loads(path.read_text()) if path and path.exists() and not fresh else {}
+        )
+
+    def runs(self, runner: Runner, setting: Setting) -> Runs:
+        key = f"{setting.name}: {runner.name}"
+        if key not in self.kept:
+            self.kept[key] = list(runner.runs(setting).values())
+            if self.path:
+                self.path.write_text(json.dumps(self.kept))
+        return dict(zip(product(SETS, SEEDS), self.kept[key], strict=True))
 
 
 def seconds_to(run: Answer, key: str, bound: float) -> float:
@@ -151,7 +173,7 @@ def asked(results: dict[str, Runs]) -> list[tuple[str, float, str, bool]]:
     rows = []
     for who, own in ((who, own) for who, own in results.items() if who.startswith("ocdl")):
         numba = who.startswith("ocdl, numba")
-        for other in (f"PyTorch: {SciPy}", f"PyTorch: compiled, {SciPy}", f"JAX: {SciPy}"):
+        for other in (f"PyTorch: {EAGER}", f"PyTorch: {COMPILED}", f"JAX: {SciPy}"):
             if other not in results:
                 continue
             peer, said = results[other], f"{who} / {other}"
@@ -195,17 +217,13 @@ def after(run: Answer, seconds: float) -> float:
     return float(np.min(np.asarray(run["cost"])[np.asarray(run["seconds"]) <= seconds]))
 
 
-def raced(setting: Setting, sides: list[Side], cache: dict[str, list[Answer]]) -> dict[str, Runs]:
-    results = {}
-    for runner in runners(sides, setting):
-        key = f"{setting.name}: {runner.name}"
-        if key not in cache:
-            cache[key] = list(runner.runs(setting).values())
-        results[runner.name] = dict(zip(product(SETS, SEEDS), cache[key], strict=True))
-    for side, method in product(ours(), OWN):
-        results[f"{side.name}: {method}"] = Runner(side, method).runs(setting)
+def raced(setting: Setting, sides: list[Side], methods: list[str], cache: Cache) -> dict[str, Runs]:
+    results = {runner.name: cache.runs(runner, setting) for runner in runners(sides, setting)}
+    for own in (Runner(side, method) for side, method in product(ours(), methods)):
+        results[own.name] = own.runs(setting)
     starts = [[run["cost"][0] for run in runs.values()] for runs in results.values()]
-    assert np.ptp(starts, axis=0).max() < 1e-14, "the sides did not start from the same networks"
+    if not np.ptp(starts, axis=0).max() < 1e-14:
+        raise SystemExit("The sides did not start from the same networks.")
     return results
 
 
@@ -213,14 +231,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=Path, help="a JSON file of the peers' runs")
     parser.add_argument("--fresh", action="store_true", help="run the peers, too, whatever the cache has")
+    parser.add_argument("--methods", nargs="*", default=OWN, help="of ours")
     given = begin(parser)
-    kept = given.cache and given.cache.exists() and not given.fresh
-    cache = json.loads(given.cache.read_text()) if kept else {}
-    rows = []
+    cache, rows = Cache(given.cache, given.fresh), []
     for setting, table in ((TIKHONOV, asked), (BOX, asked_in_box)):
-        results = raced(setting, peers(given), cache)
-        if given.cache:
-            given.cache.write_text(json.dumps(cache))
+        results = raced(setting, peers(given), given.methods, cache)
         print_runs(setting, results)
         rows += table(results)
     print()

@@ -14,11 +14,10 @@ import argparse
 import sys
 
 from race import SciPy
-from races import after
+from races import COMPILED, EAGER, OWN, after
 from sides import NUMPY, Answer, Side, begin, ours, peers
 
 SECONDS = (1.0, 3.0, 10.0)
-OWN = (SciPy,)
 ASKED = {("good", 1.0): 1e-10, ("good", 3.0): 1e-11, ("zero", 1.0): 1e-7, ("zero", 3.0): 1e-9}
 
 
@@ -31,8 +30,8 @@ def main() -> None:
     given = begin(parser)
     runners = [(NUMPY, "Levenberg-Marquardt")]
     for side in peers(given):
-        runners += [(side, SciPy)] + [(side, f"compiled, {SciPy}")] * (side.name == "PyTorch")
-    runners += [(side, method) for side in ours() for method in OWN]
+        runners += [(side, method) for method in ((EAGER, COMPILED) if side.name == "PyTorch" else (SciPy,))]
+    runners += [(side, method) for side in ours() for method in (*OWN, "LevenbergMarquardt")]
     print(f"{'start':6}{'':40}" + "".join(f"{f'{seconds:g} s':>10}" for seconds in SECONDS) + f"{'iterates':>10}")
     best: dict[tuple[str, float], float] = {}
     for start in ("good", "zero"):

@@ -11,17 +11,19 @@ from ocdl.errors import InvalidInput
 from ocdl.statement.losses import IdentityLink, Link, Loss
 
 
-def states_of(inputs: Any, n: int, said: str = "inputs") -> Array:
-    """Initial states (S, n) from inputs (S, d), d ≤ n: channels beyond the inputs begin at 0.
-
-    Raises InvalidInput for NaN, other shapes, and more inputs than states.
-    """
-    given = finite_array(said, inputs)
+def rows_of(inputs: Any) -> Array:
+    """Inputs as rows (S, d). Raises InvalidInput for NaN and other shapes."""
+    given = finite_array("inputs", inputs)
     rows = given[None, :] if given.ndim == 1 else given
     if rows.ndim != 2 or rows.size == 0:
-        raise InvalidInput(f"{said}: one row a sample, shape (S, d), is needed; got {given.shape}.")
+        raise InvalidInput(f"inputs: one row a sample, shape (S, d), is needed; got {given.shape}.")
+    return rows
+
+
+def padded(rows: Array, n: int) -> Array:
+    """Initial states (S, n) of inputs (S, d): states beyond the inputs begin at 0."""
     if rows.shape[1] > n:
-        raise InvalidInput(f"{said}: {rows.shape[1]} values a sample do not fit into {n} states.")
+        raise InvalidInput(f"inputs: {rows.shape[1]} values a sample do not fit into {n} states.")
     return np.pad(rows, ((0, 0), (0, n - rows.shape[1])))
 
 

@@ -6,23 +6,21 @@ min Σ_s ω_s ℓ(h(W x_s(T) + μ), c_s) + ∫_0^T R(u) dt + R(W, μ),   ẋ_s =
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import casadi as ca
 import numpy as np
 
 from ocdl.arrays import Array, is_real
 from ocdl.errors import InvalidInput
 from ocdl.networks.architecture import Architecture
 from ocdl.networks.head import head, head_parts
-from ocdl.networks.labels import channels_of, checked_labels, states_of
+from ocdl.networks.labels import channels_of, checked_labels, padded, rows_of
 from ocdl.networks.layer import Layer
 from ocdl.statement.bounds import Box
 from ocdl.statement.layout import Layout, Part
 from ocdl.statement.losses import HalfSquare, IdentityLink, Loss, Readout
 from ocdl.statement.problem import ControlProblem
-from ocdl.statement.regularisers import Regulariser
+from ocdl.statement.regularisers import PenalisedControls, PenalisedParameters, Regulariser
 
 CLASSIFIER = Readout()
 HALF_SQUARE = HalfSquare()
@@ -63,10 +61,8 @@ def network(
     Raises InvalidInput for NaN, shapes that disagree, one class only, and names that no control has.
     """
     _check_kinds(architecture, readout, loss, regulariser, bounds)
-    rows = states_of(inputs, np.shape(inputs)[-1] if np.ndim(inputs) else 0)
-    width = channels_of(rows, channels)
-    n = architecture.states(width)
-    x0 = states_of(rows, n)
+    rows = rows_of(inputs)
+    n = architecture.states(channels_of(rows, channels))
     layer = Layer(architecture, n, Box() if bounds is None else bounds, architecture.parts(n))
     terminal = head(readout, loss, architecture.features(n), layer.size if tied else 0)
     K, r = terminal.output.shape
@@ -77,14 +73,14 @@ def network(
     metric = np.repeat([depth, 1.0], [layer.size if tied else 0, terminal.output.size])
     return ControlProblem(
         **layer.formulas(tied),
-        **_Penalty.formulas(regulariser, metric, tied),
+        **_penalties(regulariser, 0 if tied else layer.size, metric),
         terminal=terminal,
-        initial=x0,
+        initial=padded(rows, n),
         horizon=depth,
         bounds=layer.box(EMPTY if readout is None else readout.ends(K, r), tied),
         controls=() if tied else _entries(layer.parts),
         parameters=_entries(held),
-        data=checked_labels(labels, len(x0), K, terminal.link, loss, one_class=regulariser is not None),
+        data=checked_labels(labels, len(rows), K, terminal.link, loss, one_class=regulariser is not None),
         weights=weights,
         layout=Layout(Part("x", ("y",), (n,)), () if tied else layer.parts, held, {}),
         parameter_metric=metric,
@@ -103,26 +99,13 @@ def _entries(parts: tuple[Part, ...]) -> list[str]:
     ]
 
 
-@dataclass(frozen=True, eq=False)
-class _Penalty:
-    """R of the controls over the depth, and of the parameters: of tied ones as of controls that stay the same."""
-
-    regulariser: Regulariser
-    metric: Array  # of the parameters
-
-    def effort(self, u: Any) -> Any:
-        return ca.sum1(self.regulariser.density(u))
-
-    def penalty(self, p: Any) -> Any:
-        return ca.dot(self.metric, self.regulariser.density(p))
-
-    @classmethod
-    def formulas(cls, regulariser: Regulariser | None, metric: Array, tied: bool) -> dict[str, Any]:
-        """Effort and penalty, where there are any."""
-        if regulariser is None:
-            return {}
-        own = cls(regulariser, metric)
-        return ({} if tied else {"effort": own.effort}) | ({"penalty": own.penalty} if metric.size else {})
+def _penalties(regulariser: Regulariser | None, controls: int, metric: Array) -> dict[str, Any]:
+    """R of the controls over the depth, and of parameters with this metric, where there are any."""
+    if regulariser is None:
+        return {}
+    effort = {"effort": PenalisedControls(regulariser, np.ones(controls))} if controls else {}
+    penalty = {"penalty": PenalisedParameters(regulariser, metric)} if metric.size else {}
+    return effort | penalty
 
 
 def _horizon(architecture: Architecture, horizon: Any) -> float:

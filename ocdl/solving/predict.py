@@ -10,7 +10,7 @@ import numpy as np
 from ocdl import xr
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput
-from ocdl.networks.labels import states_of
+from ocdl.networks.labels import padded, rows_of
 from ocdl.referee.labels import coefficients
 from ocdl.referee.solution import Solution
 from ocdl.solving.compile import discretised
@@ -49,7 +49,7 @@ def _asked(problem: Any, inputs: Any) -> Any:
         return problem
     if isinstance(problem, SelectionProblem):
         return problem.replace(initial=inputs, target=0.0, weights=None)
-    x0 = states_of(inputs, problem.n)
+    x0 = padded(rows_of(inputs), problem.n)
     return replace(problem, initial=x0, data=np.zeros((len(x0), problem.data.shape[1])), weights=None)
 
 

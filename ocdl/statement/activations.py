@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import casadi as ca
@@ -49,6 +49,11 @@ class Activation:
     def curvature(self, s: Array, value: Array) -> Array:
         """σ''(s) at numbers s, where ``value`` = σ(s) is known."""
         return _by_casadi(self, 2, s)
+
+    @cached_property
+    def built(self) -> Built:
+        """What was compiled from this very formula; equal is no other's, whatever its fields say."""
+        return Built()
 
     def check(self) -> None:
         """Raise InvalidInput where a sample contradicts what σ declares; once for equal activations."""
@@ -224,14 +229,8 @@ def _by_casadi(activation: Activation, order: int, s: Array) -> Array:
             formula = ca.jacobian(formula, x)
         return Batch(ca.Function("derivative", [x], [ca.densify(formula)]))
 
-    try:
-        batch: Batch = _derivatives.recent("derivative", (activation, order), compiled)
-    except TypeError:  # fields that cannot be hashed
-        batch = compiled()
+    batch: Batch = activation.built.of(order, compiled)
     return batch(np.reshape(s, (1, -1)))[0].reshape(np.shape(s))
-
-
-_derivatives = Built()
 
 
 def _check(activation: Activation) -> None:

@@ -29,6 +29,6 @@ def turns():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize(("estimator", "check"), turns())
+@pytest.mark.parametrize(("estimator", "check"), [*turns()])
 def test_the_conventions_of_scikit_learn(estimator, check):
     check(estimator)

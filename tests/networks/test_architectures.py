@@ -1,8 +1,9 @@
 """Every architecture found: its layer against NumPy, its gradient against differences, and that it learns."""
 
+import casadi as ca
 import numpy as np
 import pytest
-from families import concrete, name_of
+from families import activations, concrete, name_of
 
 import ocdl
 from ocdl.sweeps.reduced import ReducedCost
@@ -138,8 +139,33 @@ def test_it_learns(architecture, tied):
     u, p = reduced.split(w)
     layout = problem.layout
     start = layout.unpack(layout.controls, u) | layout.unpack(layout.parameters, p)
-    method = ocdl.LBFGSB(gap="gradient", max_iterations=1, round_iterations=20)
+    gradients = ocdl.LBFGSB(gap="gradient", max_iterations=1, round_iterations=20)
+    method = ocdl.Ipopt(max_iterations=20) if problem.budgets else gradients
     solution = ocdl.solve(problem, reduced.depth, method, start=start, on_failure="return")
     assert solution.cost < 0.9 * reduced.value(w)
     for name in start:
         assert solution[name].shape == np.shape(start[name])
+
+
+@pytest.mark.parametrize("sigma", [s for s in activations() if s.increasing], ids=lambda s: type(s).__name__)
+def test_samples_of_a_contractive_network_never_part(sigma):
+    problem = stated(ocdl.Contractive(sigma, width=4))
+    rate = problem.rate.map(50)
+    f, g = RNG.standard_normal((2, 3, 50))
+    u = RNG.standard_normal((problem.m, 50))
+    apart = [rate(0.0, x, u, np.zeros((problem.P, 1)), 0.0).full() for x in (f, g)]
+    assert np.all(np.sum((f - g) * (apart[0] - apart[1]), axis=0) < 1e-14)
+
+
+def test_matrices_of_an_antisymmetric_network_have_eigenvalues_of_real_part_minus_gamma():
+    problem = stated(ocdl.Antisymmetric(ocdl.Identity(), damping=0.3))
+    x, u = ca.SX.sym("x", 3), RNG.standard_normal(problem.m)
+    jacobian = ca.Function("J", [x], [ca.jacobian(problem.rate(0.0, x, u, np.zeros(problem.P), 0.0), x)])
+    np.testing.assert_allclose(np.linalg.eigvals(jacobian(np.zeros(3)).full()).real, -0.3, atol=1e-14)
+
+
+def test_steps_of_leapfrog_keep_areas():
+    problem = stated(ocdl.Leapfrog(step=0.7), channels=2)
+    x, u = ca.SX.sym("x", 4), RNG.standard_normal(problem.m)
+    step = ca.Function("J", [x], [ca.jacobian(x + problem.rate(0.0, x, u, np.zeros(problem.P), 0.0), x)])
+    assert np.linalg.det(step(RNG.standard_normal(4)).full()) == pytest.approx(1.0, rel=1e-13)

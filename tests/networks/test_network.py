@@ -117,6 +117,7 @@ def test_discrete_networks_have_so_many_unit_steps():
     [
         ({"inputs": [[np.nan, 0.0]] * 6}, "inputs"),
         ({"inputs": np.zeros((6, 2, 1))}, r"inputs: one row a sample, shape \(S, d\), is needed; got \(6, 2, 1\)"),
+        ({"inputs": [[0.0], [1.0, 2.0]]}, "inputs"),
         ({"inputs": np.zeros((0, 2))}, r"inputs: one row a sample"),
         ({"inputs": 1.0}, r"inputs: one row a sample"),
         ({"labels": [np.nan] * 6}, "labels"),

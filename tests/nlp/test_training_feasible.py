@@ -84,8 +84,11 @@ class Dense:
     def product(self, d):
         return self.B @ d
 
-    def solve(self, free, right):
-        return np.linalg.solve(self.B[np.ix_(free, free)], right)
+    def solve(self, held, right):
+        free = np.delete(np.arange(len(right)), held)
+        solved = np.zeros_like(right)
+        solved[free] = np.linalg.solve(self.B[np.ix_(free, free)], right[free])
+        return solved, self.B @ solved
 
 
 @given(seed=seeds, size=st.integers(1, 8))

@@ -161,3 +161,16 @@ def test_wrong_claims_are_named(make, said):
     with np.errstate(over="ignore"), pytest.raises(ocdl.InvalidInput) as caught:
         make()
     assert all(part in str(caught.value) for part in said), str(caught.value)
+
+
+def test_activations_that_call_themselves_equal_have_their_own_derivatives():
+    class Power(ocdl.Activation):
+        def __init__(self, power):
+            object.__setattr__(self, "power", power)
+
+        def formula(self, s):
+            return s**self.power
+
+    s = np.linspace(1.0, 2.0, 5)
+    for power in (2.0, 3.0):
+        np.testing.assert_allclose(Power(power).derivative(s, s**power), power * s ** (power - 1.0), rtol=1e-14)

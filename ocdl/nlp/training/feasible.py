@@ -136,9 +136,9 @@ class Feasible:
         """The largest α with v + α step in the box."""
         if not self.bounded:
             return np.inf
-        with np.errstate(divide="ignore", invalid="ignore"):
-            room = np.where(step > 0.0, self.high - v, v - self.low) / np.abs(step)
-        return max(float(np.fmin.reduce(room, initial=np.inf)), 0.0)
+        room, speed = np.where(step > 0.0, self.high - v, v - self.low), np.abs(step)
+        lengths = np.divide(room, speed, out=np.full(v.size, np.inf), where=speed > 0.0)
+        return max(float(lengths.min(initial=np.inf)), 0.0)
 
 
 def _budgets(reduced: ReducedCost, scale: Array, low: Array, high: Array) -> list[WeightedSum]:

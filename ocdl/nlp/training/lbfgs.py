@@ -76,7 +76,7 @@ def advanced(walk: Walk, memory: Memory) -> Point | None:
 def direction(feasible: Feasible, memory: Memory, here: Point) -> Array:
     """A step along which J falls and that stays feasible: to the model's minimiser, else to Π(v − γ g)."""
     v, g = here.v, here.gradient
-    step = -memory.times(g)
-    if not feasible.contains(v + step):
+    step = None if feasible.bounded and feasible.held(v, g).any() else -memory.times(g)
+    if step is None or not feasible.contains(v + step):
         step = minimiser(memory, feasible, v, g)
     return step if descends(step, g) else feasible.project(v - memory.gamma * g) - v

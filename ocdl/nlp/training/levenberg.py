@@ -130,8 +130,14 @@ class Damped:
     def product(self, d: Array) -> Array:
         return self.squares.product(d) + self.damping * d
 
-    def solve(self, free: NDArray[np.bool_], right: Array) -> Array:
+    def solve(self, held: NDArray[np.intp], right: Array) -> tuple[Array, Array]:
         """On the side of the residuals B⁻¹ = D⁻¹ − D⁻¹Jᵀ(1 + J D⁻¹ Jᵀ)⁻¹ J D⁻¹ with D = E'' + damping."""
+        free = np.delete(np.arange(len(right)), held)
+        solved = np.zeros_like(right)
+        solved[free] = self._on(free, right[free])
+        return solved, np.column_stack([self.product(d) for d in solved.T])
+
+    def _on(self, free: NDArray[np.intp], right: Array) -> Array:
         squares = self.squares
         if not squares.wide:
             matrix = squares.matrix[np.ix_(free, free)]

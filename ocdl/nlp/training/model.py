@@ -29,8 +29,10 @@ class Model(Protocol):
         """B d."""
         ...
 
-    def solve(self, free: NDArray[np.bool_], right: Array) -> Array:
-        """B_FF⁻¹ ``right`` (F, k) on the entries ``free``."""
+    def solve(self, held: NDArray[np.intp], right: Array) -> tuple[Array, Array]:
+        """B_FF⁻¹ right_F on the entries F that are not ``held``, zero there, and its image under B on all entries;
+        ``right`` (size, c) is zero where held.
+        """
         ...
 
 
@@ -53,19 +55,19 @@ def minimiser(model: Model, feasible: Feasible, v: Array, g: Array) -> Array:
 def _solved(model: Model, rows: Array, g: Array, step: Array, free: NDArray[np.bool_]) -> Array:
     """Fill the ``free`` entries of the step, the others given; g + B d + aᵀλ, zero there."""
     step[free] = 0.0
-    moved = step.any()
-    right = (g + model.product(step) if moved else g)[free]
-    taken = (
-        rows[(rows[:, free] != 0.0).any(axis=1)] if len(rows) else rows
-    )  # sums all of whose entries are held have no say
-    solved = model.solve(free, np.column_stack([right, *taken[:, free]]))
-    along, across = solved[:, 0], solved[:, 1:]
-    multipliers = np.zeros(len(taken))
-    if taken.size:
-        missed = taken @ step - taken[:, free] @ along  # what the sums would change by
-        multipliers = np.linalg.solve(taken[:, free] @ across, missed)
-    step[free] = -along - across @ multipliers
-    return g + model.product(step) + multipliers @ taken
+    slope = g + model.product(step) if step.any() else g
+    if not len(rows):
+        solved, image = model.solve(np.flatnonzero(~free), np.where(free, slope, 0.0)[:, None])
+        step -= solved[:, 0]
+        return slope - image[:, 0]
+    inside = np.where(free, rows, 0.0)
+    taken = inside.any(axis=1)  # sums all of whose entries are held have no say
+    right = np.column_stack([np.where(free, slope, 0.0), *inside[taken]])
+    solved, image = model.solve(np.flatnonzero(~free), right)
+    missed = rows[taken] @ step - inside[taken] @ solved[:, 0]  # what the sums would change by
+    weights = np.append(1.0, np.linalg.solve(inside[taken] @ solved[:, 1:], missed))
+    step -= solved @ weights
+    return slope + weights[1:] @ rows[taken] - image @ weights
 
 
 def descends(step: Array, g: Array) -> bool:

@@ -6,7 +6,6 @@ rows(w): residuals ρ (R,) and their Jacobian J (R, size), where J(w) = ½|ρ|²
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -45,19 +44,14 @@ def rows_at(walk: Walk, method: str) -> tuple[Array, Array]:
 
 
 def offers(walk: Walk, name: str) -> bool:
-    """Whether J of this problem has ``products`` or ``rows``."""
-    try:
-        _asked(walk, name, "")
-    except NotSupported:
-        return False
-    return True
+    """Whether J of this problem has ``products`` or ``rows``; nothing is evaluated."""
+    return bool(getattr(walk.reduced, f"has_{name}", False))
 
 
 def _asked(walk: Walk, name: str, refusal: str) -> Any:
-    ask: Callable[[Array], Any] | None = getattr(walk.reduced, name, None)
-    if ask is None:
+    if not offers(walk, name):
         raise NotSupported(f"{refusal}; use LBFGS or InteriorPoint.")
-    return ask(walk.point.v / walk.scale)
+    return getattr(walk.reduced, name)(walk.point.v / walk.scale)
 
 
 def gain(walk: Walk, found: Point, predicted: float) -> float:

@@ -16,6 +16,7 @@ PATIENCE = 5  # steps of L-BFGS for each unknown: they cost about as much as the
 POLISH = 10  # steps of Newton's method that are a polish; where it needs more, the minimiser is still far
 SMALL = 1e-3  # of J at the start: residuals are small below
 SIDE = 2000  # unknowns from which on JᵀJ is not factorised
+ENTRIES = 50_000_000  # of the residuals' Jacobian for each output, from which on it is not held
 DAMPED = 200  # steps of Levenberg and Marquardt's method, after which the residuals are not small after all
 
 TOLD = 4  # methods in turn that the detail names
@@ -53,7 +54,8 @@ class _Stages:
         self.last, self.first = walk.iterations + train.max_iterations, walk.point.cost
         self.size = walk.point.v.size
         self.curved = offers(walk, "products")
-        self.summed = self.curved and self.size <= SIDE and offers(walk, "rows")
+        entries = self.size * walk.reduced.problem.samples
+        self.summed = self.curved and self.size <= SIDE and entries <= ENTRIES and offers(walk, "rows")
         self.story: list[str] = []
 
     @property

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,6 +140,8 @@ class Training(Method):
 
     tolerance: on |v − Π(v − ∇J)|, the norm of the projected gradient in function space. max_iterations: steps.
     """
+
+    budgets: ClassVar[bool] = True
 
     tolerance: float = 1e-9
     max_iterations: int = 20_000

@@ -97,11 +97,11 @@ class DenseSweeps:
 
 def along(layers: DenseLayers, stages: Array, x_N: Array) -> Tape:
     """The tape of stages (N, s, S, n) and x_N (S, n) that are given."""
-    states, row, arrays = stages.swapaxes(2, 3), layers.row, layers.arrays
-    z = arrays.W[row] @ states
+    states, row, arrays = np.ascontiguousarray(stages.swapaxes(2, 3)), layers.row, layers.arrays
+    z = arrays.W[row] @ states  # contiguous all, as the compiled loops know them
     z += arrays.v[row][..., None]
     value = np.asarray(layers.activation(z))
-    return Tape(layers, states, value, np.asarray(layers.activation.derivative(z, value)), x_N.T)
+    return Tape(layers, states, value, np.asarray(layers.activation.derivative(z, value)), x_N.T.copy())
 
 
 def _rates(tape: Tape) -> Array:

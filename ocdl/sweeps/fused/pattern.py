@@ -39,7 +39,7 @@ class TooLarge(Exception):
     """No proof within seconds."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, repr=False)
 class Expression(Activation):
     """σ as the formula of a problem has it, a CasADi function of one scalar; nothing is claimed beyond the formula."""
 
