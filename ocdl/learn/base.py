@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -91,6 +92,16 @@ class NetworkEstimator(BaseEstimator):
             said = f"{type(self).__name__}: {self.solution_.status.value} {self.solution_.detail}"
             warnings.warn(said, ConvergenceWarning, stacklevel=2)
         return self
+
+    def to_onnx(self, path: str | Path) -> None:
+        """Write the fitted network as an ONNX file, float64: ``inputs`` to ``output`` O and ``prediction`` h(O)."""
+        check_is_fitted(self, "network_")
+        self.network_.to_onnx(path)
+
+    def to_torch(self) -> Any:
+        """The fitted network as a ``torch.nn.Module``, float64: h(O), and O by ``output``."""
+        check_is_fitted(self, "network_")
+        return self.network_.to_torch()
 
     def _further(self, X: Any, y: Any, sample_weight: Any, fresh: bool) -> Self:
         """``partial_iterations`` more on these samples, from where the last ones ended."""

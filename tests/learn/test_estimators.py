@@ -14,7 +14,7 @@ pytest.importorskip("sklearn")
 
 from sklearn.base import clone
 from sklearn.datasets import make_blobs, make_moons
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -76,6 +76,25 @@ def test_prediction_does_not_need_casadi(tmp_path):
     estimator = learn.ResNetRegressor(**QUICK).fit(X, CURVE)
     estimator.network_.save(tmp_path / "network.npz")
     np.testing.assert_array_equal(ocdl.LayeredNetwork.load(tmp_path / "network.npz")(X), estimator.predict(X))
+
+
+@pytest.mark.parametrize("cls", [*CLASSIFIERS, *REGRESSORS])
+def test_exports_of_every_estimator_predict_the_same(cls, tmp_path):
+    onnxruntime, torch = pytest.importorskip("onnxruntime"), pytest.importorskip("torch")
+    classifies = cls in CLASSIFIERS
+    estimator = cls(layers=2, max_iterations=3, random_state=0, channels=3).fit(*(BLOBS if classifies else (X, CURVE)))
+    inputs, expected = (BLOBS[0], estimator.predict_proba(BLOBS[0])) if classifies else (X, estimator.predict(X))
+    estimator.to_onnx(tmp_path / "network.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "network.onnx", providers=["CPUExecutionProvider"])
+    (prediction,) = session.run(["prediction"], {"inputs": inputs})
+    np.testing.assert_allclose(prediction, expected, rtol=0, atol=1e-12)
+    module = estimator.to_torch()
+    np.testing.assert_allclose(module(torch.as_tensor(inputs)).detach().numpy(), expected, rtol=0, atol=1e-12)
+
+
+def test_what_is_not_fitted_is_not_exported():
+    with pytest.raises(NotFittedError):
+        learn.ResNetClassifier().to_torch()
 
 
 def test_a_custom_activation_is_kept_as_it_was_given():
