@@ -59,6 +59,7 @@ class NetworkEstimator(BaseEstimator):
     """
 
     architecture: ClassVar[type[Activated]]
+    _takes: ClassVar[Mapping[str, Any]] = {}  # what else ``validate_data`` is to know of y
 
     layers: int = 5
     channels: int | None = None
@@ -117,8 +118,6 @@ class NetworkEstimator(BaseEstimator):
         return self._labelled(WeightedSamples(X, self._targets(y, fresh), weights).distinct, fresh)
 
     # -- what a classifier and a regressor say ---------------------------------------------------------
-
-    _takes: ClassVar[Mapping[str, Any]] = {}  # what else ``validate_data`` is to know of y
 
     def _targets(self, y: Any, fresh: bool) -> Array:
         """y as numbers (S, K)."""
@@ -189,8 +188,7 @@ class NetworkEstimator(BaseEstimator):
 
     def _solved(self, plan: Plan, begin: Solution | Mapping[str, Array]) -> Solution:
         """From ``begin``; SolveFailed where that leads to no network at all, not where it could be better."""
-        shown = True if self.verbose else None
-        found = plan.solve(start=begin, certificate="first order", on_failure="return", progress=shown)
+        found = plan.solve(start=begin, certificate="first order", on_failure="return", progress=bool(self.verbose))
         if found.status.failed and found.status is not Status.ITERATION_LIMIT:
             raise SolveFailed(f"{type(self).__name__}: {found.status.value} {found.detail}", found)
         return found
