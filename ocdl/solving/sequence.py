@@ -2,8 +2,8 @@
 
 A coarse answer is a function of t (and y, z) and is carried over as one: controls constant in a layer are repeated in
 the layers that it is cut into, so that integrals such as budgets stay, parameters stay, and what lives on width nodes
-is interpolated. Source: the multilevel initialisation of Haber and Ruthotto, "Stable architectures for deep neural
-networks" (2017), section 3.3.
+is interpolated. Source: Haber and Ruthotto, "Stable architectures for deep neural networks" (2017), on multi-level
+learning.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def sequence(
     solution: Solution | None = None
     plan: Plan | None = None
     with uninterrupted():
-        for grid in several:
-            last = grid is several[-1]
+        for k, grid in enumerate(several, start=1):
+            last = k == len(several)
             plan = compile(problem, grid, method if last or coarse is None else coarse, like=plan)
             solution = plan.solve(
                 start=start if solution is None else solution,

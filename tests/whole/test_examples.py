@@ -193,6 +193,9 @@ def test_resnet_limit():
         layer, inside = divmod(int(jumps.argmax()) + 1, (jumps.size + 1) // nodes)
         assert inside == 0 and 0 < layer < nodes and jumps.max() > 1.0, name
         assert np.median(jumps) < 0.05 * jumps.max(), name  # smooth elsewhere
+    places = [int(found.jumps(solution).argmax()) for solution in (found.before, found.after)]
+    assert places[0] - places[1] == 3 and float(found.after.history["gradient"][-1]) <= 1e-11
+    assert abs(found.after.cost - found.before.cost) > 1e-5 and found.after.gap > 1e-4
 
 
 def test_width_limit():
