@@ -195,6 +195,9 @@ def asked(results: dict[str, Runs]) -> list[tuple[str, float, str, bool]]:
         longest = max(polish(run) for run in own.values())
         rows.append((f"{who}: least |∇J|, worst", worst_slope, "≤ 1e-11", worst_slope <= 1e-11))
         rows.append((f"{who}: from 1e-9 to there, s, worst", longest, "≤ 1", longest <= 1.0))
+        if SciPy not in who:
+            over = max(run["around"] - 0.2 * run["seconds"][-1] for run in own.values())
+            rows.append((f"{who}: solve less 1.2 of its method, s, worst", over, "≤ 0.1", over <= 0.1))
     return rows
 
 
