@@ -25,14 +25,26 @@ from ocdl.errors import InvalidInput, NotSupported, NotWritten, OcdlError, Solve
 from ocdl.hjb import LowerBound, ValueFunction, ValueIteration, lower_bound
 from ocdl.networks.antisymmetric import Antisymmetric
 from ocdl.networks.architecture import Architecture
+from ocdl.networks.chain import Chain
 from ocdl.networks.contractive import Contractive
+from ocdl.networks.convolutional import Convolutional
 from ocdl.networks.hamiltonian import Hamiltonian, Leapfrog
 from ocdl.networks.kernels import ConvolutionKernel, DenseKernel, GramKernel, Kernel, LowRankKernel, SymmetricKernel
 from ocdl.networks.network import network
 from ocdl.networks.odenet import ODENet
 from ocdl.networks.plain import Plain
 from ocdl.networks.residual import Residual
-from ocdl.nlp import InteriorPoint, Ipopt, NeighbouringExtremals, neighbouring
+from ocdl.networks.steps import FullyConnected, Projection, Skip, Step
+from ocdl.nlp import (
+    LBFGS,
+    InteriorPoint,
+    Ipopt,
+    LevenbergMarquardt,
+    NeighbouringExtremals,
+    NewtonCG,
+    Train,
+    neighbouring,
+)
 from ocdl.pmp import (
     LBFGSB,
     Arc,
@@ -85,16 +97,27 @@ from ocdl.statement.activations import (
 )
 from ocdl.statement.bounds import Box, Free
 from ocdl.statement.budget import Budget
+from ocdl.statement.class_weights import class_weights
 from ocdl.statement.control_set import ControlSet, Disc, Finite, Polygon
 from ocdl.statement.data import Samples, digits
 from ocdl.statement.delay import DelayProblem
 from ocdl.statement.implicit import Implicit
-from ocdl.statement.losses import CrossEntropy, HalfSquare, IdentityLink, Link, Logistic, Loss, Readout
+from ocdl.statement.losses import (
+    CrossEntropy,
+    HalfSquare,
+    IdentityLink,
+    Link,
+    Logistic,
+    Loss,
+    Readout,
+    Softmax,
+    SoftmaxCrossEntropy,
+)
 from ocdl.statement.measurements import Measurements
 from ocdl.statement.phases import Phases
 from ocdl.statement.point_sets import donut1d, donut2d, sine, spiral, squares
 from ocdl.statement.problem import ControlProblem
-from ocdl.statement.regularisers import Regulariser, Tikhonov
+from ocdl.statement.regularisers import L1, Regulariser, Tikhonov
 from ocdl.statement.selection import Grid, SelectionProblem
 from ocdl.statement.table import Table
 from ocdl.statement.width import ClenshawCurtis, GaussLegendre, Midpoint, Nodes, TensorProduct, Trapezoid

@@ -57,14 +57,19 @@ def schemes(layers: Any = 4, degrees: tuple[int, ...] = DEGREES) -> list[DepthSc
     return found
 
 
-def stated(name: str) -> ModuleType:
-    """The module of problems/ of that name, which is no package."""
-    path = Path(__file__).parents[1] / "problems" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"problem_{name}", path)
+def script(folder: str, name: str) -> ModuleType:
+    """The module of that name in a folder of scripts beside the package, which is no package."""
+    path = Path(__file__).parents[1] / folder / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"{folder}_{name}", path)
     assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def module(name: str) -> ModuleType:
+    """The module of problems/ of that name."""
+    return script("problems", name)
 
 
 def name_of(member: Any) -> str:
@@ -82,7 +87,8 @@ def rules() -> list[type[IntervalRule]]:
 def activations() -> list[ocdl.Activation]:
     """Every activation found, at its defaults and at other values of its parameters."""
     own = CustomActivation(SoftSign(), increasing=True, bounds=(-1.0, 1.0))
-    found = [own if cls is CustomActivation else cls() for cls in concrete(ocdl.Activation, "formula")]
+    stated = [cls for cls in concrete(ocdl.Activation, "formula") if cls.__module__.startswith("ocdl.statement.")]
+    found = [own if cls is CustomActivation else cls() for cls in stated]
     assert len(found) >= 8
     return [*found, ocdl.LeakyReLU(slope=0.0), ocdl.LeakyReLU(slope=0.7), ocdl.ELU(alpha=0.3)]
 

@@ -1,7 +1,8 @@
 """Does judging a network cost less than training it? CPU seconds of both, the gap by default and thorough, the memory.
 
 A residual network with readout, twenty explicit Euler layers ẋ = σ(W x + b), S samples with labels, Tikhonov's term and
-a box, trained by L-BFGS-B for some iterations. The referee: sweeps, gap, certificate, labels. Every case in a
+a box, trained by L-BFGS-B for some iterations. The referee: sweeps, gap, certificate, labels; first: a
+first-order certificate, which is asked for before, so that it shares nothing. Every case in a
 process of its own, for its peak memory.
 
 ``python benchmarks/referee/cost.py [--iterations 50] [--thorough] [--wide]``; ``--wide``: drawn controls, 784 channels,
@@ -81,13 +82,15 @@ def run(S: int, M: int, name: str, iterations: int, thorough: bool, send: Any) -
     warmed_up()
     problem, depth = network(S, M, name), ocdl.ExplicitEuler(LAYERS)
     method, outcome = trained(problem, iterations) if iterations else one_gradient(problem)
-    referee, solution = seconds(lambda: judged(problem, depth, outcome, method="", seconds=method))
+    how: dict[str, Any] = {"method": "", "seconds": method}
+    first, _ = seconds(lambda: judged(problem, depth, outcome, certificate="first order", **how))
+    referee, solution = seconds(lambda: judged(problem, depth, outcome, **how))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     longer, more = float("nan"), float("nan")
     if thorough:
         longer, verdict = seconds(lambda: ocdl.certify(problem, depth, outcome.u, outcome.p, thorough=True))
         more = verdict.gap
-    send.send((method, referee, solution.search, solution.gap, more, longer, peak))
+    send.send((method, first, referee, solution.search, solution.gap, more, longer, peak))
 
 
 def row(S: int, M: int, name: str, iterations: int, thorough: bool) -> None:
@@ -96,9 +99,9 @@ def row(S: int, M: int, name: str, iterations: int, thorough: bool) -> None:
     process.start()
     send.close()
     try:
-        method, referee, search, gap, more, longer, peak = receive.recv()
+        method, first, referee, search, gap, more, longer, peak = receive.recv()
         print(
-            f"{S:5d} {M:4d} {name:5s} {method:8.2f} {referee:8.2f} {referee / method:6.2f} {search:9s} "
+            f"{S:5d} {M:4d} {name:5s} {method:8.2f} {first:8.3f} {referee:8.2f} {referee / method:6.2f} {search:9s} "
             f"{gap:10.3e} {more:10.3e} {longer:9.2f} {peak:6.2f}",
             flush=True,
         )
@@ -115,7 +118,7 @@ if __name__ == "__main__":
     parser.add_argument("--thorough", action="store_true")
     parser.add_argument("--wide", action="store_true")
     given = parser.parse_args()
-    print("    S    M σ       method  referee  ratio search           gap   thorough   seconds    GiB")
+    print("    S    M σ       method    first  referee  ratio search           gap   thorough   seconds    GiB")
     if given.wide:
         row(100, 784, "tanh", 0, False)
     else:

@@ -138,13 +138,13 @@ class Campaign(Mapping[str, Solution | Failure]):
 
 def attains(entry: Entry, best: Entry) -> bool:
     """The cost is the best one: within rounding and twice its gap (to first order what the gap can explain), at most
-    ``CLOSE`` of it; or both reach the target.
+    ``CLOSE`` of it, which counts where no gap was sought; or both reach the target.
     """
     if entry.status == best.status == "reachable":
         return True
     assert entry.cost is not None and best.cost is not None and entry.gap is not None
     scale = max(abs(entry.cost), abs(best.cost))
-    return entry.cost - best.cost <= ROUNDING * scale + min(2.0 * entry.gap, CLOSE * scale)
+    return entry.cost - best.cost <= ROUNDING * scale + float(np.fmin(2.0 * entry.gap, CLOSE * scale))
 
 
 def _feasible(entries: Mapping[str, Entry]) -> dict[str, Entry]:

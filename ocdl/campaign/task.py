@@ -16,7 +16,9 @@ from ocdl.campaign.content import digest, file_digest
 from ocdl.campaign.source import Source
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput
+from ocdl.referee.judgement import PRINCIPLE, Kind
 from ocdl.referee.solution import Solution
+from ocdl.solving.compile import check_certificate
 from ocdl.solving.method import Method
 from ocdl.statement.selection import Grid
 
@@ -30,7 +32,7 @@ class Task:
     problem: the path of a problem file, or a function at the top level of an importable module that makes the problem.
     settings: its arguments. grid: by default the file's grid(), else the command line's default.
     seed: start from random controls. start: named arrays, a Solution, or the path of a saved one; with neither, a
-        problem file's own start().
+        problem file's own start(). certificate: as of ``ocdl.solve``.
 
     Tasks are equal where their content is: settings, grid, method, seed, start, the name and bytes of the problem's
     file and ocdl's version (not what that file imports or reads). ``key`` names the content, and the result's file.
@@ -44,6 +46,7 @@ class Task:
     settings: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
     start: Solution | Mapping[str, Any] | str | Path | None = None
+    certificate: Kind = PRINCIPLE
     source: Source = field(init=False, repr=False)
     key: str = field(init=False, repr=False)
     pickled: tuple[bytes, bytes] = field(init=False, repr=False)
@@ -59,6 +62,7 @@ class Task:
             raise InvalidInput(f"Task(seed={self.seed!r}): a seed is a whole number, at least 0.")
         if self.seed is not None and self.start is not None:
             raise InvalidInput("Task(seed=..., start=...): give a start or a seed for a random one, not both.")
+        check_certificate(self.certificate)
         set_ = object.__setattr__
         set_(self, "settings", dict(self.settings))
         set_(self, "seed", None if self.seed is None else int(self.seed))
@@ -92,7 +96,9 @@ class Task:
     def _pickled(self) -> tuple[bytes, bytes]:
         """What the worker needs beside the source: the settings, and then how to solve."""
         try:
-            return pickle.dumps(self.settings), pickle.dumps((self.grid, self.method, self.seed, self.start))
+            return pickle.dumps(self.settings), pickle.dumps(
+                (self.grid, self.method, self.seed, self.start, self.certificate)
+            )
         except Exception as error:  # whatever an object's own pickling raises
             raise InvalidInput(f"{self!r}: it cannot travel to another process ({error}).") from None
 
@@ -114,6 +120,7 @@ class Task:
             method=self.method,
             seed=self.seed,
             start=_start_content(self.start),
+            **({} if self.certificate == PRINCIPLE else {"certificate": self.certificate}),
         )
         plain = {name: value for name, value in self.settings.items() if isinstance(value, (str, int, float))}
         words = [self.source.stem, *(f"{name}={plain[name]}" for name in sorted(plain))]
@@ -129,9 +136,10 @@ def multi_start(
     *,
     seeds: Iterable[int] = range(20),
     settings: Mapping[str, Any] | None = None,
+    certificate: Kind = PRINCIPLE,
 ) -> list[Task]:
-    """The same solve from random controls, one task a seed."""
-    return parameter_sweep(problem, grid, method, {}, seeds=seeds, settings=settings)
+    """The same solve from random controls, one task a seed; ``certificate`` as of ``ocdl.solve``."""
+    return parameter_sweep(problem, grid, method, {}, seeds=seeds, settings=settings, certificate=certificate)
 
 
 def parameter_sweep(
@@ -143,6 +151,7 @@ def parameter_sweep(
     seeds: Iterable[int] | None = None,
     settings: Mapping[str, Any] | None = None,
     start: Any = None,
+    certificate: Kind = PRINCIPLE,
 ) -> list[Task]:
     """One task for each combination of the settings in ``vary``, ``{"horizon": [1, 2]}``, and each seed, if any.
 
@@ -168,6 +177,7 @@ def parameter_sweep(
             settings=fixed | dict(zip(vary, values, strict=True)),
             seed=seed,
             start=start,
+            certificate=certificate,
         )
         for values in product(*vary.values())
         for seed in drawn

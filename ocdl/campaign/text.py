@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sized
 from pathlib import Path
 from typing import Any, Protocol
@@ -93,4 +94,4 @@ def _sentences(campaign: Told) -> list[str]:
 
 
 def _shown(value: float | None, form: str, mark: str = "") -> str:
-    return "–" if value is None else f"{value:{form}}{mark}"
+    return "–" if value is None or math.isnan(value) else f"{value:{form}}{mark}"

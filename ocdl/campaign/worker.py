@@ -88,7 +88,7 @@ def _attempt(work: Work) -> Solution | Failure:
 
 def _solution(work: Work) -> Solution:
     stated = work.source.read(pickle.loads(work.settings))
-    grid, method, seed, start = pickle.loads(work.manner)  # after the file, which may define the method
+    grid, method, seed, start, certificate = pickle.loads(work.manner)  # after the file, which may define the method
     beginning: Any = stated.start if start is None and seed is None else start
     if isinstance(start, Path):
         with NETCDF:
@@ -96,7 +96,7 @@ def _solution(work: Work) -> Solution:
     with stated.blamed():
         plan = compile(stated.problem, stated.grid if grid is None else grid, method, like=_before.plan)
         _before.plan = plan
-        return plan.solve(start=beginning, seed=seed, on_failure="return", progress=False)
+        return plan.solve(start=beginning, seed=seed, certificate=certificate, on_failure="return", progress=False)
 
 
 class _Before(threading.local):

@@ -13,8 +13,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from ocdl.comparison.rows import Difference, Row
+from ocdl.referee.certify import FIRST_ORDER
 from ocdl.referee.outcome import FEASIBLE, Status
 from ocdl.referee.solution import Solution
+from ocdl.statement.discrete import NOTHING_BETWEEN
 from ocdl.tables import plain_table, plain_text
 
 ROUNDING = 1e-6
@@ -50,7 +52,18 @@ def tolerance(solution: Solution, best: Solution) -> float:
     """
     rounding = ROUNDING * max(abs(best.cost), abs(solution.cost))
     worth = abs(solution.defect_worth) + abs(best.defect_worth)
-    return 2.0 * solution.gap + worth + rounding + (value_error(solution) or 0.0)
+    return 2.0 * excusable(solution) + worth + rounding + (value_error(solution) or 0.0)
+
+
+def excusable(solution: Solution) -> float:
+    """What other controls may gain: the gap, or of a first-order certificate a unit projected step."""
+    certificate = solution.certificate
+    first_order = solution.search == FIRST_ORDER and certificate is not None
+    return certificate.gain if first_order and certificate is not None else solution.gap
+
+
+def _kind(solution: Solution) -> str:
+    return "first-order gain" if solution.search == FIRST_ORDER else "maximum-principle gap"
 
 
 def value_error(solution: Solution) -> float | None:
@@ -77,7 +90,7 @@ def verdict(solution: Solution, best: Solution) -> str:
         return "unfinished"
     if solution.status is Status.EDGE:
         return "no extremal"
-    return "worse" if solution.gap <= EXTREMAL * excess and not within else "no extremal"
+    return "worse" if excusable(solution) <= EXTREMAL * excess and not within else "no extremal"
 
 
 def _close(solution: Solution, best: Solution) -> bool:
@@ -173,9 +186,9 @@ def _no_extremal(name: str, solution: Solution, best: Solution) -> str:
     elif error is not None:
         why = f"which its grid explains (gap {solution.gap:.2g}, |V − J| = {error:.2g}); give it more nodes"
     elif excess <= tolerance(solution, best):
-        why = f"which its maximum-principle gap {solution.gap:.2g} explains: it is not at an extremal yet"
+        why = f"which its {_kind(solution)} {excusable(solution):.2g} explains: it is not at an extremal yet"
     else:
-        why = f"and its maximum-principle gap {solution.gap:.2g} says that it is not at an extremal yet"
+        why = f"and its {_kind(solution)} {excusable(solution):.2g} says that it is not at an extremal yet"
     return f"{_whose(name)} cost {solution.cost:.6g} is {_percent(excess, best.cost)} above the best, {why}."
 
 
@@ -292,6 +305,8 @@ def _depth(comparison: Compared) -> list[str]:
     error, best = comparison.depth_error, comparison.best
     varies = "controls=" in str(best.attrs["scheme"])
     held = "the choice of its controls" if varies else "holding the controls constant in a layer"
+    if best.discrete:
+        return [f"No depth error: {NOTHING_BETWEEN}."]
     if error is None:
         return []
     restarted = best.certificate is not None and best.certificate.restarted

@@ -19,6 +19,7 @@ from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported, OcdlError
 from ocdl.interrupts import uninterrupted
 from ocdl.progress import progress_bar
+from ocdl.referee.certify import FIRST_ORDER
 from ocdl.referee.labels import coefficients
 from ocdl.referee.outcome import FEASIBLE, Status
 from ocdl.referee.reintegration import halved_cost
@@ -113,7 +114,7 @@ class Comparison:
             cost=solution.cost,
             excess=excess,
             relative=excess / abs(least) if abs(least) > 1e-12 * max(1.0, largest) else None,
-            gap=solution.gap,
+            gap=None if solution.search == FIRST_ORDER else solution.gap,
             gap_is_exact=solution.gap_is_exact,
             feasibility=solution.feasibility,
             claimed=solution.claim.get("cost"),
@@ -243,8 +244,10 @@ def _assembled(
 
 def _depth_error(problem: ControlProblem, depth: DepthScheme, solution: Solution) -> float | None:
     """|J on every layer halved − J| for the same controls; where these are unstable in open loop, what every layer
-    integrated anew from the answer's own node changes.
+    integrated anew from the answer's own node changes; None of discrete layers, which approximate nothing.
     """
+    if problem.discrete:
+        return None
     if solution.certificate is not None and solution.certificate.restarted:
         return abs(solution.certificate.excess)
     try:

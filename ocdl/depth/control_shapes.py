@@ -89,6 +89,12 @@ class ControlShape:
         """Controls at the stages from coefficients."""
         return Basis(self.columns(N, nodes.size), self.weights(nodes, nodes), self.rows(N, nodes.size))
 
+    def measure(self, h: Array, b: Array, nodes: Array) -> Array:
+        """∫ of the basis function of every coefficient, (Q,), over layers of widths h (N,) by the weights b (s,): then
+        ∫ u_j dt = measure · u_j.
+        """
+        return self.basis(h.size, nodes).gathered(np.outer(h, b).reshape(-1, 1))[:, 0]
+
 
 @dataclass(frozen=True)
 class PiecewiseConstant(ControlShape):

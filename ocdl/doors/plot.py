@@ -48,9 +48,8 @@ def plot_solution(solution: Solution) -> Figure:
         routes = {solution.method: solution}
         panels += [_value_panel(solution.extras["value"], routes, share) for share in _value_depths(solution)]
     figure, slots = _sheet(len(panels))
-    at_least = "" if solution.gap_is_exact else "at least "
     status = solution.status.name.lower().replace("_", " ")
-    _headline(figure, f"{solution.method}: J = {solution.cost:.8g}, gap {at_least}{solution.gap:.1e}, {status}")
+    _headline(figure, f"{solution.method}: J = {solution.cost:.8g}, {solution.principle()}, {status}")
     for panel, slot in zip(panels, slots, strict=False):
         panel(figure, slot)
     return figure

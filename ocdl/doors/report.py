@@ -18,7 +18,7 @@ from ocdl.doors.plot import FIGURE_FORMATS, plot_comparison, plot_solution
 from ocdl.errors import InvalidInput, NotWritten
 from ocdl.files import whole_file
 from ocdl.referee.certificate import Certificate
-from ocdl.referee.certify import LOCAL
+from ocdl.referee.certify import FIRST_ORDER, LOCAL
 from ocdl.referee.solution import Solution
 
 NOTEWORTHY = 1e-6  # a smaller violation between the nodes is not worth a line
@@ -26,14 +26,13 @@ NOTEWORTHY = 1e-6  # a smaller violation between the nodes is not worth a line
 
 def solution_text(solution: Solution) -> str:
     """A solution in a dozen lines: how it ended, the referee's verdict, what the route claims, the arrays."""
-    at_least = "" if solution.gap_is_exact else "at least "
     lines = [
         f"{solution.method}: {solution.status.value}",
         *([f"  {solution.detail}"] if solution.detail else []),
         *(f"  {note}" for note in solution.notes),
         f"  scheme        {solution.attrs['scheme']}",
         f"  cost J        {solution.cost:.12g}",
-        f"  gap           {at_least}{solution.gap:.3e}{_searched(solution)}",
+        _principle_line(solution),
         f"  infeasibility {solution.feasibility:.1e}",
         *_defect_line(solution),
         f"  time          {solution.seconds:.3g} s{_judged(solution)}",
@@ -47,9 +46,12 @@ def solution_text(solution: Solution) -> str:
     return "\n".join(lines)
 
 
-def _searched(solution: Solution) -> str:
-    """Where min H was sought by a few descents only."""
-    return ", by descent" if solution.search == LOCAL else ""
+def _principle_line(solution: Solution) -> str:
+    """The gap, and whether min H was sought by a few descents only; or that it was not sought."""
+    if solution.search == FIRST_ORDER:
+        return "  gap           not sought: a first-order certificate"
+    at_least = "" if solution.gap_is_exact else "at least "
+    return f"  gap           {at_least}{solution.gap:.3e}{', by descent' if solution.search == LOCAL else ''}"
 
 
 def _judged(solution: Solution) -> str:
@@ -93,7 +95,10 @@ def solution_summary(solution: Solution) -> dict[str, Any]:
 def certificate_lines(certificate: Certificate) -> list[str]:
     """The certificate in words: the cost in continuous depth, what holds between the nodes, the maximum principle."""
     c = certificate
-    lines = _reintegrated_lines(c) if math.isfinite(c.cost) else [f"  re-integrated {c.skipped or 'not finite'}"]
+    skipped = c.skipped or "re-integration is not finite"
+    lines = _reintegrated_lines(c) if math.isfinite(c.cost) else [f"  depth         {skipped}"]
+    if math.isfinite(c.stationarity):
+        lines.append(f"  stationary    to {c.stationarity:.1e}, the projected gradient; a unit step gains {c.gain:.1e}")
     if math.isfinite(c.relative_gap):
         lines.append(f"  gap / |J|     {c.relative_gap:.1e}")
     if math.isfinite(c.hamiltonian_spread):

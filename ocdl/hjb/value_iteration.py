@@ -101,6 +101,7 @@ class ValueIteration(Method):
     checkpoint: str | Path | None = None
     checkpoint_seconds: float = 30.0
     bounded_states: ClassVar[bool] = True
+    continuous: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for name, allowed in (("scheme", SCHEMES), ("kernels", KERNELS), ("feedback", FEEDBACKS)):

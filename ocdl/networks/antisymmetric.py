@@ -9,12 +9,12 @@ from typing import Any
 
 from ocdl.arrays import is_real
 from ocdl.errors import InvalidInput
-from ocdl.networks.architecture import Architecture
+from ocdl.networks.architecture import Activated
 from ocdl.statement.layout import Part
 
 
 @dataclass(frozen=True)
-class Antisymmetric(Architecture):
+class Antisymmetric(Activated):
     """ẏ = σ((K − Kᵀ − γI) y + β): the eigenvalues of the matrix have real part −γ.
 
     damping: γ ≥ 0.

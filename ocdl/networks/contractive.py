@@ -8,12 +8,12 @@ from typing import Any
 
 from ocdl.arrays import is_whole
 from ocdl.errors import InvalidInput
-from ocdl.networks.architecture import Architecture
+from ocdl.networks.architecture import Activated
 from ocdl.statement.layout import Part
 
 
 @dataclass(frozen=True)
-class Contractive(Architecture):
+class Contractive(Activated):
     """∂t f = Bᵀσ(a − Bf) with B (width, n) and a (width,): ½ d/dt |f − g|² ≤ 0 for any two samples where σ' ≥ 0.
 
     width: n by default. Source: Liu and Markowich, section 3.5, with σ' ≥ 0.

@@ -1,62 +1,31 @@
-"""The head of a network: its output O = W f + μ, the prediction h(O), and what an error costs."""
+"""The head of a network: what of the last state it reads, and what an error costs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
-import casadi as ca
 import numpy as np
 
 from ocdl.arrays import Array
 from ocdl.statement.layout import Part
-from ocdl.statement.losses import IdentityLink, Link, Loss, Readout
+from ocdl.statement.losses import IdentityLink, Loss, Readout
+from ocdl.statement.readout_loss import Output, ReadoutLoss
 
 
-@dataclass(frozen=True, eq=False)
-class Head:
-    """ℓ(x, p, d) = Σ_k density(O_k, d_k), O = W f + μ of the features f(x), (K, M) and (K,) the last parameters.
+def head(readout: Readout | None, loss: Loss, features: Array, place: int) -> ReadoutLoss:
+    """ℓ = loss(h(O), d), O = W B x + μ with W and μ the parameters from ``place`` on; O = Bx without a readout.
 
-    Without a readout O = f.
+    features: B, (n,) for a diagonal or (r, n).
     """
+    r = len(features)
+    if readout is not None:
+        K = r if readout.outputs == "width" else int(readout.outputs)
+        return ReadoutLoss(Output(np.ones(K), features, place), loss, readout.link)
+    if features.ndim == 1:
+        return ReadoutLoss(Output(np.ones(r)), loss, IdentityLink())
+    identity = np.concatenate([np.eye(r).ravel(), np.zeros(r)])
+    return ReadoutLoss(Output(np.ones(r), features, place, identity), loss, IdentityLink())
 
-    readout: Readout | None
-    loss: Loss
-    features: Callable[[Any], Any]
-    M: int  # features
-    before: int  # parameters that stand before W and μ
 
-    @property
-    def outputs(self) -> int:
-        """K."""
-        return self.M if self.readout is None or self.readout.outputs == "width" else int(self.readout.outputs)
-
-    @property
-    def link(self) -> Link:
-        return IdentityLink() if self.readout is None else self.readout.link
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """W and μ."""
-        K = self.outputs
-        return () if self.readout is None else (Part("W", ("output", "z"), (K, self.M)), Part("mu", ("output",), (K,)))
-
-    def output(self, x: Any, p: Any) -> Any:
-        """O (K, C) of states x (n, C) as columns."""
-        f = self.features(x)
-        if self.readout is None:
-            return f
-        K, end = self.outputs, self.before + self.outputs * self.M
-        return ca.reshape(p[self.before : end], self.M, K).T @ f + p[end : end + K]
-
-    def __call__(self, x: Any, p: Any, d: Any) -> Any:
-        return ca.sum1(self.loss.density(self.output(x, p), d, self.link))
-
-    def bounds(self) -> tuple[Array, Array]:
-        """Lower and upper bounds of [W row by row, μ]."""
-        if self.readout is None:
-            return np.zeros(0), np.zeros(0)
-        K = self.outputs
-        pairs = self.readout.box.interval("weight", (K, self.M)), self.readout.box.interval("bias", (K,))
-        return tuple(np.concatenate([pair[end].ravel() for pair in pairs]) for end in (0, 1))  # type: ignore[return-value]
+def head_parts(output: Output) -> tuple[Part, ...]:
+    """W and μ, where they are parameters."""
+    K, r = output.shape
+    return (Part("W", ("output", "z"), (K, r)), Part("mu", ("output",), (K,))) if output.size else ()

@@ -8,20 +8,22 @@ import numpy as np
 
 from ocdl.arrays import Array, finite_array, is_whole
 from ocdl.errors import InvalidInput
-from ocdl.statement.losses import Logistic, Loss, Readout
+from ocdl.statement.losses import IdentityLink, Link, Loss
 
 
-def states_of(inputs: Any, n: int, said: str = "inputs") -> Array:
-    """Initial states (S, n) from inputs (S, d), d ≤ n: channels beyond the inputs begin at 0.
-
-    Raises InvalidInput for NaN, other shapes, and more inputs than states.
-    """
-    given = finite_array(said, inputs)
+def rows_of(inputs: Any) -> Array:
+    """Inputs as rows (S, d). Raises InvalidInput for NaN and other shapes."""
+    given = finite_array("inputs", inputs)
     rows = given[None, :] if given.ndim == 1 else given
     if rows.ndim != 2 or rows.size == 0:
-        raise InvalidInput(f"{said}: one row a sample, shape (S, d), is needed; got {given.shape}.")
+        raise InvalidInput(f"inputs: one row a sample, shape (S, d), is needed; got {given.shape}.")
+    return rows
+
+
+def padded(rows: Array, n: int) -> Array:
+    """Initial states (S, n) of inputs (S, d): states beyond the inputs begin at 0."""
     if rows.shape[1] > n:
-        raise InvalidInput(f"{said}: {rows.shape[1]} values a sample do not fit into {n} states.")
+        raise InvalidInput(f"inputs: {rows.shape[1]} values a sample do not fit into {n} states.")
     return np.pad(rows, ((0, 0), (0, n - rows.shape[1])))
 
 
@@ -35,29 +37,31 @@ def channels_of(inputs: Array, channels: Any) -> int:
     return int(channels)
 
 
-def checked_labels(labels: Any, samples: int, outputs: int, readout: Readout | None, loss: Loss) -> Array:
+def checked_labels(labels: Any, samples: int, outputs: int, link: Link, loss: Loss) -> Array:
     """Labels (S, K): numbers (S,) for one output, (S, K) for K, or classes 0 … K − 1, (S,), as unit vectors.
 
-    Raises InvalidInput for NaN, other shapes, labels outside those of the loss, and a classifier's of one class only.
+    Raises InvalidInput for NaN, other shapes, labels that loss or link cannot meet, and a classifier's of one class.
     """
     given = finite_array("labels", labels)
-    rows = given[:, None] if given.ndim == 1 and outputs == 1 else given
-    rows = _unit_vectors(given, outputs) if given.ndim == 1 and outputs > 1 and given.size == samples else rows
-    if rows.shape != (samples, outputs):
-        classes = f", or the classes 0 to {outputs - 1}, shape ({samples},)" if outputs > 1 else ""
-        raise InvalidInput(
-            f"labels: {samples} sample(s) with {outputs} output(s) need the shape ({samples}, {outputs}){classes}; "
-            f"got {given.shape}."
-        )
-    low, high = loss.labels
-    if np.any((rows < low) | (rows > high)):
-        raise InvalidInput(
-            f"labels: {type(loss).__name__} needs labels in [{low:g}, {high:g}]; "
-            f"they range over [{rows.min():g}, {rows.max():g}]."
-        )
-    if samples > 1 and readout is not None and isinstance(readout.link, Logistic) and np.all(rows == rows[0]):
-        raise InvalidInput(f"labels: a classifier needs at least two classes; all {samples} are {given[0]!s}.")
+    if given.shape[:1] != (samples,):
+        raise InvalidInput(f"labels: one row a sample is needed, {samples} in all; got shape {given.shape}.")
+    rows = _unit_vectors(given, outputs) if given.ndim == 1 and outputs > 1 else given
+    rows = loss.label_rows("labels", rows, samples, outputs)
+    loss.check_labels("labels", rows)
+    if not isinstance(link, IdentityLink):
+        _check_classes(rows)
     return rows
+
+
+def _check_classes(rows: Array) -> None:
+    """Raise InvalidInput where labels (S, K) are no probabilities, or all the same."""
+    if np.any((rows < 0.0) | (rows > 1.0)):
+        raise InvalidInput(
+            f"labels: a classifier predicts probabilities, and its labels lie in [0, 1]; they range over "
+            f"[{rows.min():g}, {rows.max():g}]. K classes 0 to K − 1 need Readout(outputs=K)."
+        )
+    if len(rows) > 1 and np.all(rows == rows[0]):
+        raise InvalidInput(f"labels: a classifier needs at least two classes; all {len(rows)} labels are the same.")
 
 
 def _unit_vectors(classes: Array, K: int) -> Array:

@@ -6,25 +6,25 @@ min Σ_s ω_s ℓ(h(W x_s(T) + μ), c_s) + ∫_0^T R(u) dt + R(W, μ),   ẋ_s =
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import casadi as ca
 import numpy as np
 
 from ocdl.arrays import Array, is_real
 from ocdl.errors import InvalidInput
 from ocdl.networks.architecture import Architecture
-from ocdl.networks.head import Head
-from ocdl.networks.labels import channels_of, checked_labels, states_of
+from ocdl.networks.head import head, head_parts
+from ocdl.networks.labels import channels_of, checked_labels, padded, rows_of
+from ocdl.networks.layer import Layer
 from ocdl.statement.bounds import Box
 from ocdl.statement.layout import Layout, Part
 from ocdl.statement.losses import HalfSquare, IdentityLink, Loss, Readout
 from ocdl.statement.problem import ControlProblem
-from ocdl.statement.regularisers import Regulariser
+from ocdl.statement.regularisers import PenalisedControls, PenalisedParameters, Regulariser
 
 CLASSIFIER = Readout()
 HALF_SQUARE = HalfSquare()
+EMPTY = np.zeros(0), np.zeros(0)
 
 
 def network(
@@ -61,116 +61,33 @@ def network(
     Raises InvalidInput for NaN, shapes that disagree, one class only, and names that no control has.
     """
     _check_kinds(architecture, readout, loss, regulariser, bounds)
-    rows = states_of(inputs, np.shape(inputs)[-1] if np.ndim(inputs) else 0)
-    width = channels_of(rows, channels)
-    n = architecture.states(width)
-    x0 = states_of(rows, n)
-    layer = _Layer(architecture, n, Box() if bounds is None else bounds, architecture.parts(n))
-    M = architecture.features(ca.SX.sym("x", n)).shape[0]
-    head = Head(readout, loss, architecture.features, M, layer.size if tied else 0)
+    rows = rows_of(inputs)
+    n = architecture.states(channels_of(rows, channels))
+    layer = Layer(architecture, n, Box() if bounds is None else bounds, architecture.parts(n))
+    terminal = head(readout, loss, architecture.features(n), layer.size if tied else 0)
+    K, r = terminal.output.shape
     depth = _horizon(architecture, horizon)
     if tied:
         layer.check_tied(depth)
-    held = (layer.parts if tied else ()) + head.parts
-    ones = np.ones(sum(part.size for part in head.parts))
+    held = (layer.parts if tied else ()) + head_parts(terminal.output)
+    metric = np.repeat([depth, 1.0], [layer.size if tied else 0, terminal.output.size])
     return ControlProblem(
         **layer.formulas(tied),
-        **_penalties(regulariser, layer.size if tied else 0, ones.size, depth),
-        terminal=head,
-        initial=x0,
+        **_penalties(regulariser, 0 if tied else layer.size, metric),
+        terminal=terminal,
+        initial=padded(rows, n),
         horizon=depth,
-        bounds=layer.box(head, tied),
+        bounds=layer.box(EMPTY if readout is None else readout.ends(K, r), tied),
         controls=() if tied else _entries(layer.parts),
         parameters=_entries(held),
-        data=checked_labels(labels, len(x0), head.outputs, readout, loss),
+        data=checked_labels(labels, len(rows), K, terminal.link, loss),
         weights=weights,
         layout=Layout(Part("x", ("y",), (n,)), () if tied else layer.parts, held, {}),
-        parameter_metric=np.concatenate([np.full(layer.size, depth), ones]) if tied else None,
+        parameter_metric=metric,
         budgets=architecture.budgets(depth),
         discrete=architecture.discrete,
-        columnwise=True,
+        columnwise=not architecture.by_depth,
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _Layer:
-    """A layer of n states: its formulas of flat controls, and their bounds."""
-
-    architecture: Architecture
-    n: int
-    given: Box
-    parts: tuple[Part, ...]
-
-    def __post_init__(self) -> None:
-        names = [part.name for part in self.parts]
-        unknown = set(self.given.names) - {*names, "x"}
-        if unknown:
-            raise InvalidInput(
-                f"{self.given!r}: the controls of {type(self.architecture).__name__} are {', '.join(names)}, and x are "
-                f"its states; got {', '.join(sorted(unknown))}."
-            )
-
-    @property
-    def size(self) -> int:
-        return sum(part.size for part in self.parts)
-
-    def named(self, u: Any) -> dict[str, Any]:
-        """The flat controls (m,) as matrices by name."""
-        ends = np.cumsum([0, *(part.size for part in self.parts)])
-        return {
-            part.name: _matrix(u[int(begin) : int(end)], part.shape)
-            for part, begin, end in zip(self.parts, ends[:-1], ends[1:], strict=True)
-        }
-
-    def formulas(self, tied: bool) -> dict[str, Any]:
-        """Lift and dynamics of the controls, or of parameters in their place."""
-        lift, dynamics = self.architecture.lift, self.architecture.dynamics
-        if tied:
-            return {
-                "lift": lambda x, p: lift(x, self.named(p)),
-                "dynamics": lambda x, z, p: dynamics(x, z, self.named(p)),
-            }
-        return {
-            "lift": lambda x, u: lift(x, self.named(u)),
-            "dynamics": lambda x, z, u: dynamics(x, z, self.named(u)),
-        }
-
-    def check_tied(self, horizon: float) -> None:
-        """Raise InvalidInput where the controls cannot be the same at all depths."""
-        budgets = self.architecture.budgets(horizon)
-        varying = [part.name for part in self.parts if self.given.varies(part.name)]
-        if budgets:
-            raise InvalidInput(f"tied=True: {self.architecture!r} gives ∫ {budgets[0].control} dt, which fixes it.")
-        if varying:
-            raise InvalidInput(f"tied=True: one {varying[0]} serves at all depths; its bounds are functions of t.")
-
-    def box(self, head: Head, tied: bool) -> Box:
-        """The bounds of flat controls, parameters and states."""
-        ends = (lambda t: self._ends(t)[0]), (lambda t: self._ends(t)[1])
-        fixed = not any(box.varies(part.name) for part in self.parts for box in self._boxes)
-        pair: Any = (ends[0](0.0), ends[1](0.0)) if fixed else ends
-        of_head = head.bounds()
-        held = tuple(np.concatenate(ends) for ends in zip(pair, of_head, strict=True)) if tied else of_head
-        states = self.given.given("x") if "x" in self.given.names else None
-        return Box(u=None if tied else pair, p=(held[0], held[1]), x=states)
-
-    @property
-    def _boxes(self) -> tuple[Box, Box]:
-        return self.architecture.bounds(self.n), self.given
-
-    def _ends(self, t: float) -> tuple[Array, Array]:
-        """Lower and upper bounds (m,) at depth t: what the architecture and the user ask for."""
-        at, low, high = np.array([t]), [], []
-        for part in self.parts:
-            pairs = [box.interval_at(part.name, part.shape, at) for box in self._boxes]
-            low.append(np.maximum(pairs[0][0], pairs[1][0]).ravel())
-            high.append(np.minimum(pairs[0][1], pairs[1][1]).ravel())
-        return np.concatenate(low), np.concatenate(high)
-
-
-def _matrix(flat: Any, shape: tuple[int, ...]) -> Any:
-    """A column of entries, row by row, as a matrix; a column where the shape has one dimension, or none."""
-    return ca.reshape(flat, *shape[::-1]).T if len(shape) == 2 else flat
 
 
 def _entries(parts: tuple[Part, ...]) -> list[str]:
@@ -182,15 +99,13 @@ def _entries(parts: tuple[Part, ...]) -> list[str]:
     ]
 
 
-def _penalties(regulariser: Regulariser | None, tied: int, head: int, horizon: float) -> dict[str, Any]:
-    """R of the controls over the depth, and of the parameters: of tied ones as of controls that stay the same."""
+def _penalties(regulariser: Regulariser | None, controls: int, metric: Array) -> dict[str, Any]:
+    """R of the controls over the depth, and of parameters with this metric, where there are any."""
     if regulariser is None:
         return {}
-    density = regulariser.density
-    metric = np.concatenate([np.full(tied, horizon), np.ones(head)])
-    return ({} if tied else {"effort": lambda u: ca.sum1(density(u))}) | (
-        {"penalty": lambda p: ca.dot(metric, density(p))} if metric.size else {}
-    )
+    effort = {"effort": PenalisedControls(regulariser, np.ones(controls))} if controls else {}
+    penalty = {"penalty": PenalisedParameters(regulariser, metric)} if metric.size else {}
+    return effort | penalty
 
 
 def _horizon(architecture: Architecture, horizon: Any) -> float:

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ocdl.errors import InvalidInput
-from ocdl.networks.architecture import Architecture
+from ocdl.networks.architecture import Activated
 from ocdl.networks.kernels import DenseKernel, Kernel
 from ocdl.statement.layout import Part
 
 
 @dataclass(frozen=True)
-class Residual(Architecture):
+class Residual(Activated):
     """ẏ = σ(Ky + β) with one K and β a layer: on ``ExplicitEuler`` the ResNet y⁺ = y + hσ(Ky + β), on ``Kutta4`` and
     other schemes the Runge–Kutta networks of Benning et al. (2019), (24).
 

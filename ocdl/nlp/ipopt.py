@@ -87,6 +87,7 @@ class Ipopt(Method):
     """
 
     constrained: ClassVar[bool] = True
+    budgets: ClassVar[bool] = True
     control_sets: ClassVar[tuple[type[ControlSet], ...]] = (PairSet,)
     any_controls: ClassVar[bool] = True
     measured: ClassVar[bool] = True
@@ -362,6 +363,7 @@ def _outcome(transcription: Transcription, end: _End) -> Outcome:
     w, multipliers, stats = end.w, end.multipliers, end.stats
     costate, stage_costate = transcription.costates(w, multipliers)
     claim: dict[str, Any] = {"cost": end.cost, "costate": costate, "stage_costate": stage_costate}
+    claim |= {f"multiplier of {name}": nu for name, nu in transcription.budget_multipliers(multipliers).items()}
     if end.cost is None:
         del claim["cost"]
     if transcription.depth.condensed:

@@ -38,7 +38,7 @@ def applies(problem: ControlProblem, depth: DepthScheme) -> bool:
         return False
     if not isinstance(depth.controls, PiecewiseConstant):
         return False
-    return bool(np.ptp(box.b_lower) == 0.0 and np.ptp(box.b_upper) == 0.0)
+    return not problem.budgets and bool(np.ptp(box.b_lower) == 0.0 and np.ptp(box.b_upper) == 0.0)
 
 
 INSIDE = 0.9  # a cold start keeps θ and v this far from their bounds ±1, where a barrier method begins badly

@@ -31,6 +31,8 @@ def not_in_reduced_space(problem: ControlProblem, depth: DepthScheme) -> str:
     if problem.constraints:
         constraints = ", ".join(problem.constraints)
         return f"it sees controls and parameters only, and this problem is constrained by {constraints}"
+    if problem.budgets:
+        return f"it has no rows, and this problem has {', '.join(map(repr, problem.budgets))}"
     if problem.measurements is not None:
         return "its second derivatives do not see measurements"
     if problem.free_initial:

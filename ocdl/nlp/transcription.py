@@ -4,7 +4,8 @@ Layer k of sample s, with stages X_i, controls u_i, lifted z_i = g(X_i, u_i) and
 
     X_i − x_k − h Σ_j a_ij φ_j = 0,   z_i − g(t_i, X_i, u_i, p, d_s) = 0,   x_{k+1} − x_k − h Σ_j b_j φ_j = 0,
     path c(t_i, X_i, u_i, p, d_s, z_i) in its interval, where ``equalities.imposed`` says so;
-    boundary B(x_0, x_N, T, p, d_s) in its interval;  χ² of measurements at their nodes in the cost.
+    boundary B(x_0, x_N, T, p, d_s) in its interval;  Σ w_q u_qj the total of every budget;
+    χ² of measurements at their nodes in the cost.
 
 A stage that is the start of the layer (a zero row of A) or its end (stiff accuracy) is no variable of its own; a
 condensed scheme has no stages as variables at all. State boxes and final states are bounds on variables.
@@ -33,6 +34,7 @@ from ocdl.referee.outcome import Multipliers
 from ocdl.solving.method import Start
 from ocdl.statement.measurements import nodes_at
 from ocdl.statement.problem import ControlProblem
+from ocdl.statement.spending import measure
 from ocdl.sweeps.sweeper import Sweeper, SweepFailed, Trajectory
 
 Array = NDArray[np.float64]
@@ -237,7 +239,7 @@ class Transcription:
 
     @property
     def _constraints(self) -> int:
-        return self._layer_rows + self._boundary_rows + len(self.problem.free_initial)
+        return self._layer_rows + self._boundary_rows + len(self.problem.free_initial) + len(self.problem.budgets)
 
     @cached_property
     def _kinds(self) -> list[Elements]:
@@ -250,6 +252,8 @@ class Transcription:
             kinds.append(self._boundary)
         if self.problem.free_initial:
             kinds.append(self._initial)
+        if self.problem.budgets:
+            kinds.append(self._spending)
         if self.problem.measurements is not None:
             kinds.append(self._misfit)
         return kinds
@@ -409,6 +413,22 @@ class Transcription:
             variables=np.stack([self.places.x[0][samples, states], self.places.p[own : own + count]]),
             rows=(first + np.arange(count))[None, :],
             values=np.zeros((0, count)),
+        )
+
+    @cached_property
+    def _spending(self) -> Elements:
+        """Σ w_q u_qj of a control with a budget, less that; the last rows."""
+        problem, weights = self.problem, measure(self.problem, self.depth)
+        u, total = ca.SX.sym("u", weights.size), ca.SX.sym("total")
+        count = len(problem.budgets)
+        return Elements(
+            local=u,
+            constants=total,
+            cost=ca.SX(0),
+            residual=ca.dot(ca.DM(weights), u) - total,
+            variables=self.places.u[:, problem.budgeted],
+            rows=(self._constraints - count + np.arange(count))[None, :],
+            values=np.array([[budget.total for budget in problem.budgets]]),
         )
 
     @cached_property
@@ -597,6 +617,11 @@ class Transcription:
         if problem.boundary is not None:
             found.boundary[:] = rows[self._layer_rows :][: self._boundary_rows].reshape(S, -1)
         return found
+
+    def budget_multipliers(self, multipliers: Array) -> dict[str, float]:
+        """ν of every budget, by the name of its control."""
+        rows = multipliers[multipliers.size - len(self.problem.budgets) :]
+        return {str(one.control): float(nu) for one, nu in zip(self.problem.budgets, rows, strict=True)}
 
     def stationarity(self, w: Array, multipliers: Array) -> Array:
         """∇f + ∇gᵀ λ in every variable, in the problem's own units."""

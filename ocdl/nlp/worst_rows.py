@@ -46,7 +46,9 @@ def worst_rows(transcription: Transcription, w: Array, remedy: bool = True) -> s
 
 
 class _Names:
-    """Rows of g: layer by layer and sample by sample dynamics, lift, path; then boundary, then free initial states."""
+    """Rows of g: layer by layer and sample by sample dynamics, lift, path; then boundary, free initial states, and
+    budgets.
+    """
 
     def __init__(self, transcription: Transcription) -> None:
         self.problem, self.t, self.h = transcription.problem, transcription.t, transcription.h
@@ -54,6 +56,7 @@ class _Names:
         self.boundary_rows = self.problem.rows("boundary")
         self.path_rows = self.problem.rows("path")
         beyond = self.problem.samples * self.boundary_rows + len(self.problem.free_initial)
+        beyond += len(self.problem.budgets)
         self.layer_rows = transcription.row_scale.size - beyond
         self.dynamics = (len(transcription.own) + 1) * self.problem.n
         self.lifted = transcription.lifted_stages * self.problem.lifted
@@ -82,7 +85,10 @@ class _Names:
         if row < S * self.boundary_rows:
             sample, i = divmod(row, self.boundary_rows)
             return "boundary", f"boundary row {i}", "", sample
-        sample, i = problem.free_initial[row - S * self.boundary_rows]
+        row -= S * self.boundary_rows
+        if row >= len(problem.free_initial):
+            return "budget", f"budget of {problem.budgets[row - len(problem.free_initial)].control}", "", 0
+        sample, i = problem.free_initial[row]
         return "dynamics", f"free initial state {state_name(problem, i)}", "", sample
 
 

@@ -16,6 +16,7 @@ from ocdl.referee.hamiltonian import Hamiltonian
 from ocdl.referee.separated import SeparatedHamiltonian
 from ocdl.solving.diagnosis import LOST, lost_along
 from ocdl.statement.problem import ControlProblem
+from ocdl.statement.regularisers import thresholds
 from ocdl.sweeps.sweeper import Adjoint, Sweeper, SweepFailed, Trajectory
 
 Array = NDArray[np.float64]
@@ -51,6 +52,16 @@ class Iterate:
         """b_i Λ_i at the stages, (N, s, S, n); zero where b_i = 0."""
         b = self.ground.sweeper.tableau.b
         return np.nan_to_num(self.adjoint.stages) * b[:, None, None]
+
+    @cached_property
+    def smooth_gradient(self) -> tuple[Array, Array]:
+        """∂J/∂u (N, m) and ∂J/∂p (P,) without the slopes of λ|u| and λ|p|, whose sign(0) = 0 is but one of many."""
+        (in_u, in_p), (kinks_u, kinks_p) = self.ground.metric, self.ground.kinks
+        adjoint = self.adjoint
+        if not (np.any(kinks_u) or np.any(kinks_p)):
+            return adjoint.gradient_u, adjoint.gradient_p
+        in_controls = adjoint.gradient_u - in_u * kinks_u * np.sign(self.u)
+        return in_controls, adjoint.gradient_p - in_p * kinks_p * np.sign(self.p)
 
     @property
     def largest_costate(self) -> float:
@@ -141,3 +152,10 @@ class Ground:
         """Quadrature weights of function space: h_k times the control metric (N, m), and the parameters' (P,)."""
         problem = self.problem
         return self.sweeper.h[:, None] * np.asarray(problem.control_metric), np.asarray(problem.parameter_metric)
+
+    @cached_property
+    def kinks(self) -> tuple[Array, Array]:
+        """λ of what the cost holds of λ|u| (m,) and λ|p| (P,), in function space; 0 where it holds none."""
+        problem = self.problem
+        of_controls = thresholds(problem.effort, np.asarray(problem.control_metric))
+        return of_controls, thresholds(problem.penalty, np.asarray(problem.parameter_metric))

@@ -36,9 +36,9 @@ class Between:
 def worst_between(problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, x: Array) -> Between | None:
     """What controls u (Q, m), parameters p (P,) and states x (N+1, S, n) at the nodes violate most inside the layers.
 
-    None where nothing is constrained there, nothing violated, or a layer cannot be integrated.
+    None where the layers are discrete, nothing is constrained there, nothing violated, or a layer cannot be integrated.
     """
-    if problem.path is None and "x" not in problem.bounds.names:
+    if problem.discrete or (problem.path is None and "x" not in problem.bounds.names):
         return None
     try:
         families = Anew.of(problem, depth, u, p, x).sampled(problem, depth, u, x).constraints()

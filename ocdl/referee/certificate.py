@@ -12,10 +12,12 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.referee.certify import Judged
+from ocdl.referee.certify import FIRST_ORDER, Judged
 from ocdl.referee.groups import AT_ONCE
 from ocdl.referee.reintegration import operations, reintegrated
+from ocdl.statement.discrete import NOTHING_BETWEEN
 from ocdl.statement.problem import ControlProblem
+from ocdl.statement.spending import lagrangian_gradient
 from ocdl.sweeps.sweeper import SweepFailed
 
 Array = NDArray[np.float64]
@@ -45,10 +47,12 @@ class Certificate:
         the depth of it; constraint_violation: the same of bounds of states, ends and paths along the re-integrated
         trajectory; ``constraint`` names the worst.
     hamiltonian_spread: max H − min H over the layers, in units of J per depth, where the problem does not depend on
-        depth; hamiltonian_offset: the mean of H less the −∂ℓ/∂T that a free horizon prescribes; hamiltonian_note: why
-        one of them does not apply.
+        depth, of H + ν u where a control has a budget; hamiltonian_offset: the mean of H less the −∂ℓ/∂T that a free
+        horizon prescribes; hamiltonian_note: why one of them does not apply.
     agreement: the share, between 0 and 1, of depth × controls (in their metrics) on which the control agrees with the
         switching function (``agreement``).
+    stationarity: norm of the projected gradient in function space; gain: what a unit step along it gains, to first
+        order, in units of J (``Stationarity``).
     skipped: why there is no re-integration.
     """
 
@@ -70,6 +74,8 @@ class Certificate:
     hamiltonian_offset: float = NAN
     hamiltonian_note: str = ""
     agreement: float = NAN
+    stationarity: float = NAN
+    gain: float = NAN
     skipped: str = ""
 
     def attributes(self) -> dict[str, Any]:
@@ -107,16 +113,29 @@ class Certificate:
         return f"open-loop unstable: {grown}applied alone the controls {drift}; use feedback"
 
 
+def principle(gap: float, exact: bool, search: str, stationarity: float, form: str = ".1e") -> str:
+    """``gap at least 1.0e-03``; where min H was not sought ``projected gradient 1.0e-03 (first order)``."""
+    if search == FIRST_ORDER:
+        return f"projected gradient {stationarity:{form}} (first order)"
+    return f"gap {'' if exact else 'at least '}{gap:{form}}"
+
+
 def certified(answer: Judged, seconds: float) -> Certificate:
     """The certificate of an answer whose verdict is on true depths.
 
-    Not re-integrated where that would take longer than the solve did (``seconds``) and than ``PATIENCE``.
+    Not re-integrated where the layers are discrete, where the verdict is of first order, and where that would take
+    longer than the solve did (``seconds``) and than ``PATIENCE``.
     """
     problem, verdict = answer.problem, answer.verdict
     found: dict[str, Any] = {"relative_gap": verdict.gap / abs(verdict.cost) if verdict.cost else NAN}
+    found |= {"stationarity": verdict.stationarity.norm, "gain": verdict.stationarity.gain}
     found |= _hamiltonian(answer)
     if problem.velocity_box is None or problem.velocity_box.of_a_box:
         found["agreement"] = agreement(answer)
+    if problem.discrete:
+        return Certificate(**found, skipped=NOTHING_BETWEEN)
+    if verdict.search == FIRST_ORDER:
+        return Certificate(**found, skipped="a first-order certificate integrates nothing anew")
     needed = operations(problem, answer.depth) * SECONDS
     if needed > max(seconds, PATIENCE):
         said = f"re-integration would take about {needed:.0f} s, longer than the solve took"
@@ -140,9 +159,7 @@ def agreement(answer: Judged) -> float:
     """
     problem, depth, u, verdict = answer.problem, answer.depth, answer.u, answer.verdict
     trajectory, adjoint = verdict.trajectory, verdict.adjoint
-    shape, (N, _) = depth.controls, trajectory.stage_t.shape
-    quadrature = (trajectory.h[:, None] * depth.tableau.b).reshape(-1, 1)
-    weights = shape.basis(N, depth.tableau.c).gathered(quadrature)[:, 0]
+    weights = depth.controls.measure(trajectory.h, depth.tableau.b, depth.tableau.c)
     span = float(np.sum(trajectory.h))
     mean = float(np.sum(trajectory.h[:, None] * np.abs(depth.tableau.b) * np.abs(verdict.hamiltonian))) / span
     if problem.m == 0:
@@ -154,10 +171,11 @@ def agreement(answer: Judged) -> float:
         return NAN
     low, high = (np.broadcast_to(end, u.shape) for end in problem.coefficient_box(depth))
     endless = max(1.0, float(np.max(u, initial=0.0)), -float(np.min(u, initial=0.0)))
+    gradient = lagrangian_gradient(problem, depth, adjoint.gradient_u, verdict.stationarity.multipliers)
     agreed = total = 0.0
     for k in np.array_split(np.arange(len(u)), max(1, u.size // AT_ONCE)):
         measure = weights[k, None] * metric
-        gains = _gains(adjoint.gradient_u[k], measure, u[k] - low[k], high[k] - u[k], endless)
+        gains = _gains(gradient[k], measure, u[k] - low[k], high[k] - u[k], endless)
         agreed += float(np.sum(measure * (gains <= AGREES * typical)))
         total += float(np.sum(measure))
     return agreed / total
@@ -197,10 +215,14 @@ def _takes(problem: ControlProblem, roles: Iterable[str], names: Iterable[str]) 
 
 
 def _hamiltonian(answer: Judged) -> dict[str, Any]:
-    problem, p, trajectory = answer.problem, answer.p, answer.verdict.trajectory
+    problem, p, verdict = answer.problem, answer.p, answer.verdict
+    trajectory, basis = verdict.trajectory, answer.depth.controls.basis(answer.depth.count, answer.depth.tableau.c)
+    if problem.discrete:
+        return {"hamiltonian_note": f"not claimed to be constant: {NOTHING_BETWEEN}"}
     if depends_on_depth(problem):
         return {"hamiltonian_note": "not constant: the problem depends on depth"}
-    layers = answer.verdict.hamiltonian @ answer.depth.tableau.b
+    priced = (basis @ answer.u)[:, problem.budgeted] @ verdict.stationarity.multipliers
+    layers = (verdict.hamiltonian + priced.reshape(verdict.hamiltonian.shape)) @ answer.depth.tableau.b
     found: dict[str, Any] = {"hamiltonian_spread": float(np.ptp(layers))}
     if problem.has_free_horizon:
         low, high = (end[-1] for end in problem.parameter_box)

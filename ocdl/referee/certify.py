@@ -7,14 +7,15 @@ costate sweep supply the rest. Nothing of it is believed: the referee evaluates
     the defects ρ of the adjoint equation at the costates and multipliers that were handed in;
     cost, Hamiltonian, and the gap  Σ h b [H(u) − min H] + Σ |λ| slack + Σ |ρ_k| |x|,
 
-the last two being what wrong multipliers and wrong costates can be worth, |x| the size of each state. To first order
-δ changed the cost by Σ ⟨p_{k+1}, δ_k⟩ (``defect_worth``).
+with H + Σ ν_j u_j in the place of H where controls j have budgets, ν those of a unit projected step (``Stationarity``).
+The last two terms are what wrong multipliers and wrong costates can be worth, |x| the size of each state. To first
+order δ changed the cost by Σ ⟨p_{k+1}, δ_k⟩ (``defect_worth``).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +27,16 @@ from ocdl.referee.constraints import Constraints
 from ocdl.referee.defects import judged_adjoint, trajectory_of
 from ocdl.referee.hamiltonian import Hamiltonian
 from ocdl.referee.outcome import Multipliers
+from ocdl.referee.stationarity import Stationarity, stationarity
+from ocdl.statement.discrete import check_layers
 from ocdl.statement.problem import ControlProblem
+from ocdl.statement.spending import priced, spent
 from ocdl.sweeps.sweeper import Adjoint, Sweeper, Trajectory
 
 Array = NDArray[np.float64]
 
 PROVEN, THOROUGH, LOCAL = "proven", "thorough", "local"  # searches for min H
+FIRST_ORDER: Literal["first order"] = "first order"  # there was none
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +48,9 @@ class Verdict:
     every family of constraints, by name; of the state equation, ``dynamics``, in units of max(1, |x|).
     ``state_defect``, ``costate_defect`` (N+1, S, n): what the answer's own states and costates miss of their equations
     at the nodes, zero where they are the referee's sweeps; ``defect_worth``: Σ ⟨p, δ⟩, what the former changed J by.
-    ``search``: how min H was found, ``PROVEN``, ``THOROUGH`` (sought in the whole box) or ``LOCAL``.
+    ``stationarity``: what a unit step along the projected gradient gains.
+    ``search``: how min H was found, ``PROVEN``, ``THOROUGH`` (sought in the whole box) or ``LOCAL``; ``FIRST_ORDER``
+    where it was not sought, and excess and gap are NaN.
     """
 
     cost: float
@@ -58,6 +65,7 @@ class Verdict:
     state_defect: Array
     costate_defect: Array
     defect_worth: float
+    stationarity: Stationarity
     search: str
 
 
@@ -83,6 +91,7 @@ def certify(
     stages: Array | None = None,
     costate: Array | None = None,
     thorough: bool = False,
+    first_order: bool = False,
 ) -> Verdict:
     """Judge controls u (Q, m) and parameters p (P,); ``multipliers`` of its constraints, zero by default.
 
@@ -91,6 +100,7 @@ def certify(
     thorough: seek min H in the whole box, however long that takes; else only where it takes little
     (``Hamiltonian.least``), and of many samples or wide layers by some sixty evaluations of H, so that the gap is the
     same at every call and at least as good a lower bound as one descent gives.
+    first_order: min H is not sought, and the gap is NaN; where the controls are in a set that is no box it is.
     Raises InvalidInput for wrong shapes, SweepFailed where the state equation has no solution.
     """
     if not isinstance(problem, ControlProblem) or not isinstance(depth, DepthScheme):
@@ -98,6 +108,7 @@ def certify(
             f"certify({type(problem).__name__}, {type(depth).__name__}, ...): give a ControlProblem "
             "(SelectionProblem.discretise makes one) and a depth scheme."
         )
+    check_layers(problem, depth)
     u, p = _shaped("u", u, (depth.control_rows, problem.m)), _shaped("p", p, (problem.P,))
     nodes, inner = _grids(problem, depth)
     x, stages, costate = _own("x", x, nodes), _own("stages", stages, inner), _own("costate", costate, nodes)
@@ -109,12 +120,19 @@ def certify(
     forces = constraints.forces(trajectory, u, p, multipliers) if families else None
     adjoint, defects = judged_adjoint(sweeper, trajectory, u, p, forces, costate, x is not None)
     hamiltonian = stage_hamiltonian(sweeper, trajectory, adjoint, u, p)
-    excess, search = stage_excess(sweeper, trajectory, adjoint, u, p, thorough=thorough)
+    found = stationarity(problem, depth, u, p, adjoint.gradient_u, adjoint.gradient_p)
+    excess, search = np.full_like(hamiltonian, np.nan), str(FIRST_ORDER)
+    if not first_order or problem.control_set is not None:
+        law = Hamiltonian(priced(problem, depth, found.multipliers) if problem.budgets else problem)
+        excess, search = stage_excess(sweeper, trajectory, adjoint, u, p, law, thorough=thorough)
     weights = sweeper.h[:, None] * sweeper.tableau.b
     violations = {family.name: float(np.max(family.violation, initial=0.0)) for family in families}
     violations["controls"] = _controls_violation(problem, depth, sweeper, u)
     violations["parameters"] = _violation(p, problem.parameter_box)
     violations["dynamics"] = defects.violation
+    if problem.budgets:
+        missed = spent(problem, depth, u) - [budget.total for budget in problem.budgets]
+        violations["budget"] = float(np.max(np.abs(missed)))
     gap = float(np.sum(weights * excess)) + sum(family.duality_gap for family in families) + defects.costate_worth
     return Verdict(
         cost=sweeper.cost(trajectory, u, p),
@@ -130,6 +148,7 @@ def certify(
         state_defect=defects.state,
         costate_defect=defects.costate,
         defect_worth=defects.state_worth,
+        stationarity=found,
     )
 
 
@@ -170,14 +189,21 @@ def _violation(values: Array, box: tuple[Array, Array]) -> float:
 
 
 def stage_excess(
-    sweeper: Sweeper, trajectory: Trajectory, adjoint: Adjoint, u: Array, p: Array, *, thorough: bool = False
+    sweeper: Sweeper,
+    trajectory: Trajectory,
+    adjoint: Adjoint,
+    u: Array,
+    p: Array,
+    law: Hamiltonian,
+    *,
+    thorough: bool = False,
 ) -> tuple[Array, str]:
-    """H(u) − min H at the stages, (N, s), over all controls that box and path constraints admit there: infinite where H
-    falls without end, 0 where b_i = 0. And how the minima were found: unless they are proven they may lie lower, and
-    the excess is at least this.
+    """H(u) − min H of the ``law`` at the stages, (N, s), over all controls that box and path constraints admit there:
+    infinite where H falls without end, 0 where b_i = 0. And how the minima were found: unless they are proven they may
+    lie lower, and the excess is at least this.
     """
     problem, (N, s, S, n) = sweeper.problem, trajectory.stages.shape
-    law, counted = Hamiltonian(problem), np.tile(sweeper.tableau.b != 0.0, N)
+    counted = np.tile(sweeper.tableau.b != 0.0, N)
     costate, x = np.nan_to_num(adjoint.stages).reshape(-1, S, n)[counted], trajectory.stages.reshape(-1, S, n)[counted]
     t, controls = sweeper.stage_t.ravel()[counted], sweeper.stage_controls(u)[counted]
     given = (t, x, costate, np.asarray(problem.weights), controls, p)

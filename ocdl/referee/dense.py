@@ -24,9 +24,9 @@ from ocdl.batch import Batch, Direct
 from ocdl.once import once
 from ocdl.referee.groups import AT_ONCE
 from ocdl.referee.separated import SeparatedHamiltonian
-from ocdl.referee.structure import affine_in, kinked_in, quadratic_in
 from ocdl.statement.effort import effort_formula
 from ocdl.statement.problem import ControlProblem
+from ocdl.statement.structure import affine_in, kinked_in, quadratic_in
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]

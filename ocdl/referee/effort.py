@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from ocdl.arrays import Array
 from ocdl.batch import Batch
 from ocdl.once import once
-from ocdl.referee.structure import affine_in, kinked_in, quadratic_in, second
 from ocdl.statement.effort import effort_formula
 from ocdl.statement.problem import ControlProblem
+from ocdl.statement.structure import affine_in, kinked_in, numeric_quadratic, quadratic_in, second
 
 Indices = NDArray[np.intp]
 
@@ -89,13 +89,11 @@ class GroupedEffort:
     def _steady(self) -> tuple[Any, Array] | None:
         """Q and q (G, size) of ∇E = Q u + q, u and ∇E group by group, where both are numbers, None where not."""
         s, value = self._formula
-        gradient = ca.gradient(value, s["u"])
-        parts = ca.jacobian(gradient, s["u"]), ca.substitute(gradient, s["u"], ca.DM.zeros(self.problem.m))
-        if not self.quadratic or any(ca.symvar(part) for part in parts):
+        found = numeric_quadratic(value, s["u"])
+        if found is None:
             return None
-        Q, q = (ca.evalf(part) for part in parts)
-        order = self.groups.ravel()
-        return scipy.sparse.csr_array(Q.sparse())[order][:, order], q.full()[self.groups, 0]
+        (Q, q, _), order = found, self.groups.ravel()
+        return scipy.sparse.csr_array(Q)[order][:, order], q[self.groups]
 
     @once
     def kinked(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,19 +12,23 @@ from numpy.typing import NDArray
 from ocdl.depth.schemes import DepthScheme
 from ocdl.referee.between import worst_between
 from ocdl.referee.certificate import certified
-from ocdl.referee.certify import LOCAL, Judged, Verdict, certify, on_true_depths
+from ocdl.referee.certify import FIRST_ORDER, LOCAL, Judged, Verdict, certify, on_true_depths
 from ocdl.referee.labels import labelled
 from ocdl.referee.outcome import FEASIBLE, Outcome, Status
 from ocdl.referee.solution import Solution
+from ocdl.referee.stationarity import Stationarity
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.sweeper import Adjoint, Sweeper, Trajectory
 
 Array = NDArray[np.float64]
 
+Kind = Literal["maximum principle", "first order"]  # of certificates
+PRINCIPLE: Kind = "maximum principle"
 FAR = 10.0  # times |J| + ∫|H|: a gap that no mesh and no slack of a tolerance explains
 SUCCESSES = (Status.CONVERGED, Status.ACCEPTABLE)
 ROUNDING = 1e-8  # of |J| and ∫|H|: what a gap may lie below zero
 NOTEWORTHY, LARGE = 1e-6, 1e-2  # violations between the points, relative: told from the one, named from the other
+GAINFUL, CONTRADICTS = 1e-6, 1e-2  # gains of a unit projected step, of |J| + ∫|H|: no convergence, no success
 VANISHING = 1e-6  # a costate function below this everywhere: the target is reached
 
 
@@ -36,19 +40,21 @@ def judged(
     method: str,
     seconds: float,
     feasible: float = FEASIBLE,
+    certificate: Kind = PRINCIPLE,
 ) -> Solution:
     """The labelled ``Solution`` of a route's outcome: the referee's verdict beside the route's own claim.
 
-    A success whose figures contradict it, such as a feasibility above ``feasible``, is none.
+    A success whose figures contradict it, such as a feasibility above ``feasible``, is none. ``certificate``: of
+    "first order", min H is not sought and nothing is integrated anew.
     """
-    clock = time.perf_counter()
+    clock, first_order = time.perf_counter(), certificate == FIRST_ORDER
     own: dict[str, Any] = {name: _finite(getattr(outcome, name)) for name in ("x", "stages", "costate")}
     with np.errstate(invalid="ignore", over="ignore"):  # what is lost is found, and named, in the verdict
-        verdict = certify(problem, depth, outcome.u, outcome.p, outcome.multipliers, **own)
+        verdict = certify(problem, depth, outcome.u, outcome.p, outcome.multipliers, first_order=first_order, **own)
     verdict = on_true_depths(problem, verdict, outcome.p)
     outcome = between_points(problem, depth, _confirmed(problem, outcome, verdict, feasible), verdict.trajectory.x)
-    certificate = certified(Judged(problem, depth, outcome.u, outcome.p, verdict), seconds)
-    solution = labelled(problem, depth, outcome, verdict, method=method, seconds=seconds, certificate=certificate)
+    found = certified(Judged(problem, depth, outcome.u, outcome.p, verdict), seconds)
+    solution = labelled(problem, depth, outcome, verdict, method=method, seconds=seconds, certificate=found)
     solution.attrs["referee_seconds"] = time.perf_counter() - clock
     return solution
 
@@ -76,6 +82,7 @@ def unjudged(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, stat
         state_defect=np.full_like(x, np.nan),
         costate_defect=np.full_like(x, np.nan),
         defect_worth=np.nan,
+        stationarity=Stationarity(np.nan, np.nan, np.full(len(problem.budgets), np.nan)),
     )
     return labelled(problem, depth, outcome, on_true_depths(problem, verdict, outcome.p), method=method, seconds=0.0)
 
@@ -89,18 +96,32 @@ def _confirmed(problem: ControlProblem, outcome: Outcome, verdict: Verdict, feas
     """The outcome with the status that the verdict leaves it."""
     if outcome.status.failed or outcome.status is Status.INTERRUPTED:
         return outcome
-    figures = [verdict.cost, verdict.gap, verdict.feasibility]
+    first_order = verdict.search == FIRST_ORDER
+    figures = [verdict.cost, verdict.stationarity.gain if first_order else verdict.gap, verdict.feasibility]
     if not (np.all(np.isfinite(verdict.adjoint.costate)) and not np.any(np.isnan(figures))):
         return replace(outcome, status=Status.NOT_A_NUMBER)
     said = _contradiction(verdict, feasible)
     if said:
         return replace(outcome, status=Status.REFUTED, detail=f"{outcome.detail} {said}".strip())
+    if first_order:
+        return _as_stationary(outcome, verdict)
     vanishes = np.max(np.abs(verdict.adjoint.costate / problem.state_metric)) < VANISHING
     plain = not problem.has_running_cost and not problem.constraints
     if outcome.status in (Status.CONVERGED, Status.ACCEPTABLE, Status.STALLED) and vanishes and plain:
         return replace(outcome, status=Status.REACHABLE)
     far = verdict.gap > FAR * _size(verdict) + FEASIBLE
     return replace(outcome, status=Status.NO_EXTREMAL) if far and outcome.status in SUCCESSES else outcome
+
+
+def _as_stationary(outcome: Outcome, verdict: Verdict) -> Outcome:
+    """The outcome as far as its projected gradient bears a success out."""
+    found = verdict.stationarity
+    part = found.gain / (_size(verdict) + FEASIBLE)
+    if outcome.status not in SUCCESSES or not part > GAINFUL:
+        return outcome
+    said = f"The referee finds a projected gradient of {found.norm:.2g}: a unit step along it gains {found.gain:.2g}."
+    status = Status.REFUTED if part > CONTRADICTS else Status.ACCEPTABLE
+    return replace(outcome, status=status, detail=f"{outcome.detail} {said}".strip())
 
 
 def _size(verdict: Verdict) -> float:

@@ -21,6 +21,7 @@ from ocdl.referee.outcome import Outcome
 from ocdl.referee.sampling import slopes
 from ocdl.referee.schema import FORMAT
 from ocdl.referee.solution import Answer, Solution
+from ocdl.referee.summary import budgeted
 from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]
@@ -72,7 +73,9 @@ def labelled(
         "defect_worth": verdict.defect_worth,
         "scheme": repr(depth),
         "collocates": int(depth.tableau.collocates),
+        "discrete": int(problem.discrete),
     } | {f"violation of {name}": value for name, value in verdict.violations.items()}
+    attrs |= budgeted(problem.budgets, verdict.stationarity.multipliers)
     attrs |= {} if certificate is None else certificate.attributes()
     assert problem.layout is not None
     trajectory, adjoint = verdict.trajectory, verdict.adjoint
@@ -171,7 +174,7 @@ def _controls(problem: ControlProblem, depth: DepthScheme, u: Array, verdict: Ve
     layout, trajectory, shape = problem.layout, verdict.trajectory, depth.controls
     assert layout is not None
     N, s = trajectory.stage_t.shape
-    weights = shape.basis(N, depth.tableau.c).gathered((trajectory.h[:, None] * depth.tableau.b).reshape(-1, 1))
+    weights = shape.measure(trajectory.h, depth.tableau.b, depth.tableau.c)[:, None]
     measure = weights * np.asarray(problem.control_metric)  # 0 for a coefficient that no stage sees
     gradient = np.divide(verdict.adjoint.gradient_u, measure, out=np.zeros(u.shape), where=measure != 0.0)
     leading: dict[str, Any] = {"t": trajectory.t if shape.group == "nodes" else trajectory.t[:-1]}

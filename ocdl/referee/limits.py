@@ -14,8 +14,8 @@ from ocdl import xr
 from ocdl.arrays import Array
 from ocdl.depth.schemes import DepthScheme
 from ocdl.referee.constraints import Constraints
-from ocdl.referee.structure import kinked_in
 from ocdl.statement.problem import ControlProblem
+from ocdl.statement.structure import kinked_in
 from ocdl.sweeps.sweeper import Sweeper, Trajectory
 
 MOST = 64  # controls whose place in H is looked at one by one

@@ -7,6 +7,7 @@ import numpy as np
 from ocdl import xr
 
 LEADING = ("t", "stage", "sample", "layer", "end")
+SPENT, PRICE = "budget of ", "multiplier of budget of "  # a control: attributes of a solution
 
 
 def own_dims(array: xr.DataArray) -> tuple[str, ...]:

@@ -23,8 +23,8 @@ from ocdl.batch import Batch
 from ocdl.once import once
 from ocdl.referee.global_search import LEAST, MANY, PICKS, best_apart, covers, falls_for_ever, rays
 from ocdl.referee.lockstep import projected_newton
-from ocdl.referee.structure import affine_in
 from ocdl.statement.problem import ControlProblem
+from ocdl.statement.structure import affine_in
 
 ROUNDS, NEWTON = 15, 15  # of multipliers, and steps in each
 PENALTY = 10.0  # of the first round, relative to the Hessian; grows where a violation does not fall to a quarter

@@ -16,6 +16,7 @@ import numpy as np
 
 from ocdl import xr
 from ocdl.referee.certificate import PREFIX, Certificate
+from ocdl.referee.names import PRICE, SPENT
 from ocdl.referee.outcome import Status
 
 FORMAT = "ocdl solution 1"
@@ -34,7 +35,7 @@ NEEDED = {
     "feasibility": FIGURE,
 }
 KNOWN = {"defect_worth": FIGURE, "referee_seconds": FIGURE, "search": TEXT}
-KNOWN |= {"collocates": FLAG, "notes": TEXT, "task": TEXT, "statement": TEXT}
+KNOWN |= {"collocates": FLAG, "discrete": FLAG, "notes": TEXT, "task": TEXT, "statement": TEXT}
 KNOWN |= {
     PREFIX + field.name: {str: TEXT, bool: FLAG, float: FIGURE}[type(field.default)] for field in fields(Certificate)
 }
@@ -118,6 +119,8 @@ def _attributes(tree: xr.DataTree) -> Iterator[str]:
     if not (math.isfinite(tree.attrs["seconds"]) and tree.attrs["seconds"] >= 0.0):
         yield f"its seconds must not be negative; got {tree.attrs['seconds']!r}"
     for any_name, value in tree.attrs.items():
+        if str(any_name).startswith((SPENT, PRICE)) and not _is(FIGURE, value):
+            yield f"its {any_name} must be {FIGURE}; got {value!r}"
         if np.ndim(value):
             yield f"its {any_name} is not one number or text: {value!r}"
     yield from _plain_attributes(tree.attrs)

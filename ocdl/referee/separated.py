@@ -34,9 +34,9 @@ from ocdl.referee.global_search import (
 )
 from ocdl.referee.groups import Columns, GroupSearch, grouped, ungrouped
 from ocdl.referee.lattice import POINTS
-from ocdl.referee.structure import affine_in, kinked_in, quadratic_in
 from ocdl.statement.effort import effort_formula
 from ocdl.statement.problem import ControlProblem
+from ocdl.statement.structure import affine_in, kinked_in, quadratic_in
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]

@@ -17,7 +17,7 @@ from ocdl.errors import InvalidInput, NotSupported, NotWritten
 from ocdl.files import whole_file
 from ocdl.offers import offered
 from ocdl.referee import hdf5, schema
-from ocdl.referee.certificate import Certificate
+from ocdl.referee.certificate import Certificate, principle
 from ocdl.referee.entries import entry
 from ocdl.referee.frames import as_frame
 from ocdl.referee.outcome import Status
@@ -143,9 +143,20 @@ class Solution:
     @property
     def search(self) -> str:
         """How min H was found: "proven", "thorough" (sought in the whole box) or "local" (by a counted number of
-        descents, the same at every call; ``certify(..., thorough=True)`` does more). Empty where a file does not say.
+        descents, the same at every call; ``certify(..., thorough=True)`` does more); "first order" where it was not
+        sought and the gap is NaN. Empty where a file does not say.
         """
         return str(self.attrs.get("search", ""))
+
+    @property
+    def stationarity(self) -> float:
+        """Norm of the projected gradient in function space; NaN in files of before."""
+        certificate = self.certificate
+        return math.nan if certificate is None else certificate.stationarity
+
+    def principle(self, form: str = ".1e") -> str:
+        """The gap in words, the projected gradient where the certificate is of first order; figures in ``form``."""
+        return principle(self.gap, self.gap_is_exact, self.search, self.stationarity, form)
 
     @property
     def referee_seconds(self) -> float:
@@ -166,6 +177,11 @@ class Solution:
     def control_set(self) -> str:
         """The method's own control set, where it is less than the problem's; else empty."""
         return str(self.attrs.get("control_set", ""))
+
+    @property
+    def discrete(self) -> bool:
+        """The layers are the statement itself, and there is nothing between them."""
+        return bool(self.attrs.get("discrete", False))
 
     @property
     def certificate(self) -> Certificate | None:
@@ -320,9 +336,8 @@ class Solution:
         return {str(array.attrs["symbol"]): array for array in arrays}
 
     def __repr__(self) -> str:
-        at_least = "" if self.gap_is_exact else "at least "
         return (
-            f"<ocdl.Solution by {self.method}: cost {self.cost:.10g}, gap {at_least}{self.gap:.2e}, "
+            f"<ocdl.Solution by {self.method}: cost {self.cost:.10g}, {self.principle('.2e')}, "
             f"feasibility {self.feasibility:.1e}{self._continuous}; "
             f"{self.status.value}{' ' + self.detail if self.detail else ''}>"
         )

@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 from ocdl import xr
 from ocdl.arrays import Array
-from ocdl.referee.names import entry_names
+from ocdl.referee.certificate import principle
+from ocdl.referee.names import PRICE, SPENT, entry_names
 from ocdl.referee.outcome import Status
 from ocdl.referee.sampling import Dense
+from ocdl.statement.budget import Budget
 
 ACTIVE = 1e-6
 CLOSE = 1e-5  # interior-point answers keep off a bound where no multiplier presses: such stretches go on
@@ -63,6 +65,18 @@ class Contact:
 
 
 @dataclass(frozen=True)
+class Spending:
+    """A control whose integral is given, and its multiplier ν: what a little more of it would lower J by, per unit."""
+
+    control: str
+    total: float
+    multiplier: float
+
+    def __str__(self) -> str:
+        return f"∫ {self.control} dt = {self.total:.8g}, multiplier {self.multiplier:.6g}"
+
+
+@dataclass(frozen=True)
 class Arc:
     """A stretch of a control: "lower" or "upper" bound, or "fixed"; between bounds "constrained" (a row of states or
     path is active), "singular" (H affine in the control) or "interior" (H curved, or not looked at).
@@ -79,7 +93,8 @@ class Arc:
 @dataclass(frozen=True)
 class Summary:
     """What a user asks of an answer first. ``active``: constraints at a bound, in order of depth, by name; ``arcs``: of
-    every control, by name. ``known`` is false where a file was saved without its bounds: both are then empty.
+    every control, by name; of ``discrete`` layers a switch is between two of them. ``known`` is false where a file was
+    saved without its bounds: both are then empty.
     """
 
     method: str
@@ -96,6 +111,10 @@ class Summary:
     active: tuple[Contact, ...]
     arcs: Mapping[str, tuple[Arc, ...]]
     known: bool
+    discrete: bool = False
+    search: str = ""
+    stationarity: float = float("nan")
+    budgets: tuple[Spending, ...] = ()
 
     @property
     def switching_times(self) -> dict[str, tuple[float, ...]]:
@@ -103,17 +122,18 @@ class Summary:
         return {name: tuple(arc.start for arc in arcs[1:]) for name, arcs in self.arcs.items()}
 
     def __str__(self) -> str:
-        at_least = "" if self.gap_is_exact else "at least "
+        found = principle(self.gap, self.gap_is_exact, self.search, self.stationarity)
         head = [
             f"{self.method}: {self.status.value}" + (f" {self.detail}" if self.detail else ""),
-            f"  cost J        {self.cost:.10g}, gap {at_least}{self.gap:.1e}, infeasibility {self.feasibility:.1e}",
-            f"  horizon       {self.horizon:.10g}{self._at_horizon}, {self.layers} layers",
+            f"  cost J        {self.cost:.10g}, {found}, infeasibility {self.feasibility:.1e}",
+            f"  horizon       {self.horizon:.10g}{self._at_horizon}, {self.layers} {'discrete ' * self.discrete}layers",
         ]
         return "\n".join([*head, *self.structure_lines()])
 
     def structure_lines(self) -> list[str]:
         """Parameters, active constraints and arcs, a line each."""
-        lines = [*self._parameter_lines(), *self._active_lines(), *self._arc_lines()]
+        spending = _first(f"  budget        {one}" for one in self.budgets)
+        lines = [*self._parameter_lines(), *spending, *self._active_lines(), *self._arc_lines()]
         return lines if self.known else [*lines, "  active        not known: saved without its bounds"]
 
     def _parameter_lines(self) -> list[str]:
@@ -174,6 +194,12 @@ class Answered(Protocol):
     def gap_is_exact(self) -> bool: ...
 
     @property
+    def search(self) -> str: ...
+
+    @property
+    def stationarity(self) -> float: ...
+
+    @property
     def feasibility(self) -> float: ...
 
     @property
@@ -186,6 +212,19 @@ class Answered(Protocol):
     def parameters(self) -> dict[str, xr.DataArray]: ...
 
     def group(self, name: str) -> xr.Dataset: ...
+
+
+def budgeted(budgets: Sequence[Budget], multipliers: Array) -> dict[str, float]:
+    """The totals of budgets and their multipliers ν, as attributes of a solution."""
+    found: dict[str, float] = {}
+    for budget, multiplier in zip(budgets, multipliers, strict=True):
+        found |= {f"{SPENT}{budget.control}": budget.total, f"{PRICE}{budget.control}": float(multiplier)}
+    return found
+
+
+def _spending(attrs: Mapping[Any, Any]) -> tuple[Spending, ...]:
+    names = [str(name).removeprefix(SPENT) for name in attrs if str(name).startswith(SPENT)]
+    return tuple(Spending(name, float(attrs[SPENT + name]), float(attrs.get(PRICE + name, np.nan))) for name in names)
 
 
 def summarised(solution: Answered, dense: Dense) -> Summary:
@@ -205,8 +244,12 @@ def summarised(solution: Answered, dense: Dense) -> Summary:
         scheme=str(solution.attrs["scheme"]),
         parameters=tuple(_parameters(solution.parameters, held)),
         active=active,
-        arcs=_arcs(solution.controls, held, dense, active),
+        budgets=_spending(solution.attrs),
+        arcs=_arcs(solution.controls, held, dense, active, 0 if solution.attrs.get("discrete", False) else SWITCH),
         known="parameter_lower" in held,
+        search=solution.search,
+        stationarity=solution.stationarity,
+        discrete=bool(solution.attrs.get("discrete", False)),
     )
 
 
@@ -295,7 +338,7 @@ def _runs(at: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def _arcs(
-    controls: Mapping[str, xr.DataArray], held: xr.Dataset, dense: Dense, active: Sequence[Contact]
+    controls: Mapping[str, xr.DataArray], held: xr.Dataset, dense: Dense, active: Sequence[Contact], switch: int
 ) -> dict[str, tuple[Arc, ...]]:
     if "control_lower" not in held:
         return {}
@@ -315,17 +358,19 @@ def _arcs(
     middle = 0.5 * (dense.t[1:] + dense.t[:-1])
     pressed = np.any([(c.start <= middle) & (middle <= c.end) for c in active] or [middle < 0.0], axis=0)
     kinds = np.where(pressed[:, None] & np.isin(kinds, (SINGULAR, INTERIOR)), CONSTRAINED, kinds)
-    return {name: tuple(_of_layers(kinds[:, i], share[:, i], dense.t)) for i, name in enumerate(names)}
+    return {name: tuple(_of_layers(kinds[:, i], share[:, i], dense.t, switch)) for i, name in enumerate(names)}
 
 
-def _of_layers(kinds: Any, share: Array, t: Array) -> Iterator[Arc]:
-    """Arcs from the kind of every layer, (N,), and the share of it spent at the upper bound."""
+def _of_layers(kinds: Any, share: Array, t: Array, most: int) -> Iterator[Arc]:
+    """Arcs from the kind of every layer, (N,), and the share of it spent at the upper bound; at ``most`` so many layers
+    between opposite bounds are a switch.
+    """
     runs = _settled(kinds)
     kept: list[tuple[str, float]] = []
     switch = None
     for i, (kind, a, b) in enumerate(runs):
         around = _around(runs, i)
-        if sorted(around) == [LOWER, UPPER] and kind in (SINGULAR, INTERIOR) and b - a <= SWITCH:
+        if sorted(around) == [LOWER, UPPER] and kind in (SINGULAR, INTERIOR) and b - a <= most:
             upper = np.diff(t)[a:b] @ share[a:b]
             switch = float(t[a] + upper if around[0] == UPPER else t[b] - upper)
         else:

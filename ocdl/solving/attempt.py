@@ -13,7 +13,8 @@ from ocdl.arrays import real_array
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, OcdlError, SolveFailed
 from ocdl.interrupts import interruptible
-from ocdl.referee.judgement import judged, unjudged
+from ocdl.referee.certify import FIRST_ORDER
+from ocdl.referee.judgement import PRINCIPLE, Kind, judged, unjudged
 from ocdl.referee.outcome import FEASIBLE, Outcome, Status
 from ocdl.referee.solution import Solution
 from ocdl.solving.diagnosis import LOST, lost_along, lost_at, violations
@@ -28,7 +29,12 @@ FLAT_GAIN = 1e-8  # of needles in flat regions, relative to 1 + |J|
 
 
 def attempt(
-    control_problem: ControlProblem, depth: DepthScheme, method: Method, beginning: Start, progress: bool | None
+    control_problem: ControlProblem,
+    depth: DepthScheme,
+    method: Method,
+    beginning: Start,
+    progress: bool | None,
+    certificate: Kind = PRINCIPLE,
 ) -> Solution:
     """Solve from one start and have the answer judged."""
     clock, outcome = time.perf_counter(), None
@@ -38,7 +44,8 @@ def attempt(
         if outcome.status.failed and control_problem.constraints:
             outcome = _explained(control_problem, depth, outcome)
         statement, outcome = outcome.judge or control_problem, swept_if_unfinished(control_problem, depth, outcome)
-        solution = judged(statement, depth, outcome, method=method.name, seconds=seconds, feasible=method.feasible)
+        how: dict[str, Any] = {"feasible": method.feasible, "certificate": certificate}
+        solution = judged(statement, depth, outcome, method=method.name, seconds=seconds, **how)
     except SweepFailed as error:  # no state, so that there is nothing to judge
         raise _without_state(control_problem, depth, method, beginning, outcome, error) from error
     except OcdlError:
@@ -79,7 +86,8 @@ def _no_worse_than_its_start(problem: ControlProblem, depth: DepthScheme, start:
     if not better_start(problem, depth, start, solution):
         return solution
     own = Outcome(start.u, start.p, solution.status, solution.detail)
-    begun = judged(problem, depth, own, method=solution.method, seconds=solution.seconds)
+    how: Kind = FIRST_ORDER if solution.search == FIRST_ORDER else PRINCIPLE
+    begun = judged(problem, depth, own, method=solution.method, seconds=solution.seconds, certificate=how)
     if begun.feasibility > FEASIBLE or not rank(begun) < rank(solution):
         return solution
     said = f"The start is better than the last iterate (J = {begun.cost:.6g} against {solution.cost:.6g}): it is kept."

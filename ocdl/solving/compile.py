@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import wraps
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar, get_args
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from ocdl.arrays import fits_memory
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, SolveFailed
 from ocdl.interrupts import uninterrupted
+from ocdl.referee.judgement import PRINCIPLE, Kind
 from ocdl.referee.outcome import Status
 from ocdl.referee.phases import PhasesSolution
 from ocdl.referee.solution import Solution
@@ -26,6 +27,7 @@ from ocdl.solving.start import make_start
 from ocdl.solving.table_notes import table_notes
 from ocdl.solving.tries import add_note, best_of_sizes, not_idle, sizes
 from ocdl.statement.bounds import Box
+from ocdl.statement.discrete import check_layers
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.selection import Grid, SelectionProblem
 from ocdl.statement.sharing import sharing
@@ -84,6 +86,7 @@ class Plan:
         bounds: Any = None,
         start: Solution | Simulation | Mapping[str, Any] | None = None,
         seed: int | None = None,
+        certificate: Kind = PRINCIPLE,
         on_failure: OnFailure = "raise",
         progress: bool | None = None,
     ) -> Solution:
@@ -95,15 +98,18 @@ class Plan:
         Raises InvalidInput for other shapes, and what ``ocdl.solve`` raises.
         """
         check_on_failure(on_failure)
+        check_certificate(certificate)
         stated, core = self._with_numbers(initial, parameters, data, bounds)
         if core is not self.core:
             self.method.check(core, self.depth)
-        solution = self._solved(stated, core, start, seed, progress)
+        solution = self._solved(stated, core, start, seed, certificate, progress)
         said = " ".join(filter(None, (solution.status.value, solution.detail, *solution.notes)))
         tell_failure(self.method, solution, said, on_failure)
         return solution
 
-    def _solved(self, stated: Problem, core: ControlProblem, start: Any, seed: Any, progress: bool | None) -> Solution:
+    def _solved(
+        self, stated: Problem, core: ControlProblem, start: Any, seed: Any, certificate: Kind, progress: bool | None
+    ) -> Solution:
         """The best answer from the beginnings that were given or that the problem needs."""
         depth, start = self.depth, named(core, start)
         tried = sizes(core, start) if seed is None else [np.full(core.P, np.nan)]
@@ -111,7 +117,7 @@ class Plan:
         notes = target_notes(stated, core) + start_notes(core, depth, start, begins[0])
 
         def attempted(begin: Start) -> Solution:
-            return attempt(core, depth, self.method, begin, progress)
+            return attempt(core, depth, self.method, begin, progress, certificate)
 
         several = len(begins) > 1
         solution = best_of_sizes(core, begins, tried, attempted) if several else attempted(begins[0])
@@ -143,6 +149,12 @@ class Plan:
         if core.samples != self.core.samples:
             raise InvalidInput(f"initial: {self.core.samples} sample(s) are needed here; got {core.samples}.")
         return stated, core.with_formulas_of(self.core)
+
+
+def check_certificate(certificate: Any) -> None:
+    if certificate not in get_args(Kind):
+        kinds = " or ".join(map(repr, get_args(Kind)))
+        raise InvalidInput(f"solve(certificate={certificate!r}): {kinds} is needed.")
 
 
 def check_on_failure(on_failure: Any) -> None:
@@ -194,7 +206,10 @@ def discretised(problem: Problem, grid: Grid | DepthScheme) -> tuple[ControlProb
 
 
 def _affordable(problem: ControlProblem, depth: DepthScheme) -> tuple[ControlProblem, DepthScheme]:
-    """Both, once it is sure that the memory holds states, costates, controls and gradients."""
+    """Both, once it is sure that the steps are those of a discrete problem, and that the memory holds states, costates,
+    controls and gradients.
+    """
+    check_layers(problem, depth)
     states = depth.count * (depth.tableau.stages + 1) * problem.samples * problem.n
     fits_memory(repr(depth), "states, costates, controls and gradients", states + depth.control_rows * problem.m, 16.0)
     return problem, depth

@@ -41,6 +41,7 @@ REMEDIES = {
     "state": "Loosen this bound there, widen the controls, or {longer}.",
     "path": "Loosen the interval of path there, or start from controls that keep it.",
     "boundary": "Check that the rows of boundary can hold together; loosen their interval.",
+    "budget": "Check that the other constraints leave this integral its total.",
 }
 LONGER = {False: "lengthen the horizon", True: "begin at another horizon, Free(..., guess=...)"}  # where it is free
 ROLES = {"dynamics": "dynamics of {row}", "lift": "lift row {row}", "path": "path row {row}", "running": "running cost"}
@@ -348,7 +349,9 @@ def lost_at(problem: ControlProblem, depth: DepthScheme, u: Array, p: Array, sta
 
 @dataclass(frozen=True)
 class Miss:
-    """A violated row: ``kind`` (dynamics, state, path, boundary), what it is called, its ``place``, and by how much."""
+    """A violated row: ``kind`` (dynamics, state, path, boundary, budget), what it is called, its ``place``, and by how
+    much.
+    """
 
     kind: str
     name: str

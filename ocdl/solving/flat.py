@@ -26,7 +26,13 @@ LARGEST = 20_000_000  # entries of ∇_u over stages, samples and controls, beyo
 def flat_needles(problem: ControlProblem, depth: DepthScheme, solution: Solution) -> tuple[int, float]:
     """How many needles gain although no sample feels their controls to first order, and how much they gain together."""
     S, n, points = problem.samples, problem.n, depth.count * depth.tableau.stages
-    tells = problem.m and problem.path is None and not problem.has_running_cost and not problem.bounds.varies("u")
+    tells = (
+        problem.m
+        and not problem.budgets
+        and problem.path is None
+        and not problem.has_running_cost
+        and not problem.bounds.varies("u")
+    )
     if not tells or points * S * problem.m > LARGEST:
         return 0, 0.0
     u, p = coefficients(problem, depth, solution)

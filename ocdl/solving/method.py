@@ -26,9 +26,11 @@ from ocdl.referee.equalities import check_equalities
 from ocdl.referee.outcome import FEASIBLE, Outcome
 from ocdl.referee.phases import PhasesOutcome
 from ocdl.statement.control_set import ControlSet
+from ocdl.statement.discrete import check_layers, refuse_discrete
 from ocdl.statement.measurements import nodes_at
 from ocdl.statement.phases import Phases
 from ocdl.statement.problem import ControlProblem
+from ocdl.statement.spending import check_attainable
 
 Array = NDArray[np.float64]
 
@@ -53,14 +55,17 @@ class Method:
 
     ``constrained``: the route takes constraints on states, paths and ends, and bounds that depend on depth;
     ``bounded_states``: of these it takes bounds on states; ``any_controls``: it takes controls that vary in a layer;
-    ``measured``: it takes measurements at given depths; ``control_sets``: the kinds of control sets beyond boxes
-    that it takes; ``linked``: it takes linked ``Phases``.
+    ``measured``: it takes measurements at given depths; ``continuous``: it solves the equations in continuous depth,
+    which discrete layers do not have; ``budgets``: it keeps the integrals of controls that are given;
+    ``control_sets``: the kinds of control sets beyond boxes that it takes; ``linked``: it takes linked ``Phases``.
     """
 
     constrained: ClassVar[bool] = False
     bounded_states: ClassVar[bool] = False
     any_controls: ClassVar[bool] = False
     measured: ClassVar[bool] = False
+    continuous: ClassVar[bool] = False
+    budgets: ClassVar[bool] = False
     control_sets: ClassVar[tuple[type[ControlSet], ...]] = ()
     linked: ClassVar[bool] = False
 
@@ -68,11 +73,13 @@ class Method:
         """Raise NotSupported where the route cannot take this problem or this shape of controls, InvalidInput where
         the controls cannot hold the equalities of path.
         """
+        check_layers(problem, depth)
         self.check_constraints(problem)
         if problem.bounds.varies("u") and not self.constrained:
             raise NotSupported(f"{self.name}: bounds of the controls that depend on depth; use Ipopt.")
         if not isinstance(depth.controls, PiecewiseConstant) and not self.any_controls:
             raise NotSupported(f"{self.name}: it takes controls constant in a layer, not {depth.controls}; use Ipopt.")
+        check_attainable(problem, depth)
         check_equalities(problem, depth)
         nodes_at(problem.stations, depth.mesh(problem.span))
 
@@ -80,11 +87,21 @@ class Method:
         """Raise what ``check`` raises of a phase, and NotSupported where the route takes no phases."""
         if not self.linked:
             raise NotSupported(f"{self.name}: it does not take linked phases; use Ipopt.")
+        budgets = [budget for core in phases.cores for budget in core.budgets]
+        if budgets:
+            raise NotSupported(f"{self.name}: phases take no budgets; write {budgets[0]!r} as integral=....")
         for core, depth in zip(phases.cores, depths, strict=True):
             self.check(core, depth)
 
     def check_constraints(self, problem: ControlProblem) -> None:
         """Raise NotSupported where the route cannot take the constraints or the control set of this problem."""
+        if self.continuous:
+            refuse_discrete(self.name, problem.discrete, "use a method that sweeps the layers, such as LBFGSB or Ipopt")
+        if problem.budgets and not self.budgets:
+            raise NotSupported(
+                f"{self.name}: it does not keep {', '.join(map(repr, problem.budgets))}; use Ipopt(space='full'), or "
+                "write the budget as integral=... for methods that take prescribed ends."
+            )
         if problem.control_set is not None and not isinstance(problem.control_set, self.control_sets):
             raise NotSupported(
                 f"{self.name}: it does not take the control set {problem.control_set!r} of this problem; Ipopt and "

@@ -32,6 +32,7 @@ from ocdl.solving.mesh import LayerErrors, layer_errors, marked_layers, next_mes
 from ocdl.solving.method import Method
 from ocdl.solving.phases import Grids, grids
 from ocdl.solving.solve import solve
+from ocdl.statement.discrete import refuse_discrete
 from ocdl.statement.phases import Phases
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.selection import Grid, SelectionProblem
@@ -122,6 +123,11 @@ def refine(
     Raises InvalidInput, NotSupported, or SolveFailed where the first round fails.
     """
     _check(tolerance, state_tolerance, most_rounds, most_layers, seconds)
+    for core in problem.cores if isinstance(problem, Phases) else (problem,):
+        if isinstance(core, ControlProblem):
+            refuse_discrete(
+                "refine", core.discrete, "it has no mesh error; for another network of more layers use sequence"
+            )
     state = min(1e-4, np.sqrt(tolerance)) if state_tolerance is None else state_tolerance
     course = _Course(problem, tolerance, state, width, most_layers)
     done: list[_Done] = []

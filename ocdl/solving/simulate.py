@@ -28,6 +28,7 @@ from ocdl.once import once
 from ocdl.referee.constraints import Constraints
 from ocdl.solving.laws import Law, law_of, parameters_of
 from ocdl.solving.simulation import Simulation
+from ocdl.statement.discrete import refuse_discrete
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.selection import Grid, SelectionProblem
 from ocdl.statement.width import Width
@@ -90,6 +91,7 @@ def _core(problem: Any, grid: Any) -> ControlProblem:
         return problem.discretise(width)
     if not isinstance(problem, ControlProblem):
         raise InvalidInput(f"simulate({problem!r}): give a SelectionProblem or a ControlProblem.")
+    refuse_discrete("simulate", problem.discrete, "the states of a solution are the network's own")
     if grid is not None:
         raise InvalidInput(
             f"simulate(grid={grid!r}): a ControlProblem needs none; its steps are chosen by their error."

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any, overload
 
 from ocdl.depth.schemes import DepthScheme
+from ocdl.errors import NotSupported
+from ocdl.referee.judgement import PRINCIPLE, Kind
 from ocdl.referee.phases import PhasesSolution
 from ocdl.referee.solution import Solution
 from ocdl.solving.compile import OnFailure, Problem, compile
@@ -37,6 +39,7 @@ def solve(
     *,
     start: Solution | Simulation | Mapping[str, Any] | None = None,
     seed: int | None = None,
+    certificate: Kind = PRINCIPLE,
     on_failure: OnFailure = "raise",
     progress: bool | None = None,
 ) -> Solution: ...
@@ -49,6 +52,7 @@ def solve(
     *,
     start: Solution | PhasesSolution | Simulation | Mapping[str, Any] | None = None,
     seed: int | None = None,
+    certificate: Kind = PRINCIPLE,
     on_failure: OnFailure = "raise",
     progress: bool | None = None,
 ) -> Solution | PhasesSolution:
@@ -61,6 +65,10 @@ def solve(
         y and z), pairs (times, values) and labelled arrays on any. The centre of the box by default. For phases these
         of each by name.
     seed: start from random controls instead.
+    certificate: "maximum principle", or "first order", which takes about as long as one gradient: cost, defects,
+        feasibility and the projected gradient are evaluated, but min H is not sought (the gap is NaN) and nothing is
+        integrated anew; a success whose projected gradient is large is none. Controls in a set that is no box are
+        judged in full; phases are refused.
     on_failure: when the method ends without the answer asked for, ``"raise"`` SolveFailed (which carries the last
         iterate as ``.solution``), ``"warn"`` or ``"return"``. An interrupted solve always returns its best iterate.
     progress: show a progress line; by default only on a terminal.
@@ -68,6 +76,8 @@ def solve(
     Raises InvalidInput, NotSupported (the route cannot solve this problem) or SolveFailed.
     """
     if isinstance(problem, Phases):
+        if certificate != PRINCIPLE:
+            raise NotSupported(f"solve(certificate={certificate!r}): phases are judged by the maximum principle.")
         return solve_phases(problem, grid, method, start, seed, on_failure, progress)
     plan = compile(problem, grid, method)  # type: ignore[arg-type]
-    return plan.solve(start=start, seed=seed, on_failure=on_failure, progress=progress)
+    return plan.solve(start=start, seed=seed, certificate=certificate, on_failure=on_failure, progress=progress)

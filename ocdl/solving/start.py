@@ -8,6 +8,7 @@ linear interpolation; then it is clipped to the box.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from ocdl.solving.simulation import Simulation
 from ocdl.statement.labelled import on_nodes
 from ocdl.statement.layout import Part
 from ocdl.statement.problem import ControlProblem
+from ocdl.statement.spending import within
 
 
 def make_start(
@@ -35,10 +37,23 @@ def make_start(
     seed: int | None,
     size: Array | None = None,
 ) -> Start:
-    """A Start inside the box from what the user gave; ``seed`` draws uniformly from it (N(0,1) where unbounded).
+    """A Start inside the box from what the user gave, the one next to it that keeps the budgets; ``seed`` draws
+    uniformly from the box (N(0, 1) where it is unbounded).
 
     size: parameters (P,) to begin from where the user gave none; NaN where the guess or the centre serves.
     """
+    made = _made(problem, depth, start, seed, size)
+    return replace(made, u=within(problem, depth, made.u)[0]) if problem.budgets else made
+
+
+def _made(
+    problem: ControlProblem,
+    depth: DepthScheme,
+    start: Solution | Simulation | Mapping[str, Any] | None,
+    seed: int | None,
+    size: Array | None,
+) -> Start:
+    """The same before the budgets are looked at."""
     if start is not None and seed is not None:
         raise InvalidInput("solve(start=..., seed=...): give a start or a seed for a random one, not both.")
     if seed is not None:

@@ -179,7 +179,7 @@ def swept_if_unfinished(problem: ControlProblem, depth: DepthScheme, outcome: Ou
 
 def better_start(problem: ControlProblem, depth: DepthScheme, start: Start, solution: Solution) -> bool:
     """The start's own sweep costs less than a solve that failed, stalled or was interrupted; constraints aside."""
-    if not unfinished(solution.status) or (not problem.constraints and np.any(solution.state_defect)):
+    if not unfinished(solution.status) or (not problem.constraints and solution.attrs["violation of dynamics"]):
         return False  # ended well; or its controls explode where the answer's own states do not
     sweeper = Sweeper(problem, depth)
     try:

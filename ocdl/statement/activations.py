@@ -1,7 +1,8 @@
 """Activations σ: formulas that numpy arrays and CasADi expressions both understand.
 
 A new activation is a subclass with its ``formula``, its ``limits`` and whether it is
-``increasing`` (non-decreasing) and ``smooth`` (twice continuously differentiable).
+``increasing`` (non-decreasing) and ``smooth`` (twice continuously differentiable). Its ``derivative`` and ``curvature``
+for arrays of numbers come from the formula by CasADi, unless it states cheaper ones; at a kink both are CasADi's.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
+import casadi as ca
 import numpy as np
 
-from ocdl.arrays import is_real
+from ocdl.arrays import Array, is_real
+from ocdl.batch import Batch
 from ocdl.errors import InvalidInput
+from ocdl.once import Built
 from ocdl.statement import declared
 
 
@@ -38,6 +42,19 @@ class Activation:
     def __call__(self, s: Any) -> Any:
         return self.formula(s)
 
+    def derivative(self, s: Array, value: Array) -> Array:
+        """σ'(s) at numbers s, where ``value`` = σ(s) is known."""
+        return _by_casadi(self, 1, s)
+
+    def curvature(self, s: Array, value: Array) -> Array:
+        """σ''(s) at numbers s, where ``value`` = σ(s) is known."""
+        return _by_casadi(self, 2, s)
+
+    @cached_property
+    def built(self) -> Built:
+        """What was compiled from this very formula; equal is no other's, whatever its fields say."""
+        return Built()
+
     def check(self) -> None:
         """Raise InvalidInput where a sample contradicts what σ declares; once for equal activations."""
         try:
@@ -54,6 +71,12 @@ class Tanh(Activation):
     def formula(self, s: Any) -> Any:
         return np.tanh(s)
 
+    def derivative(self, s: Array, value: Array) -> Array:
+        return 1.0 - value * value
+
+    def curvature(self, s: Array, value: Array) -> Array:
+        return -2.0 * value * (1.0 - value * value)
+
 
 class Arctan(Activation):
     """σ(s) = arctan s."""
@@ -62,6 +85,12 @@ class Arctan(Activation):
 
     def formula(self, s: Any) -> Any:
         return np.arctan(s)
+
+    def derivative(self, s: Array, value: Array) -> Array:
+        return 1.0 / (1.0 + s * s)
+
+    def curvature(self, s: Array, value: Array) -> Array:
+        return -2.0 * s / (1.0 + s * s) ** 2
 
 
 class Sigmoid(Activation):
@@ -72,6 +101,12 @@ class Sigmoid(Activation):
     def formula(self, s: Any) -> Any:
         return 0.5 * (1.0 + np.tanh(0.5 * s))
 
+    def derivative(self, s: Array, value: Array) -> Array:
+        return value * (1.0 - value)
+
+    def curvature(self, s: Array, value: Array) -> Array:
+        return value * (1.0 - value) * (1.0 - 2.0 * value)
+
 
 class ReLU(Activation):
     """σ(s) = max(s, 0)."""
@@ -81,6 +116,12 @@ class ReLU(Activation):
 
     def formula(self, s: Any) -> Any:
         return np.fmax(s, 0.0)
+
+    def derivative(self, s: Array, value: Array) -> Array:
+        return np.heaviside(s, 0.5)
+
+    def curvature(self, s: Array, value: Array) -> Array:
+        return np.zeros_like(s)
 
 
 @dataclass(frozen=True)
@@ -101,6 +142,12 @@ class LeakyReLU(Activation):
     def formula(self, s: Any) -> Any:
         return np.fmax(s, self.slope * s)
 
+    def derivative(self, s: Array, value: Array) -> Array:
+        return self.slope + (1.0 - self.slope) * np.heaviside(s, 0.5)
+
+    def curvature(self, s: Array, value: Array) -> Array:
+        return np.zeros_like(s)
+
 
 @dataclass(frozen=True)
 class ELU(Activation):
@@ -120,12 +167,25 @@ class ELU(Activation):
     def formula(self, s: Any) -> Any:
         return np.fmax(s, 0.0) + self.alpha * np.expm1(np.fmin(s, 0.0))
 
+    def derivative(self, s: Array, value: Array) -> Array:
+        below = np.heaviside(-s, 0.5)
+        return 1.0 - below + below * (np.fmin(value, 0.0) + self.alpha)
+
+    def curvature(self, s: Array, value: Array) -> Array:
+        return np.heaviside(-s, 0.5) ** 2 * (np.fmin(value, 0.0) + self.alpha)
+
 
 class Identity(Activation):
     """σ(s) = s."""
 
     def formula(self, s: Any) -> Any:
         return s
+
+    def derivative(self, s: Array, value: Array) -> Array:
+        return np.ones_like(s)
+
+    def curvature(self, s: Array, value: Array) -> Array:
+        return np.zeros_like(s)
 
 
 @dataclass(frozen=True)
@@ -157,6 +217,20 @@ class CustomActivation(Activation):
 
     def formula(self, s: Any) -> Any:
         return self.function(s)
+
+
+def _by_casadi(activation: Activation, order: int, s: Array) -> Array:
+    """The derivative of σ of this order at s."""
+
+    def compiled() -> Batch:
+        x = ca.SX.sym("s")
+        formula = activation(x)
+        for _ in range(order):
+            formula = ca.jacobian(formula, x)
+        return Batch(ca.Function("derivative", [x], [ca.densify(formula)]))
+
+    batch: Batch = activation.built.of(order, compiled)
+    return batch(np.reshape(s, (1, -1)))[0].reshape(np.shape(s))
 
 
 def _check(activation: Activation) -> None:

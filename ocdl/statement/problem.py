@@ -25,6 +25,7 @@ from typing import Any, ClassVar
 
 import casadi as ca
 import numpy as np
+from numpy.typing import NDArray
 
 from ocdl import xr
 from ocdl.arrays import (
@@ -187,6 +188,7 @@ class ControlProblem:
         self.names.check_units(self.units)
         set_(self, "data", self._checked_data())
         set_(self, "weights", self._checked_weights())
+        set_(self, "budgets", self._checked_budgets())
         changes = reduced(self)
         if changes is not None:
             vars(self).update(vars(replace(self, **changes)))
@@ -206,6 +208,11 @@ class ControlProblem:
         if self.columnwise:
             self._check_columns()
         set_(self, "_checked", True)
+        if self.budgets and self.times.free:
+            raise NotSupported(
+                f"{self.budgets[0]!r}: budgets need times that are given, and this problem leaves "
+                f"{', '.join(self.times.free)} free; write it as integral=..., which may take any control."
+            )
         self._check_intervals()
         self._check_tables()
 
@@ -270,6 +277,19 @@ class ControlProblem:
         other._check_tables()
         return other
 
+    def on_samples(self, rows: NDArray[np.intp]) -> ControlProblem:
+        """The same problem of some samples only, their weights relative to each other as they were; nothing is checked
+        or compiled again. Not for free initial states, measurements and conditions, which belong to single samples.
+        """
+        other, set_ = copy(self).with_formulas_of(self), object.__setattr__
+        for name in NUMBERS:
+            vars(other).pop(name, None)
+        for name in ("initial", "data", *(("final",) if self.final is not None else ())):
+            set_(other, name, np.asarray(getattr(self, name))[rows])
+        weights = np.asarray(self.weights)[rows]
+        set_(other, "weights", weights / weights.sum())
+        return other
+
     # -- sizes -------------------------------------------------------------------------------
 
     @property
@@ -326,7 +346,8 @@ class ControlProblem:
     def free_initial(self) -> tuple[tuple[int, int], ...]:
         """(sample, state) of every free initial state, in the order of their parameters."""
         initial = np.asarray(self.initial)
-        return tuple((s, i) for s, i in np.ndindex(*initial.shape) if isinstance(initial[s, i], Free))
+        places = np.ndindex(*initial.shape) if initial.dtype == object else ()
+        return tuple((s, i) for s, i in places if isinstance(initial[s, i], Free))
 
     @property
     def samples(self) -> int:
@@ -663,6 +684,7 @@ class ControlProblem:
         """Evaluate every interval once: shapes and empty intervals are found here, not in a solve."""
         ends = np.array([0.0, self.span])
         _ = self.parameter_box, self.control_box_at(ends), self.state_box_at(ends)
+        self._check_budgets()
         for role in INTERVALS:
             self.interval_at(role, ends)
         for name, begun in (("initial", True), ("final", False)):
@@ -670,6 +692,32 @@ class ControlProblem:
                 self._check_end(
                     name, np.asarray(getattr(self, name)), self.state_box_at(ends[:1] if begun else ends[1:])
                 )
+
+    def _checked_budgets(self) -> tuple[Budget, ...]:
+        """Of controls by name, where they have names of their own: a reduction numbers them anew."""
+        given = self.budgets
+        if not isinstance(given, (list, tuple)) or not all(isinstance(one, Budget) for one in given):
+            raise InvalidInput(f"budgets={given!r}: give a list of ocdl.Budget(control, total).")
+        if self.layout is not None:
+            return tuple(given)
+        names: Any = self.controls
+        return tuple(replace(one, control=names[one.place(names, ())]) for one in given)
+
+    @cached_property
+    def budgeted(self) -> tuple[int, ...]:
+        """The number of the control of every budget."""
+        parts = () if self.layout is None else self.layout.controls
+        return tuple(one.place(self.controls, parts) for one in self.budgets)  # type: ignore[arg-type]
+
+    def _check_budgets(self) -> None:
+        """Raise InvalidInput for two budgets of one control, and for one that its steady bounds do not allow."""
+        twice = [one for k, one in enumerate(self.budgets) if self.budgeted[k] in self.budgeted[:k]]
+        if twice:
+            raise InvalidInput(f"{twice[0]!r}: this control has two budgets; one integral has one value.")
+        if self.budgets and not self.bounds.varies("u"):
+            low, high = (self.span * end for end in self.control_box)
+            for j, one in zip(self.budgeted, self.budgets, strict=True):
+                one.check(low[j], high[j], f"over {self.span:g}")
 
     def _check_tables(self) -> None:
         """Raise InvalidInput where bounds keep an argument of a table outside its points."""
@@ -685,7 +733,8 @@ class ControlProblem:
         """Raise InvalidInput where what is ``given`` of a state at an end (S, n) lies outside its bounds there."""
         layout, (low, high) = self.layout, box
         assert layout is not None and self.states is not None
-        for (s, i), value in np.ndenumerate(given):
+        for s, i in _suspects(given, low[0], high[0]):
+            value = given[s, i]
             free = value if isinstance(value, Free) else Free(value, value)
             slack = ROUNDING * (1.0 + abs(value)) if value is not free else 0.0
             if free.lower > high[0, i] + slack or free.upper < low[0, i] - slack:
@@ -748,11 +797,18 @@ class ControlProblem:
         )
 
 
+def _suspects(given: Any, low: Array, high: Array) -> Any:
+    """Places (s, i) of states (S, n) that may lie outside; of numbers those that do, of objects all."""
+    outside = np.ones(given.shape, dtype=bool) if given.dtype == object else (given < low) | (given > high)
+    return np.argwhere(outside)
+
+
 def _rows_of_states(name: str, given: Any, missing: bool = False) -> Any:
     """States as rows (S, n): floats, or objects where some are ``Free``; None is ``Free()`` where it may be missing."""
     given = given.full().ravel() if isinstance(given, ca.DM) and given.is_vector() else given
+    numbers = isinstance(given, np.ndarray) and given.dtype.kind in "iuf"  # none of them is free
     try:
-        raw = np.array(given, dtype=object)
+        raw = np.array(() if numbers else given, dtype=object)
         free = np.vectorize(lambda v: isinstance(v, Free) or (missing and v is None), otypes=[bool])(raw)
     except Exception:  # below, in words
         raw, free = np.empty(0, dtype=object), np.zeros(0, dtype=bool)

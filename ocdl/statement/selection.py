@@ -20,7 +20,6 @@ from ocdl.arrays import Array, finite_array, fits_memory
 from ocdl.callables import called
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput
-from ocdl.interrupts import uninterrupted
 from ocdl.statement.activations import Activation
 from ocdl.statement.bounds import Box
 from ocdl.statement.control_set import ControlSet, PairSet, SetVelocities, path_rows
@@ -28,7 +27,8 @@ from ocdl.statement.labelled import by_labels
 from ocdl.statement.layout import Layout, Part
 from ocdl.statement.losses import HalfSquare, IdentityLink, Link, Loss, Readout
 from ocdl.statement.problem import ControlProblem
-from ocdl.statement.regularisers import Regulariser
+from ocdl.statement.readout_loss import Output, ReadoutLoss
+from ocdl.statement.regularisers import PenalisedControls, PenalisedParameters, Regulariser
 from ocdl.statement.times import check_horizon
 from ocdl.statement.velocity_box import VelocityBox
 from ocdl.statement.width import Nodes, Width, intervals
@@ -56,8 +56,8 @@ class SelectionProblem:
 
     activation: σ. horizon: T > 0, the depth.
     initial, target: functions of the width nodes y, (M,) or (M, n), with values (M,) for one sample or (S, M); or
-        such arrays, or a number. With a readout of K outputs the target holds the labels: a number for one
-        sample, (S,) for K = 1, or (S, K).
+        such arrays, or a number. With a readout of K outputs the target holds the labels: a number for all, (S,) for
+        K = 1, or (S, K); with ``SoftmaxCrossEntropy`` classes (S,), or their shares (S, K).
     bounds: Box(a=..., b=..., f=...), scalars or arrays of shape (M,), (M, M), or functions of the depth that return
         them; f bounds the state. A name left out is unbounded. Or a control set: Disc or Polygon for all pairs
         (a_i, b_ij), Finite(a=..., b=...) for finitely many values.
@@ -113,12 +113,6 @@ class SelectionProblem:
         """The same problem with some fields changed."""
         return replace(self, **changes)
 
-    def output(self, width: Width, x: Array, p: Array) -> Array:
-        """O of states x (S, M) at the nodes of ``width`` and readout parameters p (P,); shape (S, M) or (S, K)."""
-        output = _Output.of(self.readout, width.on(self.domain).weights)
-        with uninterrupted():
-            return np.asarray(ca.DM(output(ca.DM(x.T), ca.DM(p))).full()).T
-
     def discretise(self, width: Width) -> ControlProblem:
         """The method of lines: state f(y_i), controls [a(y_i), b(y_i, z_j) row by row], ∫ g dy ≈ Σ w_i g(y_i)."""
         if not isinstance(width, Width):
@@ -130,7 +124,7 @@ class SelectionProblem:
         w, M = nodes.weights, nodes.weights.size
         weighed = ca.DM(w)  # numpy's own product with a symbol takes a detour
         x0 = self._initial(nodes)
-        readout = _Output.of(self.readout, w)
+        readout = _output(self.readout, w)
         labels = self._labels(nodes, len(x0), readout)
         fixed = not any(self._box.varies(name) for name in ("a", "b"))
         ends = self._ends(np.zeros(1), M)
@@ -140,17 +134,17 @@ class SelectionProblem:
         pairs, one = self._pairs, len(x0) == 1 and velocity_box is not None and self.regulariser is None
         if pairs is not None and velocity_box is not None:
             velocity_box = SetVelocities.within(velocity_box, pairs)
-        parameter_box = readout.box(self.readout, M)
+        parameter_box = (np.zeros(0), np.zeros(0)) if self.readout is None else self.readout.ends(*readout.shape)
         return ControlProblem(
             dynamics=lambda z: self.activation(z),
             lift=lambda x, u: u[:M] - ca.reshape(u[M:], M, M).T @ (weighed * x),
             initial=x0,
             horizon=self.horizon,
-            terminal=lambda x, p, d: ca.dot(readout.weights, self.loss.density(readout(x, p), d, self.link)),
-            effort=None if self.regulariser is None else (lambda u: self._penalty(u, control_metric)),
+            terminal=ReadoutLoss(readout, self.loss, self.link),
+            effort=None if self.regulariser is None else PenalisedControls(self.regulariser, control_metric),
             penalty=None
             if self.regulariser is None or not readout.size
-            else (lambda p: self._penalty(p, readout.metric)),
+            else PenalisedParameters(self.regulariser, readout.metric),
             path=None if pairs is None or one else (lambda u: path_rows(pairs, u, M)),
             bounds=self._control_and_state_box(M, parameter_box),
             control_set=self.bounds if isinstance(self.bounds, ControlSet) else None,
@@ -188,10 +182,6 @@ class SelectionProblem:
         states: Any = (state_end(0), state_end(1)) if self._box.varies("f") else self._box.interval("f", (M,))
         return Box(u=controls, p=parameter_box, x=states if "f" in self._box.names else None)
 
-    def _penalty(self, values: Any, metric: Array) -> Any:
-        assert self.regulariser is not None
-        return ca.dot(metric, self.regulariser.density(values))
-
     def _velocity_box(self, w: Array, low: Any, high: Any) -> VelocityBox | None:
         finite = all(np.all(np.isfinite(bound)) for bound in (*low, *high))
         if not (self.activation.increasing and finite):
@@ -201,17 +191,12 @@ class SelectionProblem:
     def _initial(self, nodes: Nodes) -> Array:
         return _rows("initial", self.initial, nodes, None)
 
-    def _labels(self, nodes: Nodes, samples: int, readout: _Output) -> Array:
+    def _labels(self, nodes: Nodes, samples: int, readout: Output) -> Array:
         labels = self._target(nodes, samples, readout)
-        low, high = self.loss.labels
-        if np.any((labels < low) | (labels > high)):
-            raise InvalidInput(
-                f"target: {type(self.loss).__name__} needs labels in [{low:g}, {high:g}]; "
-                f"they range over [{labels.min():g}, {labels.max():g}]."
-            )
+        self.loss.check_labels("target", labels)
         return labels
 
-    def _target(self, nodes: Nodes, samples: int, readout: _Output) -> Array:
+    def _target(self, nodes: Nodes, samples: int, readout: Output) -> Array:
         if self.readout is None or self.readout.outputs == "width":
             return _rows("target", self.target, nodes, samples)
         if callable(self.target):
@@ -220,54 +205,14 @@ class SelectionProblem:
                 "output; a function of y has no place there."
             )
         labels = finite_array("target", by_labels("target", self.target, ("sample", "output"), {}))
-        outputs = readout.weights.size
-        if labels.ndim < 2:
-            labels = (
-                np.broadcast_to(labels, (samples,))[:, None] if outputs == 1 and labels.size in (1, samples) else labels
-            )
-        if labels.shape != (samples, outputs):
-            raise InvalidInput(
-                f"target: {samples} sample(s) with {outputs} output(s) need labels of shape ({samples}, {outputs}); "
-                f"got {np.shape(self.target)}."
-            )
-        return labels
+        return self.loss.label_rows("target", labels, samples, readout.weights.size)
 
 
-@dataclass(frozen=True, eq=False)
-class _Output:
-    """O(x, p): the state itself, or W (w∘x) + μ with p = [W row by row, μ]."""
-
-    weights: Array  # of the output's own quadrature, (K,)
-    width: Array | None  # weights w (M,) of the state where there is a readout
-
-    @classmethod
-    def of(cls, readout: Readout | None, w: Array) -> _Output:
-        if readout is None:
-            return cls(w, None)
-        return cls(w if readout.outputs == "width" else np.ones(int(readout.outputs)), w)
-
-    @property
-    def size(self) -> int:
-        return 0 if self.width is None else self.weights.size * (self.width.size + 1)
-
-    @property
-    def metric(self) -> Array:
-        if self.width is None:
-            return np.zeros(0)
-        return np.concatenate([np.outer(self.weights, self.width).ravel(), self.weights])
-
-    def __call__(self, x: Any, p: Any) -> Any:
-        if self.width is None:
-            return x
-        K, M = self.weights.size, self.width.size
-        return ca.reshape(p[: K * M], M, K).T @ (self.width * x) + p[K * M :]
-
-    def box(self, readout: Readout | None, M: int) -> tuple[Array, Array]:
-        if readout is None:
-            return np.zeros(0), np.zeros(0)
-        K = self.weights.size
-        (wl, wu), (bl, bu) = readout.box.interval("weight", (K, M)), readout.box.interval("bias", (K,))
-        return np.concatenate([wl.ravel(), bl]), np.concatenate([wu.ravel(), bu])
+def _output(readout: Readout | None, w: Array) -> Output:
+    """O of states at nodes of weights w (M,)."""
+    if readout is None:
+        return Output(w)
+    return Output(w if readout.outputs == "width" else np.ones(int(readout.outputs)), w)
 
 
 def _rows(name: str, given: Any, nodes: Nodes, samples: int | None) -> Array:
@@ -302,7 +247,7 @@ def _coords(nodes: Nodes) -> dict[str, Any]:
     return {f"{axis}{i}": ((axis,), points[:, i]) for axis in ("y", "z") for i in range(points.shape[1])}
 
 
-def _layout(nodes: Nodes, readout: _Output) -> Layout:
+def _layout(nodes: Nodes, readout: Output) -> Layout:
     M = nodes.weights.size
     K = readout.weights.size
     return Layout(

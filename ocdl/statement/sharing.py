@@ -29,6 +29,7 @@ def _plain(problem: ControlProblem) -> list[Any]:
     sizes = problem.samples, problem.n, np.shape(problem.data), problem.free_initial, problem.final is None
     names = problem.states, problem.controls, problem.parameters, sorted(problem.bounds.names)
     boxes = problem.velocity_box is None, problem.sample_box is None, problem.columnwise, id(problem.control_set)
+    stated = problem.discrete, tuple(problem.budgets)
     stations = id(problem.measurements), id(problem.conditions)
     given = [getattr(problem, role) is None for role in ROLES]
     return [
@@ -39,6 +40,7 @@ def _plain(problem: ControlProblem) -> list[Any]:
         *names,
         *boxes,
         *stations,
+        *stated,
         *(np.asarray(values).tobytes() for values in numbers),
     ]
 

@@ -7,11 +7,15 @@ What a method on controls alone needs: it sees vectors, bounds and budgets, neve
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.depth.schemes import DepthScheme
+from ocdl.errors import NotSupported
 from ocdl.statement.problem import ControlProblem
+from ocdl.sweeps.fused.dense_cost import Curved, DenseCost
 from ocdl.sweeps.sweeper import Sweeper, SweepFailed
 
 Array = NDArray[np.float64]
@@ -24,6 +28,13 @@ class ReducedCost:
         self.problem, self.depth = problem, depth
         self.sweeper = Sweeper(problem, depth)
         self.evaluations = 0
+
+    def on_samples(self, rows: NDArray[np.intp]) -> ReducedCost:
+        """The cost of some samples, by the same compiled functions."""
+        other = copy(self)
+        other.problem = self.problem.on_samples(rows)
+        other.sweeper = self.sweeper.for_samples(other.problem)
+        return other
 
     @property
     def size(self) -> int:
@@ -59,7 +70,8 @@ class ReducedCost:
         self.evaluations += 1
         try:
             with np.errstate(all="ignore"):
-                return float(self.sweeper.integral(u, p)[1])
+                dense = self.sweeper.dense_cost
+                return float(self.sweeper.integral(u, p)[1]) if dense is None else dense.value(u, p)
         except SweepFailed:
             return float("nan")
 
@@ -67,10 +79,66 @@ class ReducedCost:
         """J(w) and ∇J(w), Euclidean; NaN where there is no finite state."""
         u, p = self.split(w)
         self.evaluations += 1
+        dense = self.sweeper.dense_cost
         try:
             with np.errstate(all="ignore"):
+                if dense is not None:
+                    found = dense.slopes(u, p)
+                    return found.cost, self.join(found.u, found.p)
                 trajectory, cost = self.sweeper.integral(u, p)
                 adjoint = self.sweeper.costate(trajectory, u, p)
         except (SweepFailed, np.linalg.LinAlgError):
             return float("nan"), np.full(w.size, np.nan)
         return float(cost), self.join(adjoint.gradient_u, adjoint.gradient_p)
+
+    def products(self, w: Array) -> Products:
+        """Products with the Hessian at w. Raises NotSupported where the layers are not dense."""
+        return Products(self, self._dense("products with the Hessian").curved(*self.split(w)))
+
+    @property
+    def has_products(self) -> bool:
+        """Whether ``products`` are offered."""
+        return self.sweeper.dense_cost is not None
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether ``rows`` are offered: the terminal loss is a sum of squares, too."""
+        return self.sweeper.dense_cost is not None and self.sweeper.dense_cost.terminal.residuals
+
+    def rows(self, w: Array) -> tuple[Array, Array]:
+        """Residuals ρ (R,) and their Jacobian (R, size), where J = ½ |ρ|² + effort + penalty."""
+        found = self._dense("residuals").rows(*self.split(w))
+        return found.residuals, np.concatenate([found.p, found.u.reshape(len(found.p), -1)], axis=1)
+
+    def _dense(self, wanted: str) -> DenseCost:
+        if self.sweeper.dense_cost is None:
+            raise NotSupported(
+                f"{wanted}: they are offered where the formulas show that the layers are dense, σ of something affine "
+                "in the state, on explicit schemes, without running costs of the state."
+            )
+        return self.sweeper.dense_cost
+
+    def states_as_far_as(self, w: Array) -> Array | None:
+        """The states (k + 1, S, n) until a sweep from w is lost, or all; None where there are none."""
+        try:
+            return self.sweeper.state(*self.split(w)).x
+        except SweepFailed as error:
+            return error.states
+
+
+class Products:
+    """∇²J and its Gauss–Newton part at one w, times vectors (size,)."""
+
+    def __init__(self, cost: ReducedCost, curved: Curved) -> None:
+        self.cost, self.curved = cost, curved
+
+    def hessian(self, v: Array) -> Array:
+        """∇²J v."""
+        return self._product(v, gauss_newton=False)
+
+    def gauss_newton(self, v: Array) -> Array:
+        """What is left of ∇²J v without second derivatives of the layers; nowhere negative for convex losses."""
+        return self._product(v, gauss_newton=True)
+
+    def _product(self, v: Array, *, gauss_newton: bool) -> Array:
+        return self.cost.join(*self.curved.product(*self.cost.split(v), gauss_newton=gauss_newton))

@@ -32,11 +32,14 @@ from ocdl.statement.effort import effort_formula
 from ocdl.statement.measurements import nodes_at
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps import matrix_free
+from ocdl.sweeps.fused.dense_cost import DenseCost, DenseMesh, dense_mesh
+from ocdl.sweeps.fused.dense_sweeps import DenseSweeps
 from ocdl.sweeps.matrix_free import MatrixFreeLayers
 
 Array = NDArray[np.float64]
 
 BLOCK = 4_000_000  # entries of a batch of Jacobians held at once
+OF_SAMPLES = ("dense_cost", "_dense")  # cached
 NESTED = 4  # marches inside a march: building them is quick for a few at a time, and slow for tens
 
 
@@ -125,7 +128,7 @@ class Sweeper:
     """
 
     def __init__(self, problem: ControlProblem, depth: Layers) -> None:
-        self.problem, self.tableau = problem, depth.tableau
+        self.problem, self.depth, self.tableau = problem, depth, depth.tableau
         self.t = depth.mesh(problem.span)
         self.h = np.diff(self.t)
         self.stage_t = self.t[:-1, None] + self.h[:, None] * self.tableau.c
@@ -138,8 +141,29 @@ class Sweeper:
     def for_samples(self, problem: ControlProblem) -> Sweeper:
         """The same compiled sweeps for other samples, weights and data of the same problem."""
         other = copy(self)
+        for name in OF_SAMPLES:
+            vars(other).pop(name, None)
         other.problem, other._data = problem.with_formulas_of(self.problem), np.asarray(problem.data)
         return other
+
+    # -- dense layers ----------------------------------------------------------------------------
+
+    @cached_property
+    def _mesh(self) -> DenseMesh | None:
+        return dense_mesh(self.problem, self.depth, self.stage_t, self.h, None if self.constant else self.basis)
+
+    @cached_property
+    def dense_cost(self) -> DenseCost | None:
+        """The cost without trajectories, where the layers are dense and nothing else looks at the states."""
+        if self.problem.running is not None or self.problem.measurements is not None or self._mesh is None:
+            return None
+        return DenseCost(self.problem, self._mesh)
+
+    @cached_property
+    def _dense(self) -> DenseSweeps | None:
+        """The sweeps of dense layers, where there are enough samples or states for them to pay."""
+        few = self.problem.n * self.tableau.stages * self.problem.samples < matrix_free.WIDE
+        return None if few or self.dense_cost is None else DenseSweeps(self.dense_cost)
 
     # -- forward ---------------------------------------------------------------------------------
 
@@ -169,13 +193,13 @@ class Sweeper:
     def state(self, u: Array, p: Array, x0: Array | None = None) -> Trajectory:
         """States for controls u (Q, m) and parameters p (P,), from x^0 (S, n) or the problem's own."""
         x0 = self.problem.initial_states(p) if x0 is None else x0
-        trajectory = self._matrix_free_state(u, p, x0) if self._suits_matrix_free else None
+        trajectory = self._quick_state(u, p, x0)
         return self._marched(u, p, x0)[0] if trajectory is None else trajectory
 
     def integral(self, u: Array, p: Array) -> tuple[Trajectory, float]:
         """The states from the problem's own x^0 and their discrete cost, in one sweep."""
         x0 = self.problem.initial_states(p)
-        trajectory = self._matrix_free_state(u, p, x0) if self._suits_matrix_free else None
+        trajectory = self._quick_state(u, p, x0)
         if trajectory is not None:
             return trajectory, self.cost(trajectory, u, p)
         trajectory, running = self._marched(u, p, x0)
@@ -235,6 +259,15 @@ class Sweeper:
 
         return self.problem.built.recent("wide", (self._steps, samples), layers)
 
+    def _quick_state(self, u: Array, p: Array, x0: Array) -> Trajectory | None:
+        """The states without CasADi's march, where the layers are dense or wide."""
+        if self._dense is not None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                x, stages = self._dense.states(u, p, x0)
+            self._check(x, np.zeros((self.h.size, len(x0))))
+            return Trajectory(self.t, self.h, self.stage_t, x, stages)
+        return self._matrix_free_state(u, p, x0) if self._suits_matrix_free else None
+
     def _matrix_free_state(self, u: Array, p: Array, x0: Array) -> Trajectory | None:
         layers = self._wide_layers(len(x0))
         N = self.h.size
@@ -292,13 +325,18 @@ class Sweeper:
 
     def _cost(self, trajectory: Trajectory, running: float, u: Array, p: Array) -> float:
         """With ``running``, the running costs of all samples."""
-        terminal = self._terminal(trajectory.x[-1].T, p, self._data.T)[0][0]
-        total = float(np.dot(self.problem.weights, terminal)) + running
+        total = self._loss(trajectory.x[-1], p) + running
         if self.problem.effort is not None:
             total += float(np.sum(self._stage_weights() * self.effort(u, p)))
         if self.problem.measurements is not None:
             total += float(np.sum(self._residuals(trajectory, p)[1]))
         return total + float(self._penalty(p)[0])
+
+    def _loss(self, x: Array, p: Array) -> float:
+        """Σ_s ω_s ℓ of states x (S, n) at the end."""
+        if self._dense is not None:
+            return self._dense.loss(x, p, self._data)
+        return float(np.dot(self.problem.weights, self._terminal(x.T, p, self._data.T)[0][0]))
 
     def running(self, trajectory: Trajectory, u: Array, p: Array) -> Array:
         """L at the stages, (N, s, S)."""
@@ -313,6 +351,8 @@ class Sweeper:
 
     def rates(self, trajectory: Trajectory, u: Array, p: Array) -> Array:
         """φ at the stages, (N, s, S, n)."""
+        if self._dense is not None:
+            return self._dense.rates(trajectory.stages, u, p)
         if self._suits_matrix_free:
             layers = self._wide_layers(trajectory.x.shape[1])
             return np.array([layers.rates(stages, v, p) for stages, v in zip(trajectory.stages, u, strict=True)])
@@ -360,6 +400,9 @@ class Sweeper:
         ``forces`` are given. A costate at a node is the one just behind it (at T, the one just before it).
         """
         (N, s, S, n) = trajectory.stages.shape
+        if self._dense is not None and forces is None:
+            found = self._dense.back(trajectory.stages, trajectory.x[-1], u, p)
+            return self._with_shared(u, p, found.costate, found.K, found.u, found.p)
         forces = self.with_measurements(trajectory, p, forces)
         costate, K = np.empty((N + 1, S, n)), np.empty((N, s, S, n))
         self._sweep_back(trajectory, u, p, forces, _Backward(costate, costate, K))
@@ -371,6 +414,10 @@ class Sweeper:
         """The adjoint of given nodal costates (N+1, S, n): those of the stages, and the gradient, follow from them
         layer by layer; and what they miss of the adjoint equation.
         """
+        if self._dense is not None and forces is None:
+            found = self._dense.claimed(trajectory.stages, trajectory.x[-1], u, p, costate)
+            adjoint = self._with_shared(u, p, costate, found.K, found.u, found.p)
+            return adjoint, Given(costate - found.costate, found.pulled)
         forces = self.with_measurements(trajectory, p, forces)
         predicted, K, pulled = (
             np.empty(costate.shape),
@@ -426,19 +473,30 @@ class Sweeper:
     def _adjoint(
         self, trajectory: Trajectory, u: Array, p: Array, forces: Forces | None, costate: Array, K: Array
     ) -> Adjoint:
-        problem = self.problem
         terminal_p = self._terminal(trajectory.x[-1].T, p, self._data.T)[2]
         gradient_u, gradient_p = self._gradients(trajectory, u, p, K)
         if forces is not None:
             gradient_u = gradient_u + self.basis.gathered(forces.controls)
             gradient_p = gradient_p + forces.parameters
+        return self._with_shared(u, p, costate, K, gradient_u, gradient_p + terminal_p @ self.problem.weights)
+
+    def _with_shared(
+        self, u: Array, p: Array, costate: Array, K: Array, gradient_u: Array, gradient_p: Array
+    ) -> Adjoint:
+        """The adjoint, whose gradients gain those of effort, penalty and free initial states."""
+        problem, weights = self.problem, self._stage_weights()
+        if problem.effort is not None:
+            _, in_u, in_p = self._effort(self.stage_t.reshape(1, -1), self._at_stages(u).T, p)
+            in_u *= weights.ravel()
+            gradient_u = gradient_u + self.basis.gathered(in_u.T)
+            gradient_p = gradient_p + in_p @ weights.ravel()
+        gradient_p = gradient_p + self._penalty(p)[1]
         for k, (sample, i) in enumerate(problem.free_initial):
             gradient_p[problem.own_parameters + k] += costate[0, sample, i]
         with np.errstate(divide="ignore", invalid="ignore"):
-            stages = K / self._stage_weights()[:, :, None, None]
+            stages = K / weights[:, :, None, None]
             stages[:, self.tableau.b == 0.0] = np.nan
-        penalty = self._penalty(p)[1]
-        return Adjoint(costate, stages, gradient_u, gradient_p + terminal_p @ problem.weights + penalty, K)
+        return Adjoint(costate, stages, gradient_u, gradient_p, K)
 
     def _explicit_backward(self, layers: range, jacobian: Array, source: Array, back: _Backward, kicks: Array) -> None:
         """The stages from last to first: K_i = h b_i p⁺ + h Σ_{j>i} a_ji G_j; jacobian φ_x and source h b_j ω_s L_x at
@@ -522,12 +580,6 @@ class Sweeper:
             t, x, d = self._columns(trajectory)
             in_u, in_p = self._pullback(t, x, self._at_stages(u).T, p, d, K.reshape(-1, n).T, weights.reshape(1, -1))
             gradient_u, gradient_p = self._to_coefficients(in_u.T), in_p.sum(axis=1)
-        if self.problem.effort is not None:
-            _, in_u, in_p = self._effort(self.stage_t.reshape(1, -1), self._at_stages(u).T, p)
-            stage_weights = self._stage_weights().ravel()
-            in_u *= stage_weights
-            gradient_u += self.basis.gathered(in_u.T)
-            gradient_p = gradient_p + in_p @ stage_weights
         return gradient_u, gradient_p
 
     def _to_coefficients(self, gradient: Array) -> Array:

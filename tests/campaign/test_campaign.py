@@ -385,6 +385,14 @@ def test_a_problem_file_that_changes_under_way_stops_the_campaign(statement, tmp
     assert len(solve_many(tasks, tmp_path / "results", executor=AT_ONCE).computed) == 2
 
 
+def test_first_order_certificates_go_through_a_campaign(tmp_path):
+    tasks = some(3, method=ocdl.LBFGSB(), certificate="first order")
+    done = solve_many(tasks, tmp_path, executor=AT_ONCE)
+    assert {done[task].search for task in tasks} == {"first order"}
+    (group,) = done.groups()
+    assert group.found == 3 and "nan" not in str(done)
+
+
 def test_a_result_that_cannot_be_written_stops_the_campaign(tmp_path, monkeypatch):
     monkeypatch.setattr(ocdl.Solution, "save", lambda self, path: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(ocdl.InvalidInput, match=r"results cannot be written there .*No space left.*kept"):
@@ -410,6 +418,7 @@ def test_tasks_are_known_by_their_content(statement, tmp_path):
         {},
         {"problem": other},
         {"seed": 2},
+        {"certificate": "first order"},
         {"seed": None},
         {"seed": None, "start": {"a": 0.5}},
         {"seed": None, "start": {"a": np.float64(0.25)}},

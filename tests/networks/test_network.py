@@ -1,5 +1,7 @@
 """The statement of training: names, shapes, bounds, labels, and what it refuses."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,17 @@ def test_more_channels_than_inputs_begin_at_zero():
 def test_classes_are_unit_vectors():
     problem = stated(labels=np.array([0, 1, 2, 2, 1, 0]), readout=ocdl.Readout(outputs=3))
     np.testing.assert_array_equal(problem.data, np.eye(3)[[0, 1, 2, 2, 1, 0]])
+
+
+def test_one_of_three_classes_by_softmax():
+    classes = np.array([0, 1, 2, 2, 1, 0])
+    readout = ocdl.Readout(ocdl.Softmax(), outputs=3)
+    problem = stated(labels=classes, readout=readout, loss=ocdl.SoftmaxCrossEntropy())
+    np.testing.assert_array_equal(problem.data, np.eye(3)[classes])
+    p = RNG.standard_normal(9)
+    output = p[:6].reshape(3, 2) @ INPUTS[1] + p[6:]
+    expected = np.log(np.sum(np.exp(output))) - output[1]
+    assert float(problem.terminal_function(INPUTS[1], p, problem.data[1])[0]) == pytest.approx(expected, rel=1e-13)
 
 
 def test_tied_controls_are_parameters_and_cost_and_slope_what_equal_ones_do():
@@ -74,11 +87,22 @@ def test_bounds_may_depend_on_depth_unless_tied():
     assert tied.parameter_box[1].tolist() == [np.inf] * 4 + [3, 3] + [np.inf] * 3
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_network_can_be_sent_to_other_processes(tied):
+    problem = stated(ocdl.Hamiltonian(), tied=tied, bounds=ocdl.Box(K=(-1, 1)), regulariser=ocdl.Tikhonov(1e-2))
+    costs = [ReducedCost(p, ocdl.ExplicitEuler(3)) for p in (problem, pickle.loads(pickle.dumps(problem)))]
+    w = RNG.standard_normal(costs[0].size)
+    assert costs[0].value(w) == costs[1].value(w)
+
+
 def test_without_a_readout_the_states_are_the_output():
     problem = stated(readout=None, labels=INPUTS[:, ::-1])
     assert problem.P == 0
     loss = float(problem.terminal_function(problem.x0[0], [], problem.data[0])[0])
     assert loss == pytest.approx(0.5 * np.sum((INPUTS[0] - INPUTS[0, ::-1]) ** 2))
+    doubled = stated(ocdl.Hamiltonian(), readout=None, labels=INPUTS[:, ::-1])
+    assert doubled.P == 0 and doubled.n == 4
+    assert float(doubled.terminal_function(doubled.x0[0], [], doubled.data[0])[0]) == pytest.approx(loss)
 
 
 def test_discrete_networks_have_so_many_unit_steps():
@@ -93,11 +117,14 @@ def test_discrete_networks_have_so_many_unit_steps():
     [
         ({"inputs": [[np.nan, 0.0]] * 6}, "inputs"),
         ({"inputs": np.zeros((6, 2, 1))}, r"inputs: one row a sample, shape \(S, d\), is needed; got \(6, 2, 1\)"),
+        ({"inputs": [[0.0], [1.0, 2.0]]}, "inputs"),
         ({"inputs": np.zeros((0, 2))}, r"inputs: one row a sample"),
         ({"inputs": 1.0}, r"inputs: one row a sample"),
         ({"labels": [np.nan] * 6}, "labels"),
-        ({"labels": [1.0] * 6}, "labels: a classifier needs at least two classes; all 6 are 1"),
-        ({"labels": LABELS[:4]}, r"labels: 6 sample\(s\) with 1 output\(s\) need the shape \(6, 1\); got \(4,\)"),
+        ({"labels": [1.0] * 6}, "labels: a classifier needs at least two classes; all 6 labels are the same"),
+        ({"labels": LABELS[:4]}, r"labels: one row a sample is needed, 6 in all; got shape \(4,\)"),
+        ({"labels": np.zeros((6, 2))}, r"6 sample\(s\) with 1 output\(s\) need labels of shape \(6, 1\); got \(6, 2\)"),
+        ({"labels": LABELS * 2}, r"labels lie in \[0, 1\]; they range over \[0, 2\]"),
         ({"labels": LABELS + 1, "readout": ocdl.Readout(outputs=2)}, "classes of 2 outputs are 0 to 1; got 2"),
         ({"labels": LABELS * 2, "loss": ocdl.CrossEntropy()}, r"CrossEntropy needs labels in \[0, 1\]"),
         ({"channels": 1}, "channels=1: a whole number is needed, at least the 2 of the inputs"),

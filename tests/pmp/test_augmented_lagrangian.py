@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from families import stated
+from families import module
 from pmp_problems import linear_quadratic
 from test_extremals import bounded, energy, least_time
 
 import ocdl
 
-turnpike = stated("turnpike")
+turnpike = module("turnpike")
 
 INNER = [ocdl.LBFGSB(), ocdl.ProjectedGradient(tolerance=1e-7), ocdl.NeedleSteps()]
 CASES = {  # x' = u, J = ½∫u²: least cost, and the costate −u

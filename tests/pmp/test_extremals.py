@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from families import stated
+from families import module
 
 import ocdl
 from ocdl.pmp.extremals.layered import LayeredExtremal
 from ocdl.solving.start import make_start
 
-cart_pole, jackson, oscillator, van_der_pol = map(stated, ("cart_pole", "jackson", "oscillator", "van_der_pol"))
+cart_pole, jackson, oscillator, van_der_pol = map(module, ("cart_pole", "jackson", "oscillator", "van_der_pol"))
 
 RADAU = ocdl.Radau(layers=20, degree=3)
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from families import stated
+from families import module
 from test_extremals import bounded, energy, least_time
 
 import ocdl
 from ocdl.pmp.extremals.arcs import Structure
 
-goddard, jackson, oscillator, turnpike = map(stated, ("goddard", "jackson", "oscillator", "turnpike"))
+goddard, jackson, oscillator, turnpike = map(module, ("goddard", "jackson", "oscillator", "turnpike"))
 
 
 def polished(problem, layers=25):

@@ -7,8 +7,10 @@ from pmp_problems import HIGHEST, eight_neurons, linear_quadratic, network, sele
 import ocdl
 from ocdl.errors import InvalidInput
 from ocdl.pmp import NeedleSteps, ProjectedGradient
+from ocdl.pmp.iterate import Ground
 from ocdl.referee.outcome import Status
 from ocdl.solving.method import Start
+from ocdl.statement.regularisers import PenalisedControls
 
 
 @pytest.mark.parametrize("first", ["spectral", "grown"])
@@ -105,3 +107,46 @@ def test_as_printed_the_accepted_step_meets_the_quadratic_bound():
 def test_options_are_checked(options, said):
     with pytest.raises(InvalidInput, match=said):
         ProjectedGradient(**options)
+
+
+def sparse(weight):
+    """½(x(1) − 1)² + λ ∫ |u_0| + |u_1| with ẋ = u_0 + u_1/2: u_1 = 0, J = λ − λ²/2; all vanish at λ ≥ 1."""
+    return ocdl.ControlProblem(
+        dynamics=lambda u: u[0] + 0.5 * u[1],
+        initial=[0.0],
+        horizon=1.0,
+        controls=2,
+        terminal=lambda x: 0.5 * (x[0] - 1.0) ** 2,
+        effort=PenalisedControls(ocdl.L1(weight), np.ones(2)),
+        bounds=ocdl.Box(u=(-2, 2)),
+    )
+
+
+@pytest.mark.parametrize("first", ["spectral", "grown"])
+def test_an_absolute_value_is_taken_by_its_proximal_map(first):
+    solution = ocdl.solve(sparse(0.3), ocdl.ExplicitEuler(5), ProjectedGradient(first=first), seed=1)
+    assert solution.status is Status.CONVERGED
+    assert solution.cost == pytest.approx(0.3 - 0.045, rel=1e-10)
+    np.testing.assert_array_equal(solution.u.values[:, 1], 0.0)
+    assert solution.certificate.relative_gap < 1e-6
+    vanishing = ocdl.solve(sparse(1.1), ocdl.ExplicitEuler(5), ProjectedGradient(first=first), seed=1)
+    np.testing.assert_array_equal(vanishing.u.values, 0.0)
+
+
+def test_a_network_with_an_absolute_value_is_stationary_where_a_slope_in_between_is_zero():
+    problem, depth = network().replace(regulariser=ocdl.L1(0.02)).discretise(ocdl.Midpoint(4)), ocdl.ExplicitEuler(4)
+    outcome = ProjectedGradient(tolerance=1e-7, max_iterations=3000).solve(problem, depth, start(problem, depth, 0))
+    assert outcome.status is Status.CONVERGED
+    iterate = Ground(problem, depth).at(outcome.u, outcome.p)
+    for values, slope, metric, box in zip(
+        (iterate.u, iterate.p),
+        iterate.smooth_gradient,
+        iterate.ground.metric,
+        (problem.control_box, problem.parameter_box),
+        strict=True,
+    ):
+        slope = slope / metric
+        inside = (values != 0.0) & (values > box[0]) & (values < box[1])
+        assert np.any(values == 0.0) and np.any(inside)
+        np.testing.assert_allclose(slope[inside], -0.02 * np.sign(values[inside]), atol=1e-6)
+        assert np.all(np.abs(slope[values == 0.0]) <= 0.02 + 1e-6)

@@ -8,7 +8,9 @@ import ocdl
 from ocdl.errors import InvalidInput
 from ocdl.pmp import GradientDescent, StochasticGradient
 from ocdl.pmp.iterate import Ground
+from ocdl.pmp.methods.stochastic_gradient import _Run
 from ocdl.solving.method import Start
+from ocdl.sweeps.reduced import ReducedCost
 
 
 def gradients(count):
@@ -72,3 +74,48 @@ def test_a_batch_beyond_the_samples_is_refused():
     with pytest.raises(InvalidInput, match="6 sample"):
         problem, depth = network().discretise(ocdl.Midpoint(4)), ocdl.ExplicitEuler(5)
         StochasticGradient(batch=7).solve(problem, depth, start(problem, depth))
+
+
+def test_an_epoch_draws_every_sample_once():
+    method = StochasticGradient(batch=4, seed=3, max_iterations=1)
+    problem, depth = network().discretise(ocdl.Midpoint(4)), ocdl.ExplicitEuler(4)
+    run = _Run(method, ReducedCost(problem, depth), start(problem, depth, 0))
+    batches = run._drawn()
+    drawn = [next(batches).problem.initial for _ in range(2)]
+    everything = np.concatenate(drawn)
+    assert [len(part) for part in drawn] == [4, 2]
+    np.testing.assert_array_equal(np.sort(everything[:, 0]), np.sort(run.cost.problem.initial[:, 0]))
+
+
+def test_the_cost_of_all_samples_is_computed_when_asked_and_the_best_is_returned():
+    problem, depth = network().discretise(ocdl.Midpoint(4)), ocdl.ExplicitEuler(4)
+    method = StochasticGradient(rule="sgd", step=20.0, batch=3, evaluate=4, max_iterations=10)
+    outcome = method.solve(problem, depth, start(problem, depth, 0), progress=False)
+    assert outcome.history["iteration"] == [0, 4, 8, 10]
+    sweeper = ReducedCost(problem, depth)
+    assert sweeper.value(sweeper.join(outcome.u, outcome.p)) == min(outcome.history["cost"])
+
+
+def test_schedules():
+    steps = {name: StochasticGradient(step=2.0, schedule=name, max_iterations=8) for name in ("cosine", "inverse")}
+    assert [steps["cosine"].step_at(k, 4) for k in (0, 4, 8)] == pytest.approx([2.0, 1.0, 0.0], abs=1e-15)
+    assert [steps["inverse"].step_at(k, 4) for k in (0, 4, 12)] == pytest.approx([2.0, 1.0, 0.5])
+
+
+def test_momentum_keeps_the_direction():
+    g, u, direction = gradients(4), np.full((4, 1), 0.3), 0.0
+    for _ in range(3):
+        direction = 0.5 * direction + g(u)
+        u = u - 0.1 * direction
+    mine = run(StochasticGradient(rule="sgd", momentum=0.5, step=0.1, max_iterations=3))
+    np.testing.assert_allclose(mine.u, u, atol=1e-14)
+
+
+def test_a_gradient_that_is_lost_is_named():
+    problem = ocdl.ControlProblem(
+        dynamics=lambda x, u: u, terminal=lambda x: np.sqrt(x[0]), initial=[0.5], horizon=1.0, controls=1
+    )
+    method = StochasticGradient(rule="sgd", step=1.0, max_iterations=50)
+    outcome = method.solve(problem, ocdl.ExplicitEuler(2), Start(np.zeros((2, 1)), np.zeros(0)), progress=False)
+    assert outcome.status is ocdl.Status.NOT_A_NUMBER and "iteration" in outcome.detail
+    assert np.isfinite(outcome.claim["cost"])

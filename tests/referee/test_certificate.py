@@ -1,14 +1,12 @@
 """The certificate: what controls cost in continuous depth, against closed forms; super-optimal answers are named."""
 
-import importlib.util
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import netCDF4
 import numpy as np
 import pytest
-from families import scalar, selection
+from families import module, scalar, selection
 from scipy.integrate import solve_ivp
 
 import ocdl
@@ -25,11 +23,7 @@ PER_STAGE = ocdl.PerStage()
 
 
 def one_neuron(initial):
-    path = Path(__file__).parent.parent.parent / "problems" / "one_neuron.py"
-    spec = importlib.util.spec_from_file_location("problem_one_neuron", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.problem(initial=initial)
+    return module("one_neuron").problem(initial=initial)
 
 
 def solved(initial, depth, **options):

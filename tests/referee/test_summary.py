@@ -4,8 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from families import selection
-from test_problems import module
+from families import module, selection
 
 import ocdl
 from ocdl import Outcome, Status

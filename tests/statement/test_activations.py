@@ -1,5 +1,7 @@
 """Activations: numpy and CasADi read the same formula, and what each claims of itself is true."""
 
+import dataclasses
+
 import casadi as ca
 import numpy as np
 import pytest
@@ -50,6 +52,32 @@ def test_derivative_by_casadi_is_the_slope(sigma):
     h = 1e-5
     slope = (sigma(s + h) - sigma(s - h)) / (2 * h)
     np.testing.assert_allclose(compiled(sigma)(s[None, :])[1].full()[0], slope, rtol=1e-8, atol=1e-9)
+
+
+@every_activation
+def test_its_derivatives_are_casadis(sigma):
+    """Also at kinks, and far out; in any shape."""
+    s = np.array([[-800.0, -40.0, -3.1, -1e-9, 0.0], [1e-9, 0.4, 2.9, 40.0, 800.0]])
+    x = ca.SX.sym("x")
+    slope = ca.jacobian(sigma(x), x)
+    for ours, formula in ((sigma.derivative, slope), (sigma.curvature, ca.jacobian(slope, x))):
+        exact = ca.Function("exact", [x], [ca.densify(formula)])(s.reshape(1, -1)).full().reshape(s.shape)
+        np.testing.assert_allclose(ours(s, sigma(s)), exact, rtol=1e-14, atol=1e-15)
+
+
+def test_a_formula_alone_has_its_derivatives():
+    """Nothing but the formula is asked of an activation; fields that cannot be hashed are no hindrance."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Cubic(ocdl.Activation):
+        by: list
+
+        def formula(self, s):
+            return self.by[0] * s**3
+
+    s, sigma = np.linspace(-2, 2, 5), Cubic([2.0])
+    np.testing.assert_allclose(sigma.derivative(s, sigma(s)), 6.0 * s**2, rtol=1e-15)
+    np.testing.assert_allclose(sigma.curvature(s, sigma(s)), 12.0 * s, rtol=1e-15)
 
 
 @every_activation
@@ -133,3 +161,16 @@ def test_wrong_claims_are_named(make, said):
     with np.errstate(over="ignore"), pytest.raises(ocdl.InvalidInput) as caught:
         make()
     assert all(part in str(caught.value) for part in said), str(caught.value)
+
+
+def test_activations_that_call_themselves_equal_have_their_own_derivatives():
+    class Power(ocdl.Activation):
+        def __init__(self, power):
+            object.__setattr__(self, "power", power)
+
+        def formula(self, s):
+            return s**self.power
+
+    s = np.linspace(1.0, 2.0, 5)
+    for power in (2.0, 3.0):
+        np.testing.assert_allclose(Power(power).derivative(s, s**power), power * s ** (power - 1.0), rtol=1e-14)

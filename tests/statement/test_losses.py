@@ -8,10 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ocdl
-from ocdl import CrossEntropy, HalfSquare, IdentityLink, Link, Logistic, Loss, Readout
+from ocdl import (
+    CrossEntropy,
+    HalfSquare,
+    IdentityLink,
+    Link,
+    Logistic,
+    Loss,
+    Readout,
+    Softmax,
+    SoftmaxCrossEntropy,
+    class_weights,
+)
 
 losses = [cls() for cls in concrete(Loss, "density")]
-links = [cls() for cls in concrete(Link, "__call__")]
+every_link = [cls() for cls in concrete(Link, "__call__")]
+links = [link for link in every_link if link.pointwise]
 every_pair = pytest.mark.parametrize(
     ("loss", "link"),
     [(loss, link) for loss in losses for link in links if not (isinstance(loss, CrossEntropy) and link != Logistic())],
@@ -20,7 +32,7 @@ every_pair = pytest.mark.parametrize(
 
 
 def test_the_families_are_found():
-    assert len(losses) >= 2 and len(links) >= 2
+    assert len(losses) >= 2 and len(links) >= 2 and len(every_link) > len(links)
 
 
 @pytest.mark.parametrize("link", links, ids=lambda link: type(link).__name__)
@@ -37,6 +49,16 @@ def test_the_logistic_link_is_printed_formula():
     for output in (-3.0, 0.2, 5.0):
         assert float(Logistic()(output)) == pytest.approx(np.exp(output) / (1 + np.exp(output)), rel=1e-14)
     assert np.isfinite([Logistic()(1e3), Logistic()(-1e3)]).all()
+
+
+@pytest.mark.parametrize("link", [link for link in every_link if not link.pointwise], ids=repr)
+@given(output=st.lists(st.floats(-700, 700), min_size=2, max_size=4))
+def test_coupled_links_agree_and_share_one(link, output):
+    o = ca.SX.sym("o", len(output))
+    value = link(np.array([output, output[::-1]]))
+    np.testing.assert_allclose(ca.Function("h", [o], [link(o)])(output).full()[:, 0], value[0], rtol=1e-13, atol=1e-300)
+    np.testing.assert_allclose(value[1], value[0][::-1])
+    assert value.sum(axis=1) == pytest.approx(1.0) and np.all(np.diff(value[0][np.argsort(output)]) >= 0.0)
 
 
 @every_pair
@@ -64,6 +86,57 @@ def test_cross_entropy_never_overflows(output):
     with np.errstate(all="raise", under="ignore"):
         value = CrossEntropy().density(np.array(output), 0.5, Logistic())
     assert float(value) == pytest.approx(500.0)
+
+
+@given(output=st.lists(st.floats(-30, 30), min_size=2, max_size=4), raw=st.lists(st.floats(0.1, 1), min_size=4))
+def test_softmax_cross_entropy_is_the_printed_formula(output, raw):
+    shares = np.array(raw[: len(output)]) / np.sum(raw[: len(output)])
+    printed = -shares @ np.log(np.exp(output) / np.sum(np.exp(output)))
+    o = ca.SX.sym("o", len(output))
+    total = SoftmaxCrossEntropy().total(o, ca.DM(shares), np.ones(len(output)), Softmax())
+    assert float(ca.Function("total", [o], [total])(output)) == pytest.approx(printed, rel=1e-12)
+
+
+def test_softmax_of_two_classes_is_the_logistic_function():
+    for output in (-3.0, 0.4, 800.0):
+        two = SoftmaxCrossEntropy().slopes(np.array([[0.0, output]]), np.array([[0.0, 1.0]]), np.ones(2), Softmax())
+        one = CrossEntropy().slopes(np.array([[output]]), np.array([[1.0]]), np.ones(1), Logistic())
+        assert two[0] == pytest.approx(one[0], rel=1e-14) and two[1][0, 1] == pytest.approx(one[1][0, 0], rel=1e-14)
+
+
+def test_softmax_cross_entropy_never_overflows():
+    o = ca.SX.sym("o", 3)
+    total = SoftmaxCrossEntropy().total(o, ca.DM([0, 1, 0]), np.ones(3), Softmax())
+    parts = ca.Function("total", [o], [total, ca.gradient(total, o), ca.hessian(total, o)[0]])
+    for output, value in (([1e4, -1e4, 0], 2e4), ([-1e4, 1e4, 1e4], np.log(2)), ([5e3, 5e3, 5e3], np.log(3))):
+        found = [part.full() for part in parts(output)]
+        assert found[0].item() == pytest.approx(value) and all(np.isfinite(part).all() for part in found)
+
+
+def test_classes_and_their_shares_are_the_same_labels():
+    def data(target):
+        return (
+            selection(
+                initial=np.zeros((3, 4)),
+                readout=Readout(link=Softmax(), outputs=3),
+                target=target,
+                loss=SoftmaxCrossEntropy(),
+            )
+            .discretise(ocdl.Midpoint(4))
+            .data
+        )
+
+    for target in ([0, 2, 1], [[0.0], [2.0], [1.0]], np.eye(3)[[0, 2, 1]]):
+        np.testing.assert_array_equal(data(target), np.eye(3)[[0, 2, 1]])
+    np.testing.assert_array_equal(data(1), np.eye(3)[[1, 1, 1]])
+
+
+def test_class_weights_make_the_classes_equal():
+    labels = np.array([0, 0, 0, 2, 1, 0])
+    balanced = class_weights(labels)
+    assert [balanced[labels == k].sum() for k in range(3)] == pytest.approx([2.0, 2.0, 2.0])
+    np.testing.assert_array_equal(class_weights(labels, {0: 1.0, 1: 4.0, 2: 2.0}), [1, 1, 1, 2, 4, 1])
+    np.testing.assert_allclose(class_weights(np.array(["a", "b", "b"])), [1.5, 0.75, 0.75])
 
 
 def test_half_square_is_integrated_over_y():
@@ -123,6 +196,18 @@ def test_a_fixed_readout_has_no_freedom():
     [
         (lambda: selection(loss=CrossEntropy()), ["CrossEntropy()", "logistic link", "IdentityLink"]),
         (lambda: selection(loss=CrossEntropy(), readout=Readout(IdentityLink())), ["logistic link", "IdentityLink"]),
+        (lambda: selection(loss=SoftmaxCrossEntropy()), ["SoftmaxCrossEntropy()", "Softmax()", "IdentityLink"]),
+        (lambda: Readout(link=Softmax()), ["Readout(link=Softmax(), outputs=1)", "at least two"]),
+        (lambda: Readout(link=Softmax(), outputs="width"), ["outputs='width'", "at least two"]),
+        (lambda: classes([3]), ["target", "0, ..., 2", "sample 0 has 3"]),
+        (lambda: classes([0.5]), ["target", "0, ..., 2", "sample 0 has 0.5"]),
+        (lambda: classes([0, 1]), ["target", "1 sample(s) of 3 classes", "(1,) or (1, 3)", "(2,)"]),
+        (lambda: classes([[0.5, 0.4, 0.0]]), ["target", "add up to 1", "sample 0", "0.9"]),
+        (lambda: classes([[1.5, -0.5, 0.0]]), ["target", "SoftmaxCrossEntropy", "[0, 1]", "[-0.5, 1.5]"]),
+        (lambda: class_weights([0, 1], {0: 1.0}), ["class_weights", "{0: 1.0}", "class 1"]),
+        (lambda: class_weights([0, 1], {0: 1.0, 1: 0.0}), ["class_weights", "positive", "class 1", "0.0"]),
+        (lambda: class_weights([0, 1], "even"), ["class_weights", "'even'", "'balanced'"]),
+        (lambda: class_weights([[0, 1]]), ["class_weights", "(S,)", "(1, 2)"]),
         (lambda: Readout(outputs=0), ["Readout(outputs=0)", "positive number of outputs or 'width'"]),
         (lambda: Readout(outputs=True), ["Readout(outputs=True)"]),
         (lambda: Readout(outputs=1.5), ["Readout(outputs=1.5)"]),
@@ -132,6 +217,7 @@ def test_a_fixed_readout_has_no_freedom():
         (lambda: Readout(bias=(2, 1)), ["Readout(bias=(2, 1))", "got 2 > 1"]),
         (lambda: labelled([3.0], CrossEntropy()), ["target", "CrossEntropy", "[0, 1]", "[3, 3]"]),
         (lambda: labelled([1, 2, 3]), ["target", "1 sample(s) with 1 output(s)", "(3,)"]),
+        (lambda: questions([1, 0]), ["target", "2 sample(s) with 3 output(s)", "(2, 3)", "SoftmaxCrossEntropy()"]),
         (lambda: labelled(lambda y: y), ["target", "Readout(outputs=1)", "function"]),
         (lambda: labelled(None), ["target", "NoneType"]),
     ],
@@ -144,3 +230,13 @@ def test_what_does_not_go_together_is_named(make, said):
 
 def labelled(target, loss=None):
     return selection(readout=Readout(), target=target, loss=loss or HalfSquare()).discretise(ocdl.Midpoint(3))
+
+
+def classes(target):
+    return selection(readout=Readout(link=Softmax(), outputs=3), target=target, loss=SoftmaxCrossEntropy()).discretise(
+        ocdl.Midpoint(3)
+    )
+
+
+def questions(target):
+    return selection(initial=np.zeros((2, 3)), readout=Readout(outputs=3), target=target).discretise(ocdl.Midpoint(3))

@@ -1,12 +1,13 @@
 """Regularisers: values in function space, whatever the grid."""
 
+import casadi as ca
 import numpy as np
 import pytest
 from families import concrete, rules, schemes, selection
 
 import ocdl
-from ocdl import Readout, Tikhonov
-from ocdl.statement.regularisers import Regulariser
+from ocdl import L1, Readout, Tikhonov
+from ocdl.statement.regularisers import PenalisedControls, PenalisedParameters, Regulariser, thresholds
 from ocdl.sweeps.sweeper import Sweeper
 
 
@@ -45,8 +46,38 @@ def test_regularisers_are_convex_and_not_negative(cls):
     assert np.all(density((u + v) / 2) <= (density(u) + density(v)) / 2 + 1e-15)
 
 
+@pytest.mark.parametrize("cls", concrete(Regulariser, "density"))
 @pytest.mark.parametrize("weight", [0, -1, np.nan, np.inf, "a", None, True])
-def test_wrong_weights_are_named(weight):
+def test_wrong_weights_are_named(cls, weight):
     with pytest.raises(ocdl.InvalidInput, match="positive and finite") as caught:
-        Tikhonov(weight)
-    assert f"Tikhonov(weight={weight!r})" in str(caught.value)
+        cls(weight)
+    assert f"{cls.__name__}(weight={weight!r})" in str(caught.value)
+
+
+class Steeper(L1):
+    def density(self, control):
+        return 2.0 * super().density(control)
+
+
+class OtherControls(PenalisedControls):
+    def __call__(self, u):
+        return 2.0 * super().__call__(u)
+
+
+def test_thresholds_are_those_of_absolute_values_alone():
+    """Readout parameters come first, and what is free behind them has none."""
+    metric = np.array([0.5, 0.25])
+    np.testing.assert_array_equal(thresholds(PenalisedControls(L1(0.3), metric), metric), [0.3, 0.3])
+    np.testing.assert_array_equal(thresholds(PenalisedControls(L1(0.3), metric), np.ones(2)), [0.15, 0.075])
+    np.testing.assert_array_equal(thresholds(PenalisedParameters(L1(0.3), metric), np.append(metric, 1)), [0.3, 0.3, 0])
+    others = PenalisedControls(Tikhonov(0.3), metric), PenalisedControls(Steeper(0.3), metric)
+    for other in (*others, OtherControls(L1(0.3), metric), lambda u: abs(u[0]), None):
+        assert not np.any(thresholds(other, metric))
+
+
+def test_the_absolute_value_is_an_integral_over_width():
+    """λ (∫ |y − ½| dy + ∫∫ |y − z| dz dy) = λ (1/4 + 1/3) in the limit."""
+    problem = selection(regulariser=L1(0.7)).discretise(ocdl.Midpoint(60))
+    y = problem.layout.coords["y"][1]
+    u = np.concatenate([y - 0.5, np.subtract.outer(y, y).ravel()])
+    assert float(problem.evaluate("effort", ca.DM, t=0.0, u=ca.DM(u))) == pytest.approx(0.7 * (1 / 4 + 1 / 3), rel=1e-3)

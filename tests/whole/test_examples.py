@@ -1,11 +1,11 @@
 """Every example runs, and the answers it gives are asserted."""
 
-import importlib.util
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from families import script
 
 import ocdl
 
@@ -13,10 +13,7 @@ FOLDER = Path(__file__).parent.parent.parent / "examples"
 
 
 def example(name):
-    spec = importlib.util.spec_from_file_location(f"example_{name}", FOLDER / f"{name}.py")
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
+    return script("examples", name)
 
 
 def test_every_example_is_tested_here():
@@ -172,3 +169,11 @@ def test_who_takes_what():
     public = [getattr(ocdl, name) for name in dir(ocdl) if name not in discrete]
     methods = {one for one in public if isinstance(one, type) and issubclass(one, ocdl.Method)} - {ocdl.Method}
     assert methods == {type(method) for method in found.METHODS}
+
+
+def test_runge_kutta_networks():
+    rows = example("runge_kutta_networks").rows
+    costs = [cost for _, cost, *_ in rows]
+    assert max(costs) < 1.1 * min(costs)
+    for name, _, seen, unseen, _ in rows:
+        assert min(seen, unseen) > 0.85, name

@@ -1,10 +1,10 @@
 """Every problem file states a problem that its methods solve; the numbers in its docstring are asserted."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
+from families import module
 
 import ocdl
 from ocdl.solving.compile import discretised
@@ -12,14 +12,6 @@ from ocdl.solving.phases import grids, make_starts
 from ocdl.solving.start import make_start
 
 FILES = sorted((Path(__file__).parent.parent.parent / "problems").glob("*.py"))
-
-
-def module(name):
-    path = next(file for file in FILES if file.stem == name)
-    spec = importlib.util.spec_from_file_location(f"problem_{name}", path)
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from families import module
 from scipy.integrate import solve_ivp
 from scipy.optimize import fsolve
-from test_problems import module
 
 import ocdl
 

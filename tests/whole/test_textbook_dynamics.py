@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_problems import module
+from families import module
 
 import ocdl
 

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from families import module
 
 import ocdl
 
 TOLERANCE = 1e-6
-
-
-def module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
 
 
 FILES = [
@@ -37,7 +28,7 @@ REFINED = [path for path in FILES if "\nCOARSE = None" not in path.read_text(enc
 
 @pytest.mark.parametrize("path", REFINED, ids=lambda path: path.stem)
 def test_a_uniform_mesh_is_refined_to_the_reference(path):
-    stated = module(path)
+    stated = module(path.stem)
     problem, own = stated.problem(), stated.grid()
     start = stated.start() if hasattr(stated, "start") else None
     coarse = own.with_layers(getattr(stated, "COARSE", 16))
@@ -56,19 +47,19 @@ PUBLISHED = [path for path in FILES if "PUBLISHED_DIGITS" in path.read_text(enco
 
 @pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)
 def test_the_reference_is_what_is_published(path):
-    stated = module(path)
+    stated = module(path.stem)
     assert abs(stated.REFERENCE - stated.PUBLISHED) <= stated.PUBLISHED_DIGITS
 
 
 def test_a_redundant_row_of_path_changes_no_answer():
-    stated = module(next(path for path in FILES if path.stem == "tuberculosis"))
+    stated = module("tuberculosis")
     bare, doubled = (ocdl.solve(stated.problem(total=total), stated.grid(), ocdl.Ipopt()) for total in (False, True))
     assert doubled.status is ocdl.Status.CONVERGED
     assert abs(doubled.cost - bare.cost) <= 1e-8 * bare.cost
 
 
 def test_a_climb_by_tables_takes_the_time_that_is_published():
-    stated = module(next(path for path in FILES if path.stem == "climb"))
+    stated = module("climb")
     solution = ocdl.solve(stated.problem(), stated.grid(), ocdl.Ipopt())
     assert solution.status is ocdl.Status.CONVERGED and solution.gap < 1e-6
     assert abs(solution.cost - stated.REFERENCE) < 2e-3  # on 30 layers

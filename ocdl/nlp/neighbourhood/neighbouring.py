@@ -43,14 +43,19 @@ EXTREMAL = 1e-4  # what may be missed of stationarity, as a share, and of equati
 def neighbouring(problem: Problem, grid: Grid | DepthScheme, solution: Solution) -> NeighbouringExtremals:
     """The neighbouring extremals of ``solution``, an answer of any route to ``problem`` on ``grid``.
 
-    Raises InvalidInput where the solution is of another grid, has failed or is no extremal of the discrete problem
-    (its free variables are not stationary).
+    Raises NotSupported for budgets, InvalidInput where the solution is of another grid, has failed or is no extremal of
+    the discrete problem (its free variables are not stationary).
     """
     if not isinstance(solution, Solution):
         raise InvalidInput(f"neighbouring(solution={type(solution).__name__}): a Solution is needed.")
     if solution.status.failed:
         raise InvalidInput(f"neighbouring(solution=...): it has failed. {solution.status.value}")
     core, depth = discretised(problem, grid)
+    if core.budgets:
+        raise NotSupported(
+            f"neighbouring(problem=...): {core.budgets[0]!r} holds the layers together, and its feedback goes from one "
+            "to the next; write the budget as integral=...."
+        )
     states = core.samples * core.n
     fits_memory(repr(depth), "second derivatives of all layers", depth.count * (states * 4 + core.m) ** 2, 24.0)
     transcription = transcribed(core, depth, Scales.ones(core))

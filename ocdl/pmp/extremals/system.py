@@ -28,6 +28,7 @@ import numpy as np
 from ocdl.arrays import Array
 from ocdl.depth.schemes import Tableau
 from ocdl.errors import NotSupported
+from ocdl.statement.discrete import refuse_discrete
 from ocdl.statement.problem import ControlProblem
 
 
@@ -163,12 +164,14 @@ def projected(values: Any, low: Any, high: Any) -> Any:
 
 def check_one_sample(what: str, problem: ControlProblem) -> None:
     """NotSupported where the boundary value problem of one smooth sample is not that of ``problem``."""
+    refuse_discrete(what, problem.discrete, "there is no boundary value problem of continuous depth")
     if problem.samples > 1:
         raise NotSupported(
             f"{what}: the boundary value problem is that of one sample, and this problem has {problem.samples}; use "
             "Ipopt, or state the samples as states of one."
         )
-    between = [f"{name}=..." for name in ("path", "conditions", "measurements") if getattr(problem, name) is not None]
+    along = ("path", "conditions", "measurements", "budgets")
+    between = [f"{name}=..." for name in along if getattr(problem, name)]
     if between:
         raise NotSupported(
             f"{what}: it takes conditions at the ends (final, boundary) and bounds, not {', '.join(between)} in "

@@ -17,6 +17,7 @@ from ocdl.arrays import is_real
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.pmp.options import check_controls_only
 from ocdl.referee.solution import Solution
+from ocdl.statement.discrete import refuse_discrete
 from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]
@@ -30,8 +31,9 @@ def switching_structure(solution: Solution, *, negligible: float = NEGLIGIBLE) -
     One entry along ``switch``, in order of depth: ``depth`` (by linear interpolation), ``function`` ("r" or "f"),
     ``neuron`` (its number) and ``direction`` (+1 where the function becomes positive, −1 where negative).
     ``singular_r`` and ``singular_f`` (neuron): depth on which |r_i| or |f_j| is at most ``negligible`` times its
-    largest value in the network.
+    largest value in the network. Raises NotSupported for discrete layers.
     """
+    refuse_discrete("switching_structure", solution.discrete, "there is no switch inside a layer")
     if not (is_real(negligible) and 0.0 <= negligible < 1.0):
         raise InvalidInput(f"switching_structure(negligible={negligible!r}): a number in [0, 1) is needed.")
     t = solution.state["t"].to_numpy()
@@ -88,12 +90,15 @@ def is_bang_bang(problem: ControlProblem) -> bool:
 
 def check_bang_bang(what: str, problem: ControlProblem) -> None:
     """NotSupported unless the maximum principle of ``problem`` is the bang-bang synthesis."""
+    refuse_discrete(what, problem.discrete, "there is no switch inside a layer")
     if problem.velocity_box is None:
         raise NotSupported(
             f"{what}: the synthesis is bang-bang for one sample, increasing activation and a finite box of (a, b) only."
         )
     if problem.measurements is not None:
         raise NotSupported(f"{what}: it takes no measurements at given depths.")
+    if problem.budgets:
+        raise NotSupported(f"{what}: it keeps no {problem.budgets[0]!r}.")
     if problem.has_running_cost:
         raise NotSupported(f"{what}: with a running cost or a regulariser the controls are not bang-bang.")
     check_controls_only(what, problem)

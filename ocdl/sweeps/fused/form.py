@@ -51,6 +51,10 @@ class Coefficients(Protocol):
         """Θ'(u, p)ᵀ slopes: (Q, m) and (P,)."""
         ...
 
+    def rows_pulled_back(self, u: Array, p: Array, slopes: LayerArrays) -> tuple[Array, Array]:
+        """The same of R slopes side by side, each entry with one axis of them at its end: (R, Q, m) and (R, P)."""
+        ...
+
     def curved(self, u: Array, p: Array, slopes: LayerArrays, du: Array, dp: Array) -> tuple[Array, Array]:
         """(slopes · Θ''(u, p))(du, dp): (Q, m) and (P,); zero where ``linear``."""
         ...
@@ -68,7 +72,9 @@ class Terminal(Protocol):
     def products(
         self, x: Array, p: Array, d: Array, omega: Array, dx: Array, dp: Array, *, gauss_newton: bool = False
     ) -> tuple[Array, Array]:
-        """The Hessian in (x, p) times (dx (S, n), dp (P,)), or its Gauss–Newton part J_Oᵀ ℓ''(O) J_O."""
+        """The Hessian in (x, p) times (dx (S, n), dp (P,)), or its Gauss–Newton part J_Oᵀ ℓ''(O) J_O; that of squares
+        is ρ'ᵀρ' of ``rows``.
+        """
         ...
 
     @property

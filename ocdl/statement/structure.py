@@ -6,6 +6,8 @@ from typing import Any
 
 import casadi as ca
 
+from ocdl.arrays import Array
+
 KINKS = (
     *(ca.OP_FABS, ca.OP_FMIN, ca.OP_FMAX, ca.OP_SIGN, ca.OP_LT, ca.OP_LE, ca.OP_EQ, ca.OP_NE),
     *(ca.OP_FLOOR, ca.OP_CEIL, ca.OP_FMOD, ca.OP_COPYSIGN, ca.OP_SQRT),
@@ -27,6 +29,20 @@ def quadratic_in(expression: Any, symbols: Any) -> bool:
 def second(expression: Any, symbols: Any) -> Any:
     """The Hessian of a scalar, row by row: of thousands of symbols faster than as a symmetric matrix."""
     return ca.jacobian(ca.gradient(expression, symbols), symbols)
+
+
+def numeric_quadratic(expression: Any, symbols: Any) -> tuple[Any, Array, float] | None:
+    """Q sparse (m, m), q (m,) and c of ½ uᵀQu + q·u + c, the expression in its symbols u; None where it is none, or
+    holds other symbols.
+    """
+    if not quadratic_in(expression, symbols):
+        return None
+    at_zero = ca.vertcat(expression, ca.gradient(expression, symbols))
+    parts = second(expression, symbols), ca.substitute(at_zero, symbols, ca.DM.zeros(symbols.shape))
+    if any(ca.symvar(part) for part in parts):
+        return None
+    Q, values = (ca.evalf(part) for part in parts)
+    return Q.sparse(), values.full()[1:, 0], float(values[0])
 
 
 def kinked_in(expression: Any, symbols: Any) -> bool:

@@ -3,7 +3,7 @@
 import casadi as ca
 import pytest
 
-from ocdl.referee.structure import affine_in, kinked_in, quadratic_in
+from ocdl.statement.structure import affine_in, kinked_in, quadratic_in
 
 x, u = ca.SX.sym("x"), ca.SX.sym("u", 2)
 
