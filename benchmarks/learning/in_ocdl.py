@@ -29,7 +29,7 @@ def problem(network: Network, box: float = np.inf) -> ocdl.ControlProblem:
         network.inputs,
         network.labels,
         readout=ocdl.Readout(weight=ends, bias=ends),
-        regulariser=ocdl.Tikhonov(network.weight),
+        regulariser=ocdl.Tikhonov(network.weight) if network.weight else None,
         bounds=ocdl.Box(K=ends, beta=ends),
     )
 
