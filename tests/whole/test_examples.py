@@ -165,8 +165,8 @@ def test_who_takes_what():
     ends = {"x(T) given", "boundary", "free T"}
     assert ends <= set(found.taken["IndirectShooting"]) and ends <= set(found.taken["AugmentedLagrangian"])
     assert "path" in found.refusals["Ipopt (reduced)"]
-    discrete = {"ControlSetNeedleSteps", "DiscreteNeedleSteps"}  # for other sets of controls than a box
-    public = [getattr(ocdl, name) for name in dir(ocdl) if name not in discrete]
+    special = {"ControlSetNeedleSteps", "DiscreteNeedleSteps", "NewtonCG", "LevenbergMarquardt"}  # sets, dense layers
+    public = [getattr(ocdl, name) for name in dir(ocdl) if name not in special]
     methods = {one for one in public if isinstance(one, type) and issubclass(one, ocdl.Method)} - {ocdl.Method}
     assert methods == {type(method) for method in found.METHODS}
 
@@ -177,3 +177,10 @@ def test_runge_kutta_networks():
     assert max(costs) < 1.1 * min(costs)
     for name, _, seen, unseen, _ in rows:
         assert min(seen, unseen) > 0.85, name
+
+
+def test_digits_pipeline():
+    scores = {name: np.mean(accuracies) for name, accuracies in example("digits_pipeline").scores.items()}
+    expected = {"logistic regression": 0.904, "ResNet": 0.915, "Hamiltonian": 0.923, "MLPClassifier": 0.923}
+    assert scores == {name: pytest.approx(accuracy, abs=0.008) for name, accuracy in expected.items()}
+    assert scores["logistic regression"] < scores["ResNet"] < scores["Hamiltonian"]
