@@ -357,12 +357,14 @@ class ControlProblem:
     @cached_property
     def x0(self) -> Array:
         """Initial states, shape (S, n); the guesses of those that are free."""
+        if not self.free_initial:
+            return np.asarray(self.initial, dtype=float)
         begin = [v.begin if isinstance(v, Free) else v for v in np.ravel(self.initial)]
         return np.array(begin, dtype=float).reshape(np.shape(self.initial))
 
     def initial_states(self, p: Array) -> Array:
         """Initial states, shape (S, n), for parameters p (P,)."""
-        x0 = self.x0.copy()
+        x0 = self.x0 if not self.free_initial else self.x0.copy()
         for k, place in enumerate(self.free_initial):
             x0[place] = p[self.own_parameters + k]
         return x0

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
@@ -52,7 +52,8 @@ def _libraries() -> ThreadpoolController:
 class _Held:
     """How many hold BLAS, and what gives its threads back when the last has done."""
 
-    lock, count, limiter = threading.Lock(), 0, None
+    lock, count = threading.Lock(), 0
+    limiter: Any = None
 
 
 @contextmanager
