@@ -801,8 +801,10 @@ class ControlProblem:
 
 def _suspects(given: Any, low: Array, high: Array) -> Any:
     """Places (s, i) of states (S, n) that may lie outside; of numbers those that do, of objects all."""
-    outside = np.ones(given.shape, dtype=bool) if given.dtype == object else (given < low) | (given > high)
-    return np.argwhere(outside)
+    numbers = given.dtype != object
+    if numbers and np.all(given.min(axis=0) >= low) and np.all(given.max(axis=0) <= high):
+        return ()  # also of a memory-mapped array without another one of its size
+    return np.argwhere((given < low) | (given > high) if numbers else np.ones(given.shape, dtype=bool))
 
 
 def _rows_of_states(name: str, given: Any, missing: bool = False) -> Any:

@@ -104,9 +104,13 @@ class Cluster:
 
 def _rows(array: Array, rows: slice) -> Array | OnDisk:
     """Some rows of an array, or where they are in a file."""
-    if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap) and array.flags.c_contiguous:
-        return OnDisk(str(array.filename), array.dtype, array.offset, array.shape, rows)
-    return np.array(array[rows])
+    source: Any = array
+    while isinstance(source, np.ndarray) and not isinstance(source.base, mmap.mmap):
+        source = source.base
+    whole = isinstance(source, np.memmap) and source.size == array.size and source.flags.c_contiguous
+    if not (whole and array.flags.c_contiguous and source.dtype == array.dtype):
+        return np.array(array[rows])
+    return OnDisk(str(source.filename), source.dtype, source.offset, array.shape, rows)
 
 
 def _read(*rows: Array | OnDisk) -> tuple[Array, ...]:
