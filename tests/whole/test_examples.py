@@ -177,3 +177,10 @@ def test_runge_kutta_networks():
     assert max(costs) < 1.1 * min(costs)
     for name, _, seen, unseen, _ in rows:
         assert min(seen, unseen) > 0.85, name
+
+
+def test_million_samples():
+    module = example("million_samples")
+    assert len(set(module.costs.values())) == 1 and len(module.costs) == 3
+    assert module.costs["in memory"] < 0.5 * module.first
+    assert module.batches < 0.9 * module.first
