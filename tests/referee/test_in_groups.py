@@ -66,7 +66,9 @@ def test_a_solve_of_many_samples_keeps_the_first_and_says_so(monkeypatch):
         return ocdl.solve(problem(), DEPTH, method, seed=0, certificate="first order", on_failure="return")
 
     groups = solved()
-    again = ocdl.solve(problem(), DEPTH, ocdl.LBFGS(max_iterations=5), start=groups, certificate="first order", on_failure="return")
+    again = ocdl.solve(
+        problem(), DEPTH, ocdl.LBFGS(max_iterations=5), start=groups, certificate="first order", on_failure="return"
+    )
     assert again.cost < groups.cost
     monkeypatch.setattr(in_groups, "MANY", 10**6)
     whole = solved()
@@ -82,7 +84,7 @@ def test_where_a_sweep_is_lost_its_group_is_named():
     inputs[7] = 1.0
     stated = ocdl.network(ocdl.Residual(activation=ocdl.ReLU()), inputs, inputs, readout=None)
     u = np.repeat([[1e200] * 4 + [0.0] * 2], 4, axis=0)  # K and beta
-    with pytest.raises(SweepFailed, match="of samples 6 to 8, counted from 6: .* sample 1;"):
+    with pytest.raises(SweepFailed, match=r"of samples 6 to 8, counted from 6: .* sample 1;"):
         in_groups.certified_in_groups(stated, DEPTH, u, np.zeros(0))
 
 
