@@ -165,8 +165,8 @@ def test_who_takes_what():
     ends = {"x(T) given", "boundary", "free T"}
     assert ends <= set(found.taken["IndirectShooting"]) and ends <= set(found.taken["AugmentedLagrangian"])
     assert "path" in found.refusals["Ipopt (reduced)"]
-    discrete = {"ControlSetNeedleSteps", "DiscreteNeedleSteps"}  # for other sets of controls than a box
-    public = [getattr(ocdl, name) for name in dir(ocdl) if name not in discrete]
+    special = {"ControlSetNeedleSteps", "DiscreteNeedleSteps", "NewtonCG", "LevenbergMarquardt"}  # sets, dense layers
+    public = [getattr(ocdl, name) for name in dir(ocdl) if name not in special]
     methods = {one for one in public if isinstance(one, type) and issubclass(one, ocdl.Method)} - {ocdl.Method}
     assert methods == {type(method) for method in found.METHODS}
 
@@ -184,3 +184,10 @@ def test_million_samples():
     assert len(set(module.costs.values())) == 1 and len(module.costs) == 3
     assert module.costs["in memory"] < 0.5 * module.first
     assert module.batches < 0.9 * module.first
+
+
+def test_digits_pipeline():
+    scores = {name: np.mean(accuracies) for name, accuracies in example("digits_pipeline").scores.items()}
+    expected = {"logistic regression": 0.904, "ResNet": 0.915, "Hamiltonian": 0.923, "MLPClassifier": 0.923}
+    assert scores == {name: pytest.approx(accuracy, abs=0.008) for name, accuracy in expected.items()}
+    assert scores["logistic regression"] < scores["ResNet"] < scores["Hamiltonian"]
