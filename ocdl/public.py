@@ -123,3 +123,4 @@ from ocdl.statement.regularisers import L1, Regulariser, Tikhonov
 from ocdl.statement.selection import Grid, SelectionProblem
 from ocdl.statement.table import Table
 from ocdl.statement.width import ClenshawCurtis, GaussLegendre, Midpoint, Nodes, TensorProduct, Trapezoid
+from ocdl.sweeps.fused.spread import spread

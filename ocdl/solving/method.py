@@ -57,6 +57,7 @@ class Method:
     ``bounded_states``: of these it takes bounds on states; ``any_controls``: it takes controls that vary in a layer;
     ``measured``: it takes measurements at given depths; ``continuous``: it solves the equations in continuous depth,
     which discrete layers do not have; ``budgets``: it keeps the integrals of controls that are given;
+    ``in_blocks``: of dense layers it keeps no trajectory, and goes through the samples block by block;
     ``control_sets``: the kinds of control sets beyond boxes that it takes; ``linked``: it takes linked ``Phases``.
     """
 
@@ -66,6 +67,7 @@ class Method:
     measured: ClassVar[bool] = False
     continuous: ClassVar[bool] = False
     budgets: ClassVar[bool] = False
+    in_blocks: ClassVar[bool] = False
     control_sets: ClassVar[tuple[type[ControlSet], ...]] = ()
     linked: ClassVar[bool] = False
 

@@ -357,12 +357,14 @@ class ControlProblem:
     @cached_property
     def x0(self) -> Array:
         """Initial states, shape (S, n); the guesses of those that are free."""
+        if not self.free_initial:
+            return np.asarray(self.initial, dtype=float)
         begin = [v.begin if isinstance(v, Free) else v for v in np.ravel(self.initial)]
         return np.array(begin, dtype=float).reshape(np.shape(self.initial))
 
     def initial_states(self, p: Array) -> Array:
         """Initial states, shape (S, n), for parameters p (P,)."""
-        x0 = self.x0.copy()
+        x0 = self.x0 if not self.free_initial else self.x0.copy()
         for k, place in enumerate(self.free_initial):
             x0[place] = p[self.own_parameters + k]
         return x0
@@ -799,8 +801,10 @@ class ControlProblem:
 
 def _suspects(given: Any, low: Array, high: Array) -> Any:
     """Places (s, i) of states (S, n) that may lie outside; of numbers those that do, of objects all."""
-    outside = np.ones(given.shape, dtype=bool) if given.dtype == object else (given < low) | (given > high)
-    return np.argwhere(outside)
+    numbers = given.dtype != object
+    if numbers and np.all(given.min(axis=0) >= low) and np.all(given.max(axis=0) <= high):
+        return ()  # also of a memory-mapped array without another one of its size
+    return np.argwhere((given < low) | (given > high) if numbers else np.ones(given.shape, dtype=bool))
 
 
 def _rows_of_states(name: str, given: Any, missing: bool = False) -> Any:

@@ -32,8 +32,9 @@ from ocdl.statement.effort import effort_formula
 from ocdl.statement.measurements import nodes_at
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps import matrix_free
-from ocdl.sweeps.fused.dense_cost import DenseCost, DenseMesh, dense_mesh
+from ocdl.sweeps.fused.dense_cost import DenseCost
 from ocdl.sweeps.fused.dense_sweeps import DenseSweeps
+from ocdl.sweeps.fused.mesh import DenseMesh, dense_mesh
 from ocdl.sweeps.matrix_free import MatrixFreeLayers
 
 Array = NDArray[np.float64]

@@ -179,6 +179,13 @@ def test_runge_kutta_networks():
         assert min(seen, unseen) > 0.85, name
 
 
+def test_million_samples():
+    module = example("million_samples")
+    assert len(set(module.costs.values())) == 1 and len(module.costs) == 3
+    assert module.costs["in memory"] < 0.5 * module.first
+    assert module.batches < 0.9 * module.first
+
+
 def test_digits_pipeline():
     scores = {name: np.mean(accuracies) for name, accuracies in example("digits_pipeline").scores.items()}
     expected = {"logistic regression": 0.904, "ResNet": 0.915, "Hamiltonian": 0.923, "MLPClassifier": 0.923}

@@ -142,6 +142,7 @@ class Training(Method):
     """
 
     budgets: ClassVar[bool] = True
+    in_blocks: ClassVar[bool] = True
 
     tolerance: float = 1e-9
     max_iterations: int = 20_000

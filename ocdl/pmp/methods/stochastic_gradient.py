@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,8 @@ class StochasticGradient(Method):
     tolerance: for the norm of z − Π(z − ∇J) of what was drawn; it stands as ``gap`` there.
     Sources: Robbins and Monro (1951); Duchi, Hazan and Singer, J. Mach. Learn. Res. 12 (2011); Kingma and Ba (2014).
     """
+
+    in_blocks: ClassVar[bool] = True
 
     rule: Rule = "adam"
     step: float = 0.01

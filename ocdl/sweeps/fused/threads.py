@@ -1,0 +1,72 @@
+"""Blocks of samples over the threads of this process, each of which computes with one thread of BLAS."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
+from functools import cache
+from typing import Any, TypeVar
+
+from threadpoolctl import ThreadpoolController
+
+from ocdl.sweeps.fused.mesh import DenseMesh
+from ocdl.sweeps.fused.samples import Samples
+from ocdl.sweeps.fused.work import Part, Work, total
+
+T = TypeVar("T")
+
+
+class Threads:
+    """So many threads; of one, the caller's own."""
+
+    def __init__(self, count: int = 1) -> None:
+        self.count = count
+        self._executor = ThreadPoolExecutor(count, "ocdl blocks") if count > 1 else None
+
+    def summed(self, work: Work, mesh: DenseMesh, samples: Samples) -> Part:
+        """What ``work`` sums over the samples."""
+        return total(self.parts(work.on(mesh, samples), list(samples.blocks(mesh.block_size))))
+
+    def parts(self, part: Callable[[slice], T], blocks: list[slice]) -> Iterator[T]:
+        """The parts of the blocks, in their order."""
+        with _one_thread_of_blas():
+            if self._executor is None or len(blocks) == 1:
+                yield from map(part, blocks)
+                return
+            context = copy_context()  # numpy's error state is in it
+            yield from self._executor.map(lambda block: context.copy().run(part, block), blocks)
+
+    def close(self) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(cancel_futures=True)
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+class _Held:
+    """How many hold BLAS, and what gives its threads back when the last has done."""
+
+    lock, count = threading.Lock(), 0
+    limiter: Any = None
+
+
+@contextmanager
+def _one_thread_of_blas() -> Iterator[None]:
+    """One thread of BLAS for each caller: a sum of a block then has one order, and threads do not multiply."""
+    with _Held.lock:
+        if _Held.count == 0:
+            _Held.limiter = _libraries().limit(limits=1, user_api="blas")
+        _Held.count += 1
+    try:
+        yield
+    finally:
+        with _Held.lock:
+            _Held.count -= 1
+            if _Held.count == 0:
+                _Held.limiter.restore_original_limits()
