@@ -21,6 +21,7 @@ from ocdl.referee.outcome import Outcome, Status
 from ocdl.solving.diagnosis import LOST, lost_at
 from ocdl.solving.method import Method, Start
 from ocdl.statement.problem import ControlProblem
+from ocdl.sweeps.fused.threads import one_thread_of_blas
 from ocdl.sweeps.reduced import ReducedCost
 
 Array = NDArray[np.float64]
@@ -89,7 +90,7 @@ class StochasticGradient(Method):
     ) -> Outcome:
         self.check(problem, depth)
         run = _Run(self, ReducedCost(problem, depth), start)
-        with progress_bar(self.name, self.max_iterations, progress=progress) as bar:
+        with progress_bar(self.name, self.max_iterations, progress=progress) as bar, one_thread_of_blas():
             try:
                 with interruptible():
                     status, detail = run.descend(bar)

@@ -32,7 +32,7 @@ class Threads:
 
     def parts(self, part: Callable[[slice], T], blocks: list[slice]) -> Iterator[T]:
         """The parts of the blocks, in their order."""
-        with _one_thread_of_blas():
+        with one_thread_of_blas():
             if self._executor is None or len(blocks) == 1:
                 yield from map(part, blocks)
                 return
@@ -49,6 +49,11 @@ def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+@cache
+def _blas() -> list[Any]:
+    return [library for library in _libraries().lib_controllers if library.user_api == "blas"]
+
+
 class _Held:
     """How many hold BLAS, and what gives its threads back when the last has done."""
 
@@ -57,10 +62,10 @@ class _Held:
 
 
 @contextmanager
-def _one_thread_of_blas() -> Iterator[None]:
+def one_thread_of_blas() -> Iterator[None]:
     """One thread of BLAS for each caller: a sum of a block then has one order, and threads do not multiply."""
     with _Held.lock:
-        if _Held.count == 0:
+        if _Held.count == 0 and any(library.get_num_threads() != 1 for library in _blas()):
             _Held.limiter = _libraries().limit(limits=1, user_api="blas")
         _Held.count += 1
     try:
@@ -68,5 +73,6 @@ def _one_thread_of_blas() -> Iterator[None]:
     finally:
         with _Held.lock:
             _Held.count -= 1
-            if _Held.count == 0:
+            if _Held.count == 0 and _Held.limiter is not None:
                 _Held.limiter.restore_original_limits()
+                _Held.limiter = None

@@ -16,15 +16,17 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ocdl.once import Recent
 from ocdl.sweeps.fused import passes
 from ocdl.sweeps.fused.mesh import DenseMesh
 from ocdl.sweeps.fused.samples import Samples
-from ocdl.sweeps.fused.tape import DenseLayers, Tape
+from ocdl.sweeps.fused.tape import DenseLayers, Tape, blank
 
 Array = NDArray[np.float64]
 Part = tuple[Any, ...]  # numbers, arrays, and None where an entry is nothing
 
 GROUP = 8  # blocks
+TAPES = 2  # sizes of blocks: whole ones, and the last of the samples
 
 
 class Work(Protocol):
@@ -52,13 +54,20 @@ def _plus(one: Part, other: Part) -> Part:
 
 
 class _Memory(threading.local):
-    """Each thread's own tape, written over by one block after the other."""
+    """Each thread's own tapes of the latest sizes, written over by one block after the other: the pages of new ones
+    cost more than filling them.
+    """
 
-    tape: Tape | None = None
+    def __init__(self) -> None:
+        self.tapes = Recent(TAPES)
 
     def forward(self, layers: DenseLayers, x_0: Array) -> Tape:
-        self.tape = passes.forward(layers, x_0, reuse=self.tape)
-        return self.tape
+        """A tape that is good until the next pass of this thread."""
+        blank_one = self.tapes.of((*layers.row.shape, layers.k, x_0.shape), lambda: blank(layers, len(x_0)))
+        return passes.forward(layers, x_0, reuse=blank_one)
+
+
+_memory = _Memory()
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,10 +78,10 @@ class Value:
     p: Array
 
     def on(self, mesh: DenseMesh, samples: Samples) -> Callable[[slice], Part]:
-        layers, memory, terminal, p = mesh.layers(self.u, self.p), _Memory(), samples.terminal, self.p
+        layers, terminal, p = mesh.layers(self.u, self.p), samples.terminal, self.p
 
         def part(block: slice) -> Part:
-            tape = memory.forward(layers, samples.initial(p, block))
+            tape = _memory.forward(layers, samples.initial(p, block))
             return (terminal.value(tape.x_N, p, samples.d[block], samples.omega[block]),)
 
         return part
@@ -86,10 +95,10 @@ class Gradient:
     p: Array
 
     def on(self, mesh: DenseMesh, samples: Samples) -> Callable[[slice], Part]:
-        layers, memory, terminal, p = mesh.layers(self.u, self.p), _Memory(), samples.terminal, self.p
+        layers, terminal, p = mesh.layers(self.u, self.p), samples.terminal, self.p
 
         def part(block: slice) -> Part:
-            tape = memory.forward(layers, samples.initial(p, block))
+            tape = _memory.forward(layers, samples.initial(p, block))
             cost, p_N, in_p = terminal.slopes(tape.x_N, p, samples.d[block], samples.omega[block])
             back = passes.backward(tape, p_N)
             samples.add_free(in_p, back.p_0, block)
@@ -117,14 +126,14 @@ class Product:
         return Product, (self.u, self.p, self.du, self.dp, self.gauss_newton)
 
     def on(self, mesh: DenseMesh, samples: Samples) -> Callable[[slice], Part]:
-        layers, memory, terminal, p = mesh.layers(self.u, self.p), _Memory(), samples.terminal, self.p
+        layers, terminal, p = mesh.layers(self.u, self.p), samples.terminal, self.p
         coefficients = mesh.form.coefficients
         moved = coefficients.tangent(mesh.rows(self.u), p, mesh.rows(self.du), self.dp)
         bends = not (coefficients.linear or self.gauss_newton)
 
         def part(block: slice) -> Part:
             d, omega = samples.d[block], samples.omega[block]
-            tape = self._taped(memory, layers, samples.initial(p, block), block)
+            tape = self._taped(layers, samples.initial(p, block), block)
             along = passes.tangent(tape, moved, samples.moved_initial(self.dp, block))
             kind = {"gauss_newton": self.gauss_newton}
             dp_N, in_p = terminal.products(tape.x_N, p, d, omega, along.dx_N, self.dp, **kind)
@@ -135,9 +144,9 @@ class Product:
 
         return part
 
-    def _taped(self, memory: _Memory, layers: DenseLayers, x_0: Array, block: slice) -> Tape:
+    def _taped(self, layers: DenseLayers, x_0: Array, block: slice) -> Tape:
         if self.tapes is None:
-            return memory.forward(layers, x_0)
+            return _memory.forward(layers, x_0)
         if block.start not in self.tapes:
             self.tapes[block.start] = passes.forward(layers, x_0)
         return self.tapes[block.start]
