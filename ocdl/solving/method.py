@@ -101,8 +101,8 @@ class Method:
             refuse_discrete(self.name, problem.discrete, "use a method that sweeps the layers, such as LBFGSB or Ipopt")
         if problem.budgets and not self.budgets:
             raise NotSupported(
-                f"{self.name}: it does not keep {', '.join(map(repr, problem.budgets))}; use Ipopt(space='full'), or "
-                "write the budget as integral=... for methods that take prescribed ends."
+                f"{self.name}: it does not keep {', '.join(map(repr, problem.budgets))}; use Train or "
+                "Ipopt(space='full'), or write the budget as integral=... for methods that take prescribed ends."
             )
         if problem.control_set is not None and not isinstance(problem.control_set, self.control_sets):
             raise NotSupported(
