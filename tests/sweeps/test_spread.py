@@ -16,6 +16,7 @@ from ocdl.sweeps.fused.spread import place
 from ocdl.sweeps.fused.threads import Threads, _libraries
 from ocdl.sweeps.fused.work import GROUP, added, total
 from ocdl.sweeps.reduced import ReducedCost
+from ocdl.sweeps.sweeper import SweepFailed
 
 BLOCK, SAMPLES = 8, 150  # several groups of blocks, the last of them short
 
@@ -116,6 +117,14 @@ def test_what_is_lost_is_nan_without_a_warning():
 def test_what_is_no_place_is_refused(given):
     with pytest.raises(ocdl.InvalidInput, match=r"spread\("), ocdl.spread(**given):
         pass
+
+
+def test_ends_are_those_of_the_states_whatever_the_blocks():
+    for cost, w in costs():
+        u, p = cost.split(w)
+        np.testing.assert_allclose(cost.sweeper.ends(u, p), cost.sweeper.state(u, p).x[-1], rtol=1e-14)
+    with pytest.raises(SweepFailed, match="layer"):
+        cost.sweeper.ends(np.full_like(u, np.inf), p)
 
 
 # -- clusters ------------------------------------------------------------------------------------------------
