@@ -33,7 +33,7 @@ def predict(
     """
     statement, depth = discretised(_asked(problem, inputs), grid)
     u, p = coefficients(statement, depth, solution)
-    final = Sweeper(statement, depth).state(u, p).x[-1]
+    final = Sweeper(statement, depth).ends(u, p)
     terminal = statement.terminal
     if not isinstance(terminal, ReadoutLoss):
         raise InvalidInput("predict: this ControlProblem ends in no readout; state it by ocdl.network(...).")

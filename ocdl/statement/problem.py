@@ -89,7 +89,8 @@ class ControlProblem:
         ``final`` and the box may take whole vectors they may take names (``names``): ``dynamics=lambda h, v, thrust:
         [v, thrust - 1]``, ``boundary=lambda h0, hT: hT - h0``, ``initial={"h": 0, "v": 1}``, ``Box(h=(0, None))``.
     units: of states, controls and parameters by name, such as {"h": "km"}; words for tables and figures.
-    data: d, shape (S, k). weights: ω (S,) > 0, normalised to sum 1; equal by default.
+    data: d, shape (S, k); it and ``initial`` may be memory-mapped arrays of float64, which stay in their files.
+    weights: ω (S,) > 0, normalised to sum 1; equal by default.
     layout, state_metric (n,), control_metric (m,), parameter_metric (P,): names and quadrature weights of a
         discretised function space; every reported gradient is divided by them.
     velocity_box: closed-form structure of one sample, where the builder knows it.

@@ -197,6 +197,15 @@ class Sweeper:
         trajectory = self._quick_state(u, p, x0)
         return self._marched(u, p, x0)[0] if trajectory is None else trajectory
 
+    def ends(self, u: Array, p: Array) -> Array:
+        """x_N (S, n) from the problem's own x^0; of dense layers nothing else is kept. Raises SweepFailed."""
+        if self._dense is not None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                x_N = self._dense.ends(u, p, self.problem.initial_states(p))
+            if np.all(np.isfinite(x_N)):
+                return x_N
+        return self.state(u, p).x[-1]
+
     def integral(self, u: Array, p: Array) -> tuple[Trajectory, float]:
         """The states from the problem's own x^0 and their discrete cost, in one sweep."""
         x0 = self.problem.initial_states(p)

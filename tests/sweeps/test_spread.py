@@ -16,6 +16,7 @@ from ocdl.sweeps.fused.spread import place
 from ocdl.sweeps.fused.threads import Threads, _libraries
 from ocdl.sweeps.fused.work import GROUP, added, total
 from ocdl.sweeps.reduced import ReducedCost
+from ocdl.sweeps.sweeper import SweepFailed
 
 BLOCK, SAMPLES = 8, 150  # several groups of blocks, the last of them short
 
@@ -118,6 +119,14 @@ def test_what_is_no_place_is_refused(given):
         pass
 
 
+def test_ends_are_those_of_the_states_whatever_the_blocks():
+    for cost, w in costs():
+        u, p = cost.split(w)
+        np.testing.assert_allclose(cost.sweeper.ends(u, p), cost.sweeper.state(u, p).x[-1], rtol=1e-14)
+    with pytest.raises(SweepFailed, match="layer"):
+        cost.sweeper.ends(np.full_like(u, np.inf), p)
+
+
 # -- clusters ------------------------------------------------------------------------------------------------
 
 
@@ -176,13 +185,12 @@ def test_of_a_file_a_worker_gets_the_name(tmp_path):
 
 def test_a_cluster_that_loses_a_worker_trains_the_same_network():
     distributed = pytest.importorskip("distributed")
-    cost = ReducedCost(residual(2), ocdl.ExplicitEuler(3))
-    w = 0.3 * np.random.default_rng(1).standard_normal(cost.size)
+    cost = ReducedCost(residual(16), ocdl.ExplicitEuler(3))
+    w = 0.1 * np.random.default_rng(1).standard_normal(cost.size)
     method = ocdl.LBFGS(max_iterations=4)
     alone = method.minimise(cost, w)
     cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0")
     with cluster, distributed.Client(cluster) as client, ocdl.spread(client=client):
-        client.run(short)
         workers, value = client.run(getpid), cost.value_and_gradient
 
         def then_one_less(v):
@@ -195,7 +203,3 @@ def test_a_cluster_that_loses_a_worker_trains_the_same_network():
     assert len(workers) == 1
     np.testing.assert_array_equal(found.u, alone.u)
     np.testing.assert_array_equal(found.p, alone.p)
-
-
-def short():
-    passes.SAMPLES = BLOCK, BLOCK

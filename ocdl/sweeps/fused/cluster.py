@@ -21,7 +21,7 @@ from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps.fused.mesh import DenseMesh, dense_mesh
 from ocdl.sweeps.fused.samples import Samples
 from ocdl.sweeps.fused.threads import Threads
-from ocdl.sweeps.fused.work import GROUP, Part, Work, added
+from ocdl.sweeps.fused.work import GROUP, Part, Work, added, total
 
 Array = NDArray[np.float64]
 T = TypeVar("T")
@@ -42,19 +42,21 @@ class OnDisk(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Formulas:
-    """The formulas of a problem on a mesh; every process compiles them for itself."""
+    """The formulas of a problem on a mesh, and the samples of a block; every process compiles them for itself."""
 
     problem: ControlProblem
     depth: Layers
     t: Array
     h: Array
     basis: Basis | None
+    size: int
 
     def sums(self, share: tuple[Array, ...], work: Work) -> Part:
         """What ``work`` sums over a group of samples, (x_0, d, ω)."""
         mesh = dense_mesh(self.problem, self.depth, self.t, self.h, self.basis)
         assert mesh is not None
-        return Threads().summed(work, mesh, Samples(self.problem, *share))
+        samples = Samples(self.problem, *share)
+        return total(Threads().parts(work.on(mesh, samples), list(samples.blocks(self.size))))
 
 
 class Cluster:
@@ -88,7 +90,7 @@ class Cluster:
             if problem.free_initial:
                 raise NotSupported("spread(client=...): initial states are free, and each belongs to a sample.")
             bare = problem.on_samples(np.zeros(1, np.intp))
-            given = bare, mesh.depth, mesh.t, mesh.h, mesh.basis
+            given = bare, mesh.depth, mesh.t, mesh.h, mesh.basis, mesh.block_size
             self._formulas[mesh] = self.client.submit(Formulas, *given, pure=False)
         return self._formulas[mesh]
 

@@ -53,6 +53,14 @@ class DenseSweeps:
             x[:, block], stages[:, :, block] = tape.nodes, tape.stages
         return x, stages
 
+    def ends(self, u: Array, p: Array, x0: Array) -> Array:
+        """x_N (S, n), with no more than a block of what lies before."""
+        layers, tape, x_N = self.cost.mesh.layers(u, p), None, np.empty(x0.shape)
+        for block in _blocks(layers, len(x0)):
+            tape = passes.forward(layers, x0[block], reuse=tape)
+            x_N[block] = tape.x_N
+        return x_N
+
     def loss(self, x_N: Array, p: Array, data: Array) -> float:
         """Σ_s ω_s ℓ(x_s(T), p, d_s)."""
         return self.cost.terminal.value(x_N, p, data, self.cost.samples.omega)

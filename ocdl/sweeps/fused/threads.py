@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
+from ocdl.interrupts import uninterrupted
 from ocdl.sweeps.fused.mesh import DenseMesh
 from ocdl.sweeps.fused.samples import Samples
 from ocdl.sweeps.fused.work import Part, Work, total
@@ -64,14 +65,14 @@ class _Held:
 @contextmanager
 def one_thread_of_blas() -> Iterator[None]:
     """One thread of BLAS for each caller: a sum of a block then has one order, and threads do not multiply."""
-    with _Held.lock:
+    with uninterrupted(), _Held.lock:
         if _Held.count == 0 and any(library.get_num_threads() != 1 for library in _blas()):
             _Held.limiter = _libraries().limit(limits=1, user_api="blas")
         _Held.count += 1
     try:
         yield
     finally:
-        with _Held.lock:
+        with uninterrupted(), _Held.lock:
             _Held.count -= 1
             if _Held.count == 0 and _Held.limiter is not None:
                 _Held.limiter.restore_original_limits()
