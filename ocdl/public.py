@@ -80,12 +80,14 @@ from ocdl.solving.confidence import Confidence, confidence
 from ocdl.solving.layered import LayeredNetwork
 from ocdl.solving.method import Method, Start
 from ocdl.solving.predict import accuracy, predict
-from ocdl.solving.refine import Refinement, continuation, refine, sequence
+from ocdl.solving.refine import Refinement, continuation, refine
+from ocdl.solving.sequence import sequence
 from ocdl.solving.simulate import simulate
 from ocdl.solving.simulation import Simulation
 from ocdl.solving.solve import solve
 from ocdl.solving.through import through
 from ocdl.solving.unstacked import Unstacked, unstacked
+from ocdl.solving.widened import widened
 from ocdl.statement.activations import (
     ELU,
     Activation,

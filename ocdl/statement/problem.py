@@ -193,8 +193,8 @@ class ControlProblem:
             set_(self, name, positive_array(name, metric, size, "weights"))
         self._check_interval_names()
         if self.layout is None:
-            names: Any = self.states, self.controls, self.parameters
-            set_(self, "layout", layout_of(*names, self._freed, len(self.reduction.rated)))
+            freed, rated = self._freed, len(self.reduction.rated)
+            set_(self, "layout", layout_of(self.states, self.controls, self.parameters, freed, rated))
         if dict(self.units or {}) != self.layout.units:  # type: ignore[union-attr]
             set_(self, "layout", replace(self.layout, units=dict(self.units or {})))  # type: ignore[type-var]
         set_(self, "readings", ())

@@ -186,6 +186,34 @@ def test_million_samples():
     assert module.batches < 0.9 * module.first
 
 
+def test_resnet_limit():
+    found = example("resnet_limit")
+    grown, placed = found.rows["grown from 5 layers"], found.rows["found by 20 layers"]
+    for scheme, order in (("ExplicitEuler", 1), ("ImprovedEuler", 2)):
+        orders = np.log2(grown[scheme][:-1] / grown[scheme][1:])  # of loss, controls, states and readout
+        assert np.all(np.abs(orders[-1] - order) < 0.1) and np.all(np.abs(orders - order) < 0.25), scheme
+        # the other minimiser jumps where nets of 5 and 10 layers cannot
+        assert placed[scheme][2, 1] < 0.1 < 0.4 < placed[scheme][1, 1]
+        assert np.log2(placed[scheme][-2, 1] / placed[scheme][-1, 1]) == pytest.approx(order, abs=0.1)
+    for (name, solution), nodes in zip(found.limits.items(), (5, 20), strict=True):
+        jumps = found.jumps(solution)
+        layer, inside = divmod(int(jumps.argmax()) + 1, (jumps.size + 1) // nodes)
+        assert inside == 0 and 0 < layer < nodes and jumps.max() > 1.0, name
+        assert np.median(jumps) < 0.05 * jumps.max(), name  # smooth elsewhere
+
+
+def test_width_limit():
+    found = example("width_limit")
+    orders = {rule: np.log2(table[:-1] / table[1:]) for rule, table in found.rows.items()}
+    for rule in ("Midpoint", "Trapezoid"):
+        assert np.all(np.abs(orders[rule][-1] - 2.0) < 0.3), rule  # of loss, a and b
+    assert np.all(orders["GaussLegendre"][0] > 5.0) and orders["GaussLegendre"][-1, 0] > 7.0
+    assert all(found.rank(net) == net.state.sizes["sample"] == 4 for of in found.nets.values() for net in of)
+    smooth = np.array([found.jump(net) for net in found.nets["Midpoint"]])
+    assert np.all(smooth[1:] < 0.6 * smooth[:-1])  # as the nodes come nearer; with a smaller λ the jump stays
+    assert found.rough[-1] > 0.7 * found.rough[0]
+
+
 def test_digits_pipeline():
     scores = {name: np.mean(accuracies) for name, accuracies in example("digits_pipeline").scores.items()}
     expected = {"logistic regression": 0.904, "ResNet": 0.915, "Hamiltonian": 0.923, "MLPClassifier": 0.923}

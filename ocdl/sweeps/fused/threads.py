@@ -55,25 +55,33 @@ def _blas() -> list[Any]:
     return [library for library in _libraries().lib_controllers if library.user_api == "blas"]
 
 
-class _Held:
-    """How many hold BLAS, and what gives its threads back when the last has done."""
+class _Held(threading.local):
+    """How many hold BLAS, what gives its threads back when the last has done, and whether this thread is one of them."""
 
-    lock, count = threading.Lock(), 0
+    lock, count = threading.Lock(), 0  # of the class: of all threads
     limiter: Any = None
+    here = False
+
+
+_held = _Held()
 
 
 @contextmanager
 def one_thread_of_blas() -> Iterator[None]:
     """One thread of BLAS for each caller: a sum of a block then has one order, and threads do not multiply."""
+    if _held.here or (_Held.count == 0 and all(library.get_num_threads() == 1 for library in _blas())):
+        yield
+        return
     with uninterrupted(), _Held.lock:
-        if _Held.count == 0 and any(library.get_num_threads() != 1 for library in _blas()):
+        if _Held.count == 0:
             _Held.limiter = _libraries().limit(limits=1, user_api="blas")
         _Held.count += 1
+        _held.here = True
     try:
         yield
     finally:
         with uninterrupted(), _Held.lock:
             _Held.count -= 1
-            if _Held.count == 0 and _Held.limiter is not None:
+            _held.here = False
+            if _Held.count == 0:
                 _Held.limiter.restore_original_limits()
-                _Held.limiter = None
