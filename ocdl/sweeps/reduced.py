@@ -108,7 +108,13 @@ class ReducedCost:
     def rows(self, w: Array) -> tuple[Array, Array]:
         """Residuals ρ (R,) and their Jacobian (R, size), where J = ½ |ρ|² + effort + penalty."""
         found = self._dense("residuals").rows(*self.split(w))
-        return found.residuals, np.concatenate([found.p, found.u.reshape(len(found.p), -1)], axis=1)
+        in_u = found.u.reshape(len(found.p), -1)
+        return found.residuals, np.concatenate([found.p, in_u], axis=1) if self.problem.P else in_u
+
+    def residuals(self, w: Array) -> Array:
+        """ρ (R,) alone."""
+        with np.errstate(all="ignore"):
+            return self._dense("residuals").residuals(*self.split(w))
 
     def _dense(self, wanted: str) -> DenseCost:
         if self.sweeper.dense_cost is None:

@@ -138,6 +138,15 @@ class DenseCost:
         shared, (in_u, in_p) = self._shared(u, p), self._pulled(u, p, sums, in_p)
         return Slopes(total + shared.cost, in_u + shared.u, in_p + shared.p)
 
+    def residuals(self, u: Array, p: Array) -> Array:
+        """ρ (R,) of ``rows``."""
+        layers, found, tape = self.mesh.layers(u, p), [], None
+        for block in self.blocks(layers):
+            tape = passes.forward(layers, self._initial(p, block), reuse=tape)
+            rho, _, _ = self.terminal.rows(tape.x_N, p, self.data[block], self.omega[block])
+            found.append(rho.T.ravel())
+        return np.concatenate(found)
+
     def rows(self, u: Array, p: Array) -> Rows:
         """Residuals and their Jacobian, where the terminal loss is a sum of squares (``terminal.residuals``)."""
         layers, found = self.mesh.layers(u, p), []
@@ -147,7 +156,7 @@ class DenseCost:
             by_u, by_p = self._row_slopes(u, p, passes.rows(tape, in_x))
             by_p += in_p.swapaxes(0, 1).reshape(rho.size, p.size)
             found.append((rho.T.ravel(), by_u, by_p))
-        return Rows(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+        return Rows(*found[0]) if len(found) == 1 else Rows(*map(np.concatenate, zip(*found, strict=True)))
 
     def curved(self, u: Array, p: Array) -> Curved:
         """What products with the Hessian at (u, p) need."""
