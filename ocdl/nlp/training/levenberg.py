@@ -22,7 +22,8 @@ MOST = 1e15  # the same, from which on no step is left
 ACCEPTED, POOR, GOOD, SURE = 1e-4, 0.1, 0.25, 0.5  # shares of the predicted decrease
 AHEAD = 0.1  # of a step, over which the residuals' second derivative is a difference
 BENT = 0.75  # 2|a|/|d| from which the path bends too much for its parabola
-UP, WORSE, DOWN = 3.0, 2.0, 0.1  # damping after a step that is refused, poor, good
+UP, STEEPER = 3.0, 1.5  # damping after a step that is refused, and after each further one that much more
+WORSE, DOWN = 2.0, 0.2  # after one that is poor, good
 ABSENT = 1e-13  # effort and penalty smaller than this, relative to J and its gradient, are none
 
 
@@ -48,10 +49,10 @@ class LevenbergMarquardt(Training):
         damping = FIRST
         while (ended := walk.stop(self.tolerance, last)) is None:
             squares = Squares.at(walk, self.name)
-            found = None
+            found, up = None, UP
             while found is None and damping < MOST:
                 found, share = tried(walk, squares, damping)
-                damping = max(LEAST, damping * _change(found, share))
+                damping, up = max(LEAST, damping * (up if found is None else _change(share))), STEEPER * up
             if found is None:
                 return walk.stalled(self.tolerance)
             walk.move(found)
@@ -84,10 +85,8 @@ def acceleration(walk: Walk, squares: Squares, model: Damped, step: Array) -> Ar
     return -model.solve(np.flatnonzero(held), pull[:, None])[0][:, 0]
 
 
-def _change(found: Point | None, share: float) -> float:
+def _change(share: float) -> float:
     """Lowered much and raised little, so that the valley's walls are left late; small residuals reward it."""
-    if found is None:
-        return UP
     return DOWN if share > GOOD else 1.0 if share > POOR else WORSE
 
 
