@@ -20,6 +20,7 @@ from ocdl.depth.schemes import (
     Radau,
     Tableau,
 )
+from ocdl.doors.exports import to_onnx, to_torch
 from ocdl.doors.plot import plot_comparison, plot_phases, plot_solution
 from ocdl.errors import InvalidInput, NotSupported, NotWritten, OcdlError, SolveFailed
 from ocdl.hjb import LowerBound, ValueFunction, ValueIteration, lower_bound
@@ -76,6 +77,7 @@ from ocdl.referee.solution import Solution, load
 from ocdl.referee.summary import Summary
 from ocdl.solving.compile import Plan, compile
 from ocdl.solving.confidence import Confidence, confidence
+from ocdl.solving.layered import LayeredNetwork
 from ocdl.solving.method import Method, Start
 from ocdl.solving.predict import accuracy, predict
 from ocdl.solving.refine import Refinement, continuation, refine, sequence

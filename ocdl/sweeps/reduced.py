@@ -106,15 +106,21 @@ class ReducedCost:
         return self.sweeper.dense_cost is not None and self.sweeper.dense_cost.terminal.residuals
 
     def rows(self, w: Array) -> tuple[Array, Array]:
-        """Residuals ρ (R,) and their Jacobian (R, size), where J = ½ |ρ|² + effort + penalty."""
-        found = self._dense("residuals").rows(*self.split(w))
+        """Residuals ρ (R,) and their Jacobian (R, size), where J = ½ |ρ|² + effort + penalty. Raises NotSupported."""
+        found = self._squares().rows(*self.split(w))
         in_u = found.u.reshape(len(found.p), -1)
         return found.residuals, np.concatenate([found.p, in_u], axis=1) if self.problem.P else in_u
 
     def residuals(self, w: Array) -> Array:
-        """ρ (R,) alone."""
+        """ρ (R,) alone. Raises NotSupported."""
         with np.errstate(all="ignore"):
-            return self._dense("residuals").residuals(*self.split(w))
+            return self._squares().residuals(*self.split(w))
+
+    def _squares(self) -> DenseCost:
+        dense = self._dense("residuals")
+        if not self.has_rows:
+            raise NotSupported("residuals: they are offered where the terminal loss is a sum of squares.")
+        return dense
 
     def _dense(self, wanted: str) -> DenseCost:
         if self.sweeper.dense_cost is None:

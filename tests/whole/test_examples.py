@@ -171,8 +171,8 @@ def test_who_takes_what():
     ends = {"x(T) given", "boundary", "free T"}
     assert ends <= set(found.taken["IndirectShooting"]) and ends <= set(found.taken["AugmentedLagrangian"])
     assert "path" in found.refusals["Ipopt (reduced)"]
-    discrete = {"ControlSetNeedleSteps", "DiscreteNeedleSteps"}  # for other sets of controls than a box
-    public = [getattr(ocdl, name) for name in dir(ocdl) if name not in discrete]
+    special = {"ControlSetNeedleSteps", "DiscreteNeedleSteps", "NewtonCG", "LevenbergMarquardt"}  # sets, dense layers
+    public = [getattr(ocdl, name) for name in dir(ocdl) if name not in special]
     methods = {one for one in public if isinstance(one, type) and issubclass(one, ocdl.Method)} - {ocdl.Method}
     assert methods == {type(method) for method in found.METHODS}
 
@@ -191,3 +191,10 @@ def test_digits_ten_classes():
     assert np.all(np.diff(principle[2]) < 0.0)  # the readout and the layers at once, and every step lowers J
     assert principle[2][3] < min(trained[2][3], adam[2][3]), "per iteration"
     assert trained[3] == 1.0 and trained[4] > 0.85
+
+
+def test_digits_pipeline():
+    scores = {name: np.mean(accuracies) for name, accuracies in example("digits_pipeline").scores.items()}
+    expected = {"logistic regression": 0.904, "ResNet": 0.915, "Hamiltonian": 0.923, "MLPClassifier": 0.923}
+    assert scores == {name: pytest.approx(accuracy, abs=0.008) for name, accuracy in expected.items()}
+    assert scores["logistic regression"] < scores["ResNet"] < scores["Hamiltonian"]
