@@ -114,13 +114,19 @@ def test_switching_times():
 
 
 def test_sine():
-    curves = {(start, name): costs for start, name, costs, _ in example("sine").rows}
+    rows = example("sine").rows
+    curves = {(start, name): costs for start, name, costs, *_ in rows}
+    for _, name, costs, _, tests in rows:
+        assert [*tests.values()][-1] == pytest.approx(costs.min(), rel=0.3, abs=2e-3), (
+            name
+        )  # what was not seen is learnt
     for start in ("good", "zero"):
         early = {name: costs[5] for (of, name), costs in curves.items() if of == start}
         assert early["E-MSA, adaptive ρ"] < min(early["SGD"], early["Adagrad"], early["Adam"]), "per iteration"
         for name in ("E-MSA, adaptive ρ", "SQH", "L-BFGS"):
             assert np.all(np.diff(curves[start, name]) <= 0.0), name
         assert curves[start, "L-BFGS"][-1] < 1e-3
+        assert curves[start, "Levenberg–Marquardt"][-1] < 1e-3 * curves[start, "L-BFGS"][-1]
     assert curves["zero", "SGD"][-1] > 0.4
     assert curves["zero", "E-MSA, adaptive ρ"][-1] < 0.2
 
@@ -212,6 +218,14 @@ def test_width_limit():
     smooth = np.array([found.jump(net) for net in found.nets["Midpoint"]])
     assert np.all(smooth[1:] < 0.6 * smooth[:-1])  # as the nodes come nearer; with a smaller λ the jump stays
     assert found.rough[-1] > 0.7 * found.rough[0]
+
+
+def test_digits_ten_classes():
+    trained, principle, adam = example("digits_ten_classes").rows
+    assert trained[1] < min(principle[1], adam[1])
+    assert np.all(np.diff(principle[2]) < 0.0)  # the readout and the layers at once, and every step lowers J
+    assert principle[2][3] < min(trained[2][3], adam[2][3]), "per iteration"
+    assert trained[3] == 1.0 and trained[4] > 0.85
 
 
 def test_digits_pipeline():

@@ -8,8 +8,9 @@ samples, and results are the same to the bit wherever blocks are worked on. Seco
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from ocdl.sweeps.fused.tape import Tape
 from ocdl.sweeps.fused.work import Gradient, Part, Product, Value, Work
 
 Array = NDArray[np.float64]
+T = TypeVar("T")
 
 TAPES = 30_000_000  # numbers of tapes that are kept for products with the Hessian
 
@@ -77,6 +79,16 @@ class DenseCost:
         shared, (in_u, in_p) = self._shared(u, p), self._pulled(u, p, LayerArrays(*sums), in_p)
         return Slopes(float(total + shared.cost), in_u + shared.u, in_p + shared.p)
 
+    def residuals(self, u: Array, p: Array) -> Array:
+        """ρ (R,) of ``rows``."""
+        layers, samples, terminal = self.mesh.layers(u, p), self.samples, self.terminal
+
+        def part(block: slice) -> Array:
+            tape = passes.forward(layers, samples.initial(p, block))
+            return np.asarray(terminal.rows(tape.x_N, p, samples.d[block], samples.omega[block])[0].T.ravel())
+
+        return np.concatenate(list(self._parts(part)))
+
     def rows(self, u: Array, p: Array) -> Rows:
         """Residuals and their Jacobian, where the terminal loss is a sum of squares (``terminal.residuals``)."""
         layers, samples, terminal = self.mesh.layers(u, p), self.samples, self.terminal
@@ -88,8 +100,8 @@ class DenseCost:
             by_p += in_p.swapaxes(0, 1).reshape(rho.size, p.size)
             return rho.T.ravel(), by_u, by_p
 
-        parts = place().parts(part, list(samples.blocks(self.mesh.block_size)))
-        return Rows(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+        found = list(self._parts(part))
+        return Rows(*found[0]) if len(found) == 1 else Rows(*map(np.concatenate, zip(*found, strict=True)))
 
     def curved(self, u: Array, p: Array) -> Curved:
         """What products with the Hessian at (u, p) need."""
@@ -100,6 +112,10 @@ class DenseCost:
     def _summed(self, work: Work) -> Part:
         """What ``work`` sums over the samples, wherever they are worked on now."""
         return place().summed(work, self.mesh, self.samples)
+
+    def _parts(self, part: Callable[[slice], T]) -> Iterator[T]:
+        """The parts of all blocks in their order, in this process."""
+        return place().parts(part, list(self.samples.blocks(self.mesh.block_size)))
 
     def _pulled(self, u: Array, p: Array, sums: LayerArrays, in_p: Array) -> tuple[Array, Array]:
         by_u, by_p = self.mesh.form.coefficients.pulled_back(self.mesh.rows(u), p, sums)

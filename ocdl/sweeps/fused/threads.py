@@ -56,7 +56,7 @@ def _blas() -> list[Any]:
 
 
 class _Held(threading.local):
-    """How many hold BLAS, what gives its threads back when the last has done, and whether this thread is one of them."""
+    """How many hold BLAS, what gives its threads back when the last has done, and whether this thread is one."""
 
     lock, count = threading.Lock(), 0  # of the class: of all threads
     limiter: Any = None
