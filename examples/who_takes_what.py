@@ -55,6 +55,8 @@ METHODS = [
     ocdl.GradientDescent(),
     ocdl.StochasticGradient(),
     ocdl.LBFGSB(),
+    ocdl.LBFGS(),
+    ocdl.Train(),
     ocdl.ProjectedNewton(),
     ocdl.IndirectShooting(),
     ocdl.AugmentedLagrangian(),

@@ -37,8 +37,12 @@ def channels_of(inputs: Array, channels: Any) -> int:
     return int(channels)
 
 
-def checked_labels(labels: Any, samples: int, outputs: int, link: Link, loss: Loss) -> Array:
+def checked_labels(
+    labels: Any, samples: int, outputs: int, link: Link, loss: Loss, *, one_class: bool = False
+) -> Array:
     """Labels (S, K): numbers (S,) for one output, (S, K) for K, or classes 0 … K − 1, (S,), as unit vectors.
+
+    one_class: samples of one class alone are taken, which have a best network where it is regularised.
 
     Raises InvalidInput for NaN, other shapes, labels that loss or link cannot meet, and a classifier's of one class.
     """
@@ -49,19 +53,19 @@ def checked_labels(labels: Any, samples: int, outputs: int, link: Link, loss: Lo
     rows = loss.label_rows("labels", rows, samples, outputs)
     loss.check_labels("labels", rows)
     if not isinstance(link, IdentityLink):
-        _check_classes(rows)
+        _check_probabilities(rows)
+        if not one_class and len(rows) > 1 and np.all(rows == rows[0]):
+            raise InvalidInput(f"labels: a classifier needs at least two classes; all {len(rows)} labels are the same.")
     return rows
 
 
-def _check_classes(rows: Array) -> None:
-    """Raise InvalidInput where labels (S, K) are no probabilities, or all the same."""
+def _check_probabilities(rows: Array) -> None:
+    """Raise InvalidInput where labels (S, K) are no probabilities."""
     if np.any((rows < 0.0) | (rows > 1.0)):
         raise InvalidInput(
             f"labels: a classifier predicts probabilities, and its labels lie in [0, 1]; they range over "
             f"[{rows.min():g}, {rows.max():g}]. K classes 0 to K − 1 need Readout(outputs=K)."
         )
-    if len(rows) > 1 and np.all(rows == rows[0]):
-        raise InvalidInput(f"labels: a classifier needs at least two classes; all {len(rows)} labels are the same.")
 
 
 def _unit_vectors(classes: Array, K: int) -> Array:

@@ -80,7 +80,7 @@ def network(
         bounds=layer.box(EMPTY if readout is None else readout.ends(K, r), tied),
         controls=() if tied else _entries(layer.parts),
         parameters=_entries(held),
-        data=checked_labels(labels, len(rows), K, terminal.link, loss),
+        data=checked_labels(labels, len(rows), K, terminal.link, loss, one_class=regulariser is not None),
         weights=weights,
         layout=Layout(Part("x", ("y",), (n,)), () if tied else layer.parts, held, {}),
         parameter_metric=metric,

@@ -6,7 +6,8 @@ cost-to-go ½ (X, p)ᵀ V (X, p) is carried backward, N (S n)² m operations up 
 
     Λ = T + BᵀVB + diag,   R = S + AᵀVB,   V ← Q + AᵀVA − R Λ⁻¹ Rᵀ,
 
-and H + diag is positive definite exactly where every Λ is.
+and H + diag is positive definite exactly where every Λ is. Where the layers are dense and all of this is dearer than
+products with H, conjugate gradients.
 Source: Rao, Wright and Rawlings, J. Optim. Theory Appl. 99 (1998), section 3.
 """
 
@@ -23,6 +24,9 @@ from ocdl.nlp.oracle import Point
 
 Array = NDArray[np.float64]
 
+RESIDUAL = 1e-4  # of conjugate gradients, relative
+MOST = 1000  # products for one step
+
 
 class NotPositive(ArithmeticError):
     """H + diag is not positive definite."""
@@ -37,7 +41,9 @@ class Factor(Protocol):
 
 
 def factorised(point: Point, diagonal: Array) -> Factor:
-    """∇²J + diag(diagonal) at ``point`` by the cheaper way. Raises NotPositive."""
+    """∇²J + diag(diagonal) at ``point`` by the cheapest way. Raises NotPositive."""
+    if point.oracle.by_products:
+        return ConjugateGradients(point, diagonal)
     if point.blocks is None:
         raise NotPositive
     if dense_is_cheaper(point.blocks):
@@ -66,6 +72,52 @@ class DenseFactor:
 
     def solve(self, r: Array) -> Array:
         return np.asarray(scipy.linalg.cho_solve((self._factor, True), r, check_finite=False))
+
+
+class ConjugateGradients:
+    """No factor at all: conjugate gradients on products with the Hessian, preconditioned by diag + ρ metric, with ρ
+    the Hessian's size along the first residual.
+    """
+
+    def __init__(self, point: Point, diagonal: Array) -> None:
+        self.point, self.diagonal = point, diagonal
+        oracle = point.oracle
+        in_u = np.outer(oracle.sweeper.h, np.asarray(oracle.problem.control_metric))
+        self.metric = oracle.join(in_u, np.asarray(oracle.problem.parameter_metric))
+
+    def solve(self, r: Array) -> Array:
+        """d to a residual of ``RESIDUAL``; raises NotPositive where a direction shows that H + diag is not."""
+        preconditioner = self._preconditioner(r)
+        d, residual = np.zeros_like(r), r
+        z = residual / preconditioner
+        direction, square = z, float(residual @ z)
+        goal = RESIDUAL**2 * square
+        for _ in range(min(2 * r.size, MOST)):
+            if not square > goal:
+                break
+            image = self._product(direction) + self.diagonal * direction
+            curvature = float(direction @ image)
+            if not curvature > 0.0:
+                raise NotPositive
+            length = square / curvature
+            d = d + length * direction
+            residual = residual - length * image
+            z = residual / preconditioner
+            before, square = square, float(residual @ z)
+            direction = z + (square / before) * direction
+        return d
+
+    def _preconditioner(self, r: Array) -> Array:
+        first = r / self.metric
+        size = abs(float(first @ self._product(first))) / float(first @ (self.metric * first))
+        return self.diagonal + max(size, np.finfo(float).tiny) * self.metric
+
+    def _product(self, d: Array) -> Array:
+        oracle, products = self.point.oracle, self.point.products
+        if products is None:
+            raise NotPositive
+        du, dp = oracle.split(d)
+        return oracle.join(*products.product(du, dp))
 
 
 class RiccatiFactor:

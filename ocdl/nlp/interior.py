@@ -51,7 +51,8 @@ SHIFT_UP_FIRST, SHIFT_UP, SHIFT_DOWN = 100.0, 8.0, 1.0 / 3.0
 
 @dataclass(frozen=True)
 class InteriorPoint(Method):
-    """Interior-point Newton method in the reduced space: exact second derivatives, factorised by Riccati's recursion.
+    """Interior-point Newton method in the reduced space: exact second derivatives, factorised by Riccati's recursion,
+    or where layers are dense and that is dearer, conjugate gradients on products with the Hessian.
 
     For many samples and many controls without constraints beyond the box; the same problem as ``Ipopt``'s, and as
     exact. tolerance: on the optimality conditions in function space, as ``Ipopt``'s. max_iterations: Newton steps.
@@ -74,8 +75,9 @@ class InteriorPoint(Method):
         why_not = not_in_reduced_space(problem, depth)
         if why_not:
             raise NotSupported(f"InteriorPoint: {why_not}; use Ipopt.")
-        _check_memory(problem, depth)
         reduced = Reduced(problem, depth)
+        if not reduced.oracle.by_products:
+            _check_memory(problem, depth)
         barrier = Barrier.of(reduced)
         state = barrier.begin(reduced.guess(start))
         history: dict[str, list[float]] = {"cost": [], "dual_infeasibility": [], "mu": []}
@@ -232,8 +234,9 @@ class Iterate:
             return None
         shift = 0.0
         while shift <= MOST_SHIFT:
+            scale = self.barrier.reduced.scale
             try:
-                factor = self._factor(curvature + shift)
+                step = -self._factor(curvature + shift).solve(slope * scale) * scale / self.barrier.factor
             except NotPositive:
                 if shift == 0.0:
                     shift = FIRST_SHIFT if self.shift == 0.0 else max(LEAST_SHIFT, SHIFT_DOWN * self.shift)
@@ -241,8 +244,6 @@ class Iterate:
                     shift *= SHIFT_UP_FIRST if self.shift == 0.0 else SHIFT_UP
                 continue
             self.shift = shift or self.shift
-            scale = self.barrier.reduced.scale
-            step = -factor.solve(slope * scale) * scale / self.barrier.factor
             return np.where(self.barrier.free, step, 0.0) if np.all(np.isfinite(step)) else None
         return None
 

@@ -21,9 +21,13 @@ from ocdl.depth.schemes import DepthScheme
 from ocdl.nlp.curvature import Blocks, Curvature
 from ocdl.solving.diagnosis import lost_along
 from ocdl.statement.problem import ControlProblem
+from ocdl.sweeps.fused.dense_cost import Curved
 from ocdl.sweeps.sweeper import Adjoint, Sweeper, SweepFailed, Trajectory
 
 Array = NDArray[np.float64]
+
+PRODUCTS = 200  # with the Hessian for one Newton step, about
+PASSES = 12  # multiplications of one product for every entry of W and every column of states
 
 
 class Point:
@@ -65,6 +69,12 @@ class Point:
         return np.concatenate([self.adjoint.gradient_p, self.adjoint.gradient_u.ravel()])
 
     @cached_property
+    def products(self) -> Curved | None:
+        """Products with the Hessian, where the layers are dense."""
+        dense = self.oracle.sweeper.dense_cost
+        return None if dense is None or self.trajectory is None else dense.curved(self.u, self.p)
+
+    @cached_property
     def blocks(self) -> Blocks | None:
         if self.trajectory is None or self.adjoint is None:
             return None
@@ -80,8 +90,8 @@ class Point:
 
     @property
     def curved(self) -> bool:
-        """So are the second derivatives."""
-        return self.blocks is not None and self.blocks.finite
+        """So are the second derivatives, where they are in blocks."""
+        return self.oracle.by_products or (self.blocks is not None and self.blocks.finite)
 
     @property
     def lost(self) -> str:
@@ -104,6 +114,19 @@ class Oracle:
         self.sweeper = Sweeper(problem, depth)
         self.curvature = Curvature(self.sweeper)
         self._at: tuple[Array, Point] | None = None
+
+    @cached_property
+    def by_products(self) -> bool:
+        """Whether Newton's equation is better solved by products with the Hessian: dense layers, wide or of many
+        samples, by the leading terms of the operation counts.
+        """
+        problem, N, s = self.problem, self.depth.count, self.depth.tableau.stages
+        if self.sweeper.dense_cost is None:
+            return False
+        states, form = problem.samples * problem.n, self.sweeper.dense_cost.mesh.form
+        assembled = self.size**2 * states + self.size**3 / 3
+        riccati = N * (3 * states**2 * (problem.m + problem.P) + 2 * states * problem.m**2)
+        return min(assembled, riccati) > PRODUCTS * PASSES * N * s * states * form.k
 
     @property
     def size(self) -> int:

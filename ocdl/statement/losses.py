@@ -78,11 +78,11 @@ class Softmax(Link):
     pointwise = False
 
     def __call__(self, output: Any) -> Any:
-        if isinstance(output, np.ndarray):
-            powers = np.exp(output - np.max(output, axis=-1, keepdims=True))
-            return powers / np.sum(powers, axis=-1, keepdims=True)
-        powers = ca.exp(output - ca.mmax(output))
-        return powers / ca.sum1(powers)
+        if isinstance(output, ca.SX | ca.MX | ca.DM):
+            powers = ca.exp(output - ca.mmax(output))
+            return powers / ca.sum1(powers)
+        powers = np.exp(output - np.max(output, axis=-1, keepdims=True))
+        return powers / np.sum(powers, axis=-1, keepdims=True)
 
 
 class _ReadoutBox(Box):

@@ -106,8 +106,11 @@ class ReducedCost:
         return self.sweeper.dense_cost is not None and self.sweeper.dense_cost.terminal.residuals
 
     def rows(self, w: Array) -> tuple[Array, Array]:
-        """Residuals ρ (R,) and their Jacobian (R, size), where J = ½ |ρ|² + effort + penalty."""
-        found = self._dense("residuals").rows(*self.split(w))
+        """Residuals ρ (R,) and their Jacobian (R, size), where J = ½ |ρ|² + effort + penalty. Raises NotSupported."""
+        dense = self._dense("residuals")
+        if not self.has_rows:
+            raise NotSupported("residuals: they are offered where the terminal loss is a sum of squares.")
+        found = dense.rows(*self.split(w))
         return found.residuals, np.concatenate([found.p, found.u.reshape(len(found.p), -1)], axis=1)
 
     def _dense(self, wanted: str) -> DenseCost:

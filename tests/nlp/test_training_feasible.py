@@ -11,6 +11,7 @@ import ocdl
 from ocdl.nlp.training.feasible import Feasible, WeightedSum
 from ocdl.nlp.training.model import minimiser
 from ocdl.statement.budget import Budget
+from ocdl.sweeps.reduced import ReducedCost
 
 seeds = st.integers(0, 10_000)
 
@@ -111,11 +112,28 @@ def test_budgets_are_read_from_the_statement():
     assert u[0] == 3.0
 
 
-@pytest.mark.parametrize(
-    ("control", "total", "said"),
-    [("v", 1.0, "no such control"), (1, 1.0, "no such control"), (0, 4.0, "between 0 and 3")],
-)
-def test_budgets_that_cannot_hold_say_so(control, total, said):
-    cost = Analytic(None, 4, low=0.0, high=3.0, metric=0.25, budgets=(Budget(control, total),))
-    with pytest.raises(ocdl.InvalidInput, match=said):
+def test_a_budget_that_cannot_hold_says_so():
+    cost = Analytic(None, 4, low=0.0, high=3.0, metric=0.25, budgets=(Budget("u", 4.0),))
+    with pytest.raises(ocdl.InvalidInput, match="total=4"):
         Feasible.of(cost, np.sqrt(cost.metric))
+
+
+def test_learnt_time_steps_stay_on_their_simplex():
+    """ẋ = α tanh(k − x) with α ≥ 0, ∫ α dt = 1: stationary along it."""
+    problem = ocdl.ControlProblem(
+        dynamics=lambda x, alpha, k: alpha * np.tanh(k - x),
+        controls=["alpha", "k"],
+        initial=[[0.5], [-0.2]],
+        horizon=1.0,
+        terminal=lambda x: (x[0] - 1.0) ** 2,
+        effort=lambda alpha, k: 0.01 * (alpha - 0.4) ** 2 + 0.1 * k**2,
+        bounds=ocdl.Box(alpha=(0, 3)),
+        budgets=(Budget("alpha", 1.0),),
+    )
+    reduced = ReducedCost(problem, ocdl.ExplicitEuler(5))
+    outcome = ocdl.LBFGS(tolerance=1e-10).minimise(reduced, np.ones(10))
+    alpha, slope = outcome.u[:, 0], reduced.split(reduced.value_and_gradient(outcome.u.ravel())[1])[0][:, 0]
+    assert outcome.status is ocdl.Status.CONVERGED
+    assert np.mean(alpha) == pytest.approx(1.0, abs=1e-14)
+    assert np.ptp(alpha) > 0.1
+    assert np.ptp(slope[(alpha > 0.0) & (alpha < 3.0)]) < 1e-9

@@ -16,6 +16,7 @@ from ocdl.nlp.training.train import Train
 from ocdl.nlp.training.walk import Training, Walk
 from ocdl.referee.outcome import Status
 from ocdl.statement.budget import Budget
+from ocdl.sweeps.reduced import ReducedCost
 
 METHODS = concrete(Training, "descend")
 
@@ -250,6 +251,14 @@ def test_what_gives_no_second_derivatives_is_refused_in_words():
     for method, said in ((NewtonCG(), "no products with its Hessian"), (LevenbergMarquardt(), "least squares")):
         with pytest.raises(ocdl.NotSupported, match=said):
             method.minimise(plain, np.zeros(4))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_reaches_the_rounding_of_a_small_learning_problem(method):
+    reduced = ReducedCost(learning(regulariser=ocdl.Tikhonov(0.1)), ocdl.ExplicitEuler(3))
+    outcome = method(tolerance=1e-11).minimise(reduced, np.zeros(reduced.size))
+    assert outcome.status is Status.CONVERGED
+    assert outcome.claim["cost"] == pytest.approx(minimum(reduced).claim["cost"], abs=1e-14)
 
 
 def test_training_agrees_with_lbfgsb():

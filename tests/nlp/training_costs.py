@@ -15,7 +15,8 @@ class Analytic:
         self.cost, self.size, self.evaluations, self.asked = cost, size, 0, []
         self.bounds = np.broadcast_to(low, size).astype(float), np.broadcast_to(high, size).astype(float)
         self.metric = np.broadcast_to(metric, size).astype(float)
-        self.problem = SimpleNamespace(budgets=budgets, controls=["u"], m=1, P=0, span=1.0, samples=1)
+        self.problem = SimpleNamespace(budgets=budgets, budgeted=[0] * len(budgets), m=1, P=0, span=1.0, samples=1)
+        self.problem.coefficient_box = lambda depth: [bound[:, None] for bound in self.bounds]
         self.depth = ocdl.ExplicitEuler(size)
         self.has_products, self.has_rows, self.rows = hessian is not None, rows is not None, rows
         self.products = lambda w: SimpleNamespace(hessian=lambda v: hessian(w) @ v)

@@ -165,15 +165,64 @@ def test_who_takes_what():
     ends = {"x(T) given", "boundary", "free T"}
     assert ends <= set(found.taken["IndirectShooting"]) and ends <= set(found.taken["AugmentedLagrangian"])
     assert "path" in found.refusals["Ipopt (reduced)"]
-    discrete = {"ControlSetNeedleSteps", "DiscreteNeedleSteps"}  # for other sets of controls than a box
-    public = [getattr(ocdl, name) for name in dir(ocdl) if name not in discrete]
+    special = {"ControlSetNeedleSteps", "DiscreteNeedleSteps", "NewtonCG", "LevenbergMarquardt"}  # sets, dense layers
+    public = [getattr(ocdl, name) for name in dir(ocdl) if name not in special]
     methods = {one for one in public if isinstance(one, type) and issubclass(one, ocdl.Method)} - {ocdl.Method}
     assert methods == {type(method) for method in found.METHODS}
 
 
 def test_runge_kutta_networks():
     rows = example("runge_kutta_networks").rows
-    costs = [cost for _, cost, *_ in rows]
+    costs = [cost for _, _, cost, *_ in rows]
     assert max(costs) < 1.1 * min(costs)
-    for name, _, seen, unseen, _ in rows:
+    for _, name, _, seen, unseen, _ in rows:
         assert min(seen, unseen) > 0.85, name
+
+
+def test_architectures():
+    ends = {net: curve.isel(iteration=-1) for _, net, _, curve in example("architectures").rows}
+    assert set(ends) == {"Net", "ResNet", "ODENet", "simplex"}
+    for net in ("ResNet", "ODENet", "simplex"):
+        assert float(ends["Net"]["loss"].sel(set="test")) > 1.5 * float(ends[net]["loss"].sel(set="test")), net
+        assert float(ends[net]["accuracy"].sel(set="test")) > 0.95, net
+    assert float(ends["Net"]["accuracy"].sel(set="test")) < 0.95
+
+
+def test_features_by_layer():
+    found = example("features_by_layer")
+    flat = {name: values for name, _, values, _, _ in found.rows}
+    assert all(values[0] == flat["Net"][0] for values in flat.values())
+    assert flat["Net"][-1] < 0.5 * min(flat["ResNet"][-1], flat["simplex"][-1])
+    line = np.linspace(0.0, 1.0, 50)[:, None] * np.array([[1.0, 2.0]])
+    assert found.flatness(line) < 1e-12
+
+
+def test_fixed_classifier():
+    found = example("fixed_classifier")
+    costs = {(name, which): cost for _, name, which, cost, *_ in found.rows}
+    for name in ("ResNet", "ODENet", "simplex"):
+        assert costs[name, "fixed"] < 0.1 and costs[name, "trained"] < 0.1, name
+    for *_, which, _, _, _, (_, solution, _) in found.rows:
+        assert (which == "fixed") == np.array_equal(solution["W"].values, found.W)
+
+
+def test_learnt_time_steps():
+    found = example("learnt_time_steps")
+    ((_, _, solutions),) = found.rows
+    free, simplex = found.steps(solutions["ODENet"]), found.steps(solutions["simplex"])
+    assert free.min() < 0.0 and np.all(np.abs(free) > 1e-6)
+    assert np.all(simplex >= 0.0) and simplex.sum() == pytest.approx(1.0, abs=1e-12)
+    assert np.sum(simplex > 1e-6) <= 10
+
+
+def test_digits_minimal_data():
+    for name, curve, alike, _ in example("digits_minimal_data").rows:
+        seen, unseen = curve["accuracy"].isel(iteration=-1).values
+        assert seen == 1.0 and unseen > 0.9, name
+        assert abs(alike) <= 1.0
+
+def test_digits_pipeline():
+    scores = {name: np.mean(accuracies) for name, accuracies in example("digits_pipeline").scores.items()}
+    expected = {"logistic regression": 0.904, "ResNet": 0.915, "Hamiltonian": 0.923, "MLPClassifier": 0.923}
+    assert scores == {name: pytest.approx(accuracy, abs=0.008) for name, accuracy in expected.items()}
+    assert scores["logistic regression"] < scores["ResNet"] < scores["Hamiltonian"]

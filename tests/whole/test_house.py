@@ -15,7 +15,7 @@ ROUTES = ("nlp", "pmp", "hjb")
 FLOORS = (  # from the top down; what stands on one floor does not know its neighbours
     ("__init__", "__main__"),
     ("public",),
-    ("doors",),
+    ("doors", "learn"),
     ("campaign",),
     ("comparison",),
     ROUTES,

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.errors import InvalidInput
+from ocdl.statement.spending import check_attainable, measure
 from ocdl.sweeps.reduced import ReducedCost
 
 Array = NDArray[np.float64]
@@ -83,7 +83,7 @@ class Feasible:
     def of(cls, reduced: ReducedCost, scale: Array) -> Feasible:
         """The box and the budgets of a problem in v = scale · w."""
         low, high = (bound * scale for bound in reduced.bounds)
-        return cls(low, high, _budgets(reduced, scale, low, high))
+        return cls(low, high, _budgets(reduced, scale))
 
     @cached_property
     def bounded(self) -> bool:
@@ -141,26 +141,15 @@ class Feasible:
         return max(float(lengths.min(initial=np.inf)), 0.0)
 
 
-def _budgets(reduced: ReducedCost, scale: Array, low: Array, high: Array) -> list[WeightedSum]:
-    """∫ u_j dt = Σ_k h_k u_kj = Σ_k (h_k / scale) v_kj, checked against the box."""
-    problem, found, seen = reduced.problem, [], set()
-    for budget in problem.budgets:
-        names: list[str] = list(problem.controls)  # type: ignore[arg-type]
-        if budget.control in names:
-            j = names.index(budget.control)
-        elif isinstance(budget.control, int) and 0 <= budget.control < problem.m:
-            j = budget.control
-        else:
-            raise InvalidInput(f"{budget!r}: there is no such control; the controls are {', '.join(map(str, names))}.")
-        if j in seen:
-            raise InvalidInput(f"{budget!r}: this control has two budgets; only one can hold.")
-        seen.add(j)
-        rows = reduced.depth.control_rows
-        at = problem.P + j + problem.m * np.arange(rows)
-        h = np.diff(reduced.depth.mesh(problem.span))
-        weights = h / scale[at]
-        least, most = float(weights @ low[at]), float(weights @ high[at])
-        if not least <= budget.total <= most:
-            raise InvalidInput(f"{budget!r}: within its bounds ∫ u dt lies between {least:g} and {most:g}.")
-        found.append(WeightedSum(at, weights, float(budget.total)))
-    return found
+def _budgets(reduced: ReducedCost, scale: Array) -> list[WeightedSum]:
+    """Σ_k w_k u_kj = Σ_k (w_k / scale) v_kj, with w_k the integral of the basis function of coefficient k."""
+    problem, depth = reduced.problem, reduced.depth
+    if not problem.budgets:
+        return []
+    check_attainable(problem, depth)
+    places = [problem.P + j + problem.m * np.arange(depth.control_rows) for j in problem.budgeted]
+    weights = measure(problem, depth)
+    return [
+        WeightedSum(at, weights / scale[at], float(budget.total))
+        for at, budget in zip(places, problem.budgets, strict=True)
+    ]
