@@ -114,13 +114,19 @@ def test_switching_times():
 
 
 def test_sine():
-    curves = {(start, name): costs for start, name, costs, _ in example("sine").rows}
+    rows = example("sine").rows
+    curves = {(start, name): costs for start, name, costs, *_ in rows}
+    for _, name, costs, _, tests in rows:
+        assert [*tests.values()][-1] == pytest.approx(costs.min(), rel=0.3, abs=2e-3), (
+            name
+        )  # what was not seen is learnt
     for start in ("good", "zero"):
         early = {name: costs[5] for (of, name), costs in curves.items() if of == start}
         assert early["E-MSA, adaptive ρ"] < min(early["SGD"], early["Adagrad"], early["Adam"]), "per iteration"
         for name in ("E-MSA, adaptive ρ", "SQH", "L-BFGS"):
             assert np.all(np.diff(curves[start, name]) <= 0.0), name
         assert curves[start, "L-BFGS"][-1] < 1e-3
+        assert curves[start, "Levenberg–Marquardt"][-1] < 1e-3 * curves[start, "L-BFGS"][-1]
     assert curves["zero", "SGD"][-1] > 0.4
     assert curves["zero", "E-MSA, adaptive ρ"][-1] < 0.2
 
@@ -173,10 +179,17 @@ def test_who_takes_what():
 
 def test_runge_kutta_networks():
     rows = example("runge_kutta_networks").rows
-    costs = [cost for _, cost, *_ in rows]
+    costs = [cost for _, _, cost, *_ in rows]
     assert max(costs) < 1.1 * min(costs)
-    for name, _, seen, unseen, _ in rows:
+    for _, name, _, seen, unseen, _ in rows:
         assert min(seen, unseen) > 0.85, name
+
+
+def test_million_samples():
+    module = example("million_samples")
+    assert len(set(module.costs.values())) == 1 and len(module.costs) == 3
+    assert module.costs["in memory"] < 0.5 * module.first
+    assert module.batches < 0.9 * module.first
 
 
 def test_resnet_limit():
@@ -208,6 +221,57 @@ def test_width_limit():
     smooth = np.array([found.jump(net) for net in found.nets["Midpoint"]])
     assert np.all(smooth[1:] < 0.6 * smooth[:-1])  # as the nodes come nearer; with a smaller λ the jump stays
     assert found.rough[-1] > 0.7 * found.rough[0]
+
+
+def test_digits_ten_classes():
+    trained, principle, adam = example("digits_ten_classes").rows
+    assert trained[1] < min(principle[1], adam[1])
+    assert np.all(np.diff(principle[2]) < 0.0)  # the readout and the layers at once, and every step lowers J
+    assert principle[2][3] < min(trained[2][3], adam[2][3]), "per iteration"
+    assert trained[3] == 1.0 and trained[4] > 0.85
+
+
+def test_architectures():
+    ends = {net: curve.isel(iteration=-1) for _, net, _, curve in example("architectures").rows}
+    assert set(ends) == {"Net", "ResNet", "ODENet", "simplex"}
+    for net in ("ResNet", "ODENet", "simplex"):
+        assert float(ends["Net"]["loss"].sel(set="test")) > 1.5 * float(ends[net]["loss"].sel(set="test")), net
+        assert float(ends[net]["accuracy"].sel(set="test")) > 0.95, net
+    assert float(ends["Net"]["accuracy"].sel(set="test")) < 0.95
+
+
+def test_features_by_layer():
+    found = example("features_by_layer")
+    flat = {name: values for name, _, values, _, _ in found.rows}
+    assert all(values[0] == flat["Net"][0] for values in flat.values())
+    assert flat["Net"][-1] < 0.5 * min(flat["ResNet"][-1], flat["simplex"][-1])
+    line = np.linspace(0.0, 1.0, 50)[:, None] * np.array([[1.0, 2.0]])
+    assert found.flatness(line) < 1e-12
+
+
+def test_fixed_classifier():
+    found = example("fixed_classifier")
+    costs = {(name, which): cost for _, name, which, cost, *_ in found.rows}
+    for name in ("ResNet", "ODENet", "simplex"):
+        assert costs[name, "fixed"] < 0.1 and costs[name, "trained"] < 0.1, name
+    for *_, which, _, _, _, (_, solution, _) in found.rows:
+        assert (which == "fixed") == np.array_equal(solution["W"].values, found.W)
+
+
+def test_learnt_time_steps():
+    found = example("learnt_time_steps")
+    ((_, _, solutions),) = found.rows
+    free, simplex = found.steps(solutions["ODENet"]), found.steps(solutions["simplex"])
+    assert free.min() < 0.0 and np.all(np.abs(free) > 1e-6)
+    assert np.all(simplex >= 0.0) and simplex.sum() == pytest.approx(1.0, abs=1e-12)
+    assert np.sum(simplex > 1e-6) <= 10
+
+
+def test_digits_minimal_data():
+    for name, curve, alike, _ in example("digits_minimal_data").rows:
+        seen, unseen = curve["accuracy"].isel(iteration=-1).values
+        assert seen == 1.0 and unseen > 0.9, name
+        assert abs(alike) <= 1.0
 
 
 def test_digits_pipeline():
