@@ -110,7 +110,9 @@ def test_other_layers_are_another_network_which_begins_at_the_first_only_where_i
     with pytest.raises(ocdl.NotSupported, match="a network of other layers is another one"):
         ocdl.sequence(network(), [LAYERS, finer], ocdl.LBFGSB())
     assert ocdl.sequence(network(), [LAYERS], ocdl.LBFGSB(), seed=1).cost == trained.cost
-    found = ocdl.solve(network(), finer, ocdl.LBFGSB(), start=trained)
+    with pytest.raises(ocdl.InvalidInput, match="unit steps, as many as the horizon says, ExplicitEuler\\(4\\)"):
+        ocdl.solve(network(), finer, ocdl.LBFGSB(), start=trained)
+    found = ocdl.solve(replace(network(), horizon=8.0), finer, ocdl.LBFGSB(), start=trained)
     assert found.discrete and found.controls["u"].sizes["t"] == 8
 
 
