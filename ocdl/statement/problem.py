@@ -102,7 +102,7 @@ class ControlProblem:
     reduction: what it was stated as before integral, periodic and rates became states and ends (``reductions``).
     budgets: integrals of controls over the depth that are given, ``(Budget("alpha", 1.0),)``; methods on controls alone
         keep them by projection, Ipopt by a linear constraint.
-    discrete: the unit steps x_{k+1} = x_k + φ(x_k, u_k) *are* the statement, a network of layers and no approximation of
+    discrete: the unit steps x_{k+1} = x_k + φ(x_k, u_k) *are* the statement, a network, no approximation of
         anything in between; on ``ExplicitEuler`` alone, and nothing is integrated anew by the certificate.
     columnwise: dynamics and lift take only x, u, p, z, and x of many columns at once (matrix products, entrywise
         functions); wide problems are then swept without Jacobians.
