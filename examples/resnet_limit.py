@@ -104,7 +104,7 @@ def study(counts: list[int]) -> tuple[dict[str, ocdl.Solution], dict[str, dict[s
 
 COUNTS = [5, 10, 20, 40]
 limits, rows = study(COUNTS)
-before = limit(COUNTS[-1], 5, 1)
+before = ocdl.solve(SINE, ocdl.Kutta4(40), ocdl.NewtonCG(), start=limits["grown from 5 layers"])
 after = moved(before, by=3)
 
 
