@@ -21,6 +21,7 @@ from ocdl.depth.schemes import (
     Tableau,
 )
 from ocdl.doors.exports import to_onnx, to_torch
+from ocdl.doors.learning_plots import plot_features, plot_images, plot_learning, plot_regions, plot_steps
 from ocdl.doors.plot import plot_comparison, plot_phases, plot_solution
 from ocdl.errors import InvalidInput, NotSupported, NotWritten, OcdlError, SolveFailed
 from ocdl.hjb import LowerBound, ValueFunction, ValueIteration, lower_bound
@@ -78,14 +79,17 @@ from ocdl.referee.summary import Summary
 from ocdl.solving.compile import Plan, compile
 from ocdl.solving.confidence import Confidence, confidence
 from ocdl.solving.layered import LayeredNetwork
+from ocdl.solving.learning import learning_curve
 from ocdl.solving.method import Method, Start
-from ocdl.solving.predict import accuracy, predict
-from ocdl.solving.refine import Refinement, continuation, refine, sequence
+from ocdl.solving.predict import accuracy, features, predict
+from ocdl.solving.refine import Refinement, continuation, refine
+from ocdl.solving.sequence import sequence
 from ocdl.solving.simulate import simulate
 from ocdl.solving.simulation import Simulation
 from ocdl.solving.solve import solve
 from ocdl.solving.through import through
 from ocdl.solving.unstacked import Unstacked, unstacked
+from ocdl.solving.widened import widened
 from ocdl.statement.activations import (
     ELU,
     Activation,
@@ -123,3 +127,4 @@ from ocdl.statement.regularisers import L1, Regulariser, Tikhonov
 from ocdl.statement.selection import Grid, SelectionProblem
 from ocdl.statement.table import Table
 from ocdl.statement.width import ClenshawCurtis, GaussLegendre, Midpoint, Nodes, TensorProduct, Trapezoid
+from ocdl.sweeps.fused.spread import spread

@@ -6,8 +6,7 @@ b(y, z, t), Hamiltonian H, value V. Few nodes are drawn as lines, many as images
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,22 @@ from numpy.typing import NDArray
 
 from ocdl import xr
 from ocdl.comparison.compare import Comparison
+from ocdl.doors.look import (
+    FAINT,
+    INK,
+    ROUTE_COLOURS,
+    ROUTE_DASHES,
+    colour_bar,
+    colour_of,
+    draw_legend,
+    headline,
+    labelled,
+    line_colours,
+    margin_of,
+    quiet_bar,
+    roomy,
+    sheet,
+)
 from ocdl.referee.phases import PhasesSolution
 from ocdl.referee.solution import Solution
 from ocdl.statement.layout import UNITS_OF
@@ -27,11 +42,8 @@ Array = NDArray[np.float64]
 Panel = Callable[["Figure", Any], None]
 
 FIGURE_FORMATS = ("png", "pdf", "svg")
-ROUTE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
-ROUTE_DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (8, 3)), (0, (3, 1)), "-")
 MOST_LINES = 9
 MOST_LINES_OF_SAMPLES = 60
-INK, FAINT = "#222222", "#d9d9d9"
 
 
 def plot_solution(solution: Solution) -> Figure:
@@ -47,9 +59,9 @@ def plot_solution(solution: Solution) -> Figure:
     if "value" in solution.extras:
         routes = {solution.method: solution}
         panels += [_value_panel(solution.extras["value"], routes, share) for share in _value_depths(solution)]
-    figure, slots = _sheet(len(panels))
+    figure, slots = sheet(len(panels))
     status = solution.status.name.lower().replace("_", " ")
-    _headline(figure, f"{solution.method}: J = {solution.cost:.8g}, {solution.principle()}, {status}")
+    headline(figure, f"{solution.method}: J = {solution.cost:.8g}, {solution.principle()}, {status}")
     for panel, slot in zip(panels, slots, strict=False):
         panel(figure, slot)
     return figure
@@ -58,10 +70,10 @@ def plot_solution(solution: Solution) -> Figure:
 def plot_phases(solution: PhasesSolution) -> Figure:
     """States, costates, Hamiltonian and controls of linked phases over one time; a line stands where a phase begins."""
     names = list(dict.fromkeys(name for one in solution.values() for name in one.controls))
-    figure, slots = _sheet(3 + len(names))
+    figure, slots = sheet(3 + len(names))
     at_least = "" if solution.gap_is_exact else "at least "
     status = solution.status.name.lower().replace("_", " ")
-    _headline(figure, f"{solution.method}: J = {solution.cost:.8g}, gap {at_least}{solution.gap:.1e}, {status}")
+    headline(figure, f"{solution.method}: J = {solution.cost:.8g}, gap {at_least}{solution.gap:.1e}, {status}")
     drawn: list[tuple[str, Callable[[Solution], xr.DataArray]]] = [
         ("state  x(t)", lambda one: one.state.isel(sample=0)),
         ("costate  r = −p", lambda one: one.r.isel(sample=0)),
@@ -79,14 +91,14 @@ def _control_of(name: str, solution: Solution) -> xr.DataArray:
 
 def _over_phases(axes: Any, title: str, solution: PhasesSolution, taken: Callable[[Solution], xr.DataArray]) -> None:
     """An array (t, name) of every phase, equal names in equal colours."""
-    _labelled(axes, title, "t")
+    labelled(axes, title, "t")
     colours: dict[str, str] = {}
     rows = []
     for one in solution.values():
         array, edges = _along_depth(taken(one), one.state["t"].values)
         for i, name in enumerate(_node_labels(array)[0]):
             label = name if name not in colours else None
-            colour = colours.setdefault(name, _colour(len(colours)))
+            colour = colours.setdefault(name, colour_of(len(colours)))
             if edges is None:
                 axes.plot(array["t"], array.values[:, i], color=colour, lw=1.7, label=label)
             else:
@@ -95,10 +107,10 @@ def _over_phases(axes: Any, title: str, solution: PhasesSolution, taken: Callabl
     for name, t in zip(solution, solution.times, strict=False):
         axes.axvline(t, color=INK, lw=0.6, ls=":")
         axes.annotate(f" {name}", (t, 1.0), xycoords=("data", "axes fraction"), fontsize=7, va="top", color=INK)
-    _roomy(axes, np.concatenate(rows))
+    roomy(axes, np.concatenate(rows))
     axes.set_xlim(solution.times[0], solution.times[-1])
     if 1 < len(colours) <= MOST_LINES:
-        _legend(axes)
+        draw_legend(axes)
 
 
 def plot_comparison(comparison: Comparison) -> Figure:
@@ -111,7 +123,7 @@ def plot_comparison(comparison: Comparison) -> Figure:
     parts: Any = figure.subfigures(2, 1, height_ratios=[3.7, 2.2 * len(rows) + 0.2])
     top, bottom = parts
     routes = "1 route" if len(solutions) == 1 else f"{len(solutions)} routes"
-    _headline(figure, f"{routes}: lowest cost J = {best.cost:.8g} by {comparison.best_name}")
+    headline(figure, f"{routes}: lowest cost J = {best.cost:.8g} by {comparison.best_name}")
     slots = top.add_gridspec(1, 3, width_ratios=[1, 1, 1.1])
     _costs(top.add_subplot(slots[0]), comparison)
     _hamiltonians(top.add_subplot(slots[1]), solutions)
@@ -121,7 +133,7 @@ def plot_comparison(comparison: Comparison) -> Figure:
         row(axes[i], solutions)
     for j, name in enumerate(solutions):
         axes[0, j].annotate(
-            name, (0.5, 1.22), xycoords="axes fraction", ha="center", weight="bold", color=_colour(j), fontsize=10
+            name, (0.5, 1.22), xycoords="axes fraction", ha="center", weight="bold", color=colour_of(j), fontsize=10
         )
     return figure
 
@@ -143,7 +155,7 @@ def _field(
     ``edges``: the depth nodes where the array is constant in each layer. ``limit``: a common scale of images.
     """
     array, note = _samples_shown(array)
-    _labelled(axes, title + note, "t")
+    labelled(axes, title + note, "t")
     if array.sizes[array.dims[-1]] <= MOST_LINES:
         _lines(axes, array, edges, legend)
         return None
@@ -164,7 +176,7 @@ def _samples_shown(array: xr.DataArray) -> tuple[xr.DataArray, str]:
 
 def _lines(axes: Any, array: xr.DataArray, edges: Array | None, legend: bool) -> None:
     labels, ordered = _node_labels(array)
-    colours = _line_colours(len(labels), ordered)
+    colours = line_colours(len(labels), ordered)
     rows = array.transpose(..., "t", array.dims[-1]).values.reshape(-1, array.sizes["t"], len(labels))
     for sample, values in enumerate(rows):
         style: dict[str, Any] = {"lw": 1.7, "alpha": 1.0} if len(rows) == 1 else {"lw": 0.7, "alpha": 0.55}
@@ -175,12 +187,12 @@ def _lines(axes: Any, array: xr.DataArray, edges: Array | None, legend: bool) ->
             else:
                 axes.stairs(values[:, i], edges, baseline=None, color=colours[i], label=text, **style)
     axes.axhline(0.0, color=INK, lw=0.6, alpha=0.5, zorder=0)
-    _roomy(axes, rows)
+    roomy(axes, rows)
     axes.set_xlim(*((edges[0], edges[-1]) if edges is not None else (array["t"][0], array["t"][-1])))
     if legend and ordered and len(labels) > 4:
         _line_scale(axes, array, colours)
     elif legend and len(labels) > 1:
-        _legend(axes, columns=2 if len(labels) > 4 else 1)
+        draw_legend(axes, columns=2 if len(labels) > 4 else 1)
     elif len(labels) == 1 and array.attrs.get(f"{UNITS_OF}{array[array.dims[-1]].values[0]}"):
         axes.set_ylabel(labels[0], fontsize=8.5)
 
@@ -198,7 +210,7 @@ def _line_scale(axes: Any, array: xr.DataArray, colours: list[Any]) -> None:
     bar.set_ticks(0.5 * (cells[1:] + cells[:-1]))
     bar.minorticks_off()
     bar.set_label(label, fontsize=7.5)
-    _quiet_bar(bar)
+    quiet_bar(bar)
 
 
 def _image(axes: Any, array: xr.DataArray, edges: Array | None, limit: float | None) -> Any:
@@ -214,7 +226,7 @@ def _image(axes: Any, array: xr.DataArray, edges: Array | None, limit: float | N
     last = float(array["t"][-1]) if edges is None else edges[-1]
     axes.set_xlim(float(array["t"][0]), last)
     if axes.get_subplotspec() is not None:
-        _colour_bar(axes, image)
+        colour_bar(axes, image)
     return image
 
 
@@ -290,7 +302,7 @@ def _kernels(figure: Any, slot: Any, name: str, array: xr.DataArray) -> None:
         f"control  {name}(y, z, t)", (0, 1.28), xycoords="axes fraction", fontsize=9.5, weight="bold", color=INK
     )
     bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=30)
-    _quiet_bar(bar)
+    quiet_bar(bar)
 
 
 def _matrix(axes: Any, kernel: xr.DataArray, limit: float) -> Any:
@@ -315,14 +327,14 @@ def _hamiltonian(figure: Any, slot: Any, solution: Solution) -> None:
     upper = figure.add_subplot(inner[0])
     lower = figure.add_subplot(inner[1], sharex=upper)
     edges = solution.state["t"].values
-    _labelled(upper, "Hamiltonian  H(t)", "")
+    labelled(upper, "Hamiltonian  H(t)", "")
     upper.stairs(solution.hamiltonian.values, edges, baseline=None, color=ROUTE_COLOURS[0], lw=1.7)
-    _roomy(upper, solution.hamiltonian.values)
+    roomy(upper, solution.hamiltonian.values)
     upper.tick_params(labelbottom=False)
     stages = solution.group("stages")
     excess = np.ravel(stages["excess"].values)
     depth = np.ravel(stages["stage_state"]["depth"].values)
-    _labelled(lower, "", "t")
+    labelled(lower, "", "t")
     lower.set_yscale("log")
     lower.plot(depth, np.maximum(excess, 1e-17), ".", ms=3, color=ROUTE_COLOURS[1])
     lower.set_ylabel("H − min H", fontsize=8)
@@ -332,7 +344,7 @@ def _hamiltonian(figure: Any, slot: Any, solution: Solution) -> None:
 def _learning(axes: Any, solution: Solution) -> None:
     """The cost of every iterate; the route's residuals beside it on a second, logarithmic scale."""
     cost = np.asarray(solution.history["cost"])
-    _labelled(axes, "learning curve", "iteration")
+    labelled(axes, "learning curve", "iteration")
     axes.plot(cost, color=ROUTE_COLOURS[0], lw=1.8, marker="." if cost.size < 30 else None)
     axes.set_ylabel("cost J", color=ROUTE_COLOURS[0], fontsize=8.5)
     if cost.size and np.all(cost > 0) and cost.max() > 20 * cost.min():
@@ -348,7 +360,7 @@ def _learning(axes: Any, solution: Solution) -> None:
     beside.tick_params(which="both", labelsize=7, colors="#777777", length=2)
     for side in ("top", "left"):
         beside.spines[side].set_visible(False)
-    _legend(beside)
+    draw_legend(beside)
 
 
 RESIDUALS = ("gap", "infeasibility", "dual_infeasibility", "gradient_norm", "measure")
@@ -367,14 +379,14 @@ def _value_panel(value: xr.DataArray, routes: dict[str, Solution], share: float)
 
 def _value_over_depth(axes: Any, value: xr.DataArray, routes: dict[str, Solution]) -> None:
     """One neuron: V(f, t) with its level sets and the trajectories over it."""
-    _labelled(axes, "value  V(f, t)", "t")
+    labelled(axes, "value  V(f, t)", "t")
     dim = value.dims[1]
     _levels(axes, value["t"].values, value[dim].values, value.values.T)
     for j, (name, solution) in enumerate(routes.items()):
         axes.plot(solution.state["t"], solution.state.values[:, 0, 0], **_trajectory_style(j, len(routes)), label=name)
     axes.set_ylabel("state f")
     if len(routes) > 1:
-        _legend(axes)
+        draw_legend(axes)
 
 
 def _value_plane(axes: Any, value: xr.DataArray, routes: dict[str, Solution], share: float) -> None:
@@ -384,18 +396,18 @@ def _value_plane(axes: Any, value: xr.DataArray, routes: dict[str, Solution], sh
     for dim in plane.dims[2:]:
         first = next(iter(routes.values())).state.values[0, 0, int(str(dim)[1:])]
         plane = plane.sel({dim: first}, method="nearest")
-    _labelled(axes, f"value  V(f, {t:.2g})", "f$_1$")
+    labelled(axes, f"value  V(f, {t:.2g})", "f$_1$")
     across, up = plane.dims
     _levels(axes, plane[across].values, plane[up].values, plane.values.T)
     for j, (name, solution) in enumerate(routes.items()):
         path = solution.state.values[:, 0, :2]
         axes.plot(path[:, 0], path[:, 1], **_trajectory_style(j, len(routes)), label=name)
-        axes.plot(*path[-1], "o", ms=5, color=_colour(j) if len(routes) > 1 else "white", mec=INK, mew=0.8, zorder=6)
+        axes.plot(*path[-1], "o", ms=5, color=colour_of(j) if len(routes) > 1 else "white", mec=INK, mew=0.8, zorder=6)
         now = path[int(np.argmin(np.abs(solution.state["t"].values - t)))]
         axes.plot(*now, "s", ms=5, color="white", mec=INK, mew=0.9, zorder=7)
     axes.set_ylabel("f$_2$")
     if len(routes) > 1:
-        _legend(axes)
+        draw_legend(axes)
 
 
 def _levels(axes: Any, across: Array, up: Array, values: Array) -> None:
@@ -410,11 +422,11 @@ def _levels(axes: Any, across: Array, up: Array, values: Array) -> None:
     image = axes.pcolormesh(across, up, values, cmap="YlGnBu", shading="nearest", rasterized=True, norm=norm)
     axes.contour(across, up, values, levels=levels, colors="#30507a", linewidths=0.5, alpha=0.6)
     axes.grid(False)
-    _colour_bar(axes, image)
+    colour_bar(axes, image)
 
 
 def _trajectory_style(j: int, routes: int) -> dict[str, Any]:
-    colour = _colour(j) if routes > 1 else "#D55E00"
+    colour = colour_of(j) if routes > 1 else "#D55E00"
     return {"color": colour, "lw": 2.4, "ls": ROUTE_DASHES[j % len(ROUTE_DASHES)], "zorder": 5}
 
 
@@ -424,9 +436,9 @@ def _trajectory_style(j: int, routes: int) -> dict[str, Any]:
 def _costs(axes: Any, comparison: Comparison) -> None:
     """A bar a route, its excess over the best written beside it, V(f_I, 0) as a mark."""
     rows = [row for row in comparison.table() if row.cost is not None]
-    _labelled(axes, "cost J (referee)", "")
+    labelled(axes, "cost J (referee)", "")
     for j, row in enumerate(rows):
-        axes.barh(j, row.cost, color=_colour(j), alpha=0.85, height=0.5)
+        axes.barh(j, row.cost, color=colour_of(j), alpha=0.85, height=0.5)
         said = "best" if not row.excess else f"+{row.excess:.2g}"
         axes.annotate(
             f"{row.cost:.6g}  ({said})",
@@ -442,17 +454,17 @@ def _costs(axes: Any, comparison: Comparison) -> None:
     axes.set_ylim(len(rows) - 0.4, -0.75)
     axes.grid(False, axis="y")
     if axes.get_legend_handles_labels()[0]:
-        _legend(axes)
+        draw_legend(axes)
 
 
 def _hamiltonians(axes: Any, solutions: dict[str, Solution]) -> None:
-    _labelled(axes, "Hamiltonian  H(t)", "t")
+    labelled(axes, "Hamiltonian  H(t)", "t")
     for j, (name, solution) in enumerate(solutions.items()):
         edges = solution.state["t"].values
-        style: dict[str, Any] = {"color": _colour(j), "lw": 1.7, "ls": ROUTE_DASHES[j % len(ROUTE_DASHES)]}
+        style: dict[str, Any] = {"color": colour_of(j), "lw": 1.7, "ls": ROUTE_DASHES[j % len(ROUTE_DASHES)]}
         axes.stairs(solution.hamiltonian.values, edges, baseline=None, label=name, **style)
-    _roomy(axes, [s.hamiltonian.values for s in solutions.values()])
-    _legend(axes)
+    roomy(axes, [s.hamiltonian.values for s in solutions.values()])
+    draw_legend(axes)
 
 
 def _trajectories(figure: Any, slot: Any, solutions: dict[str, Solution]) -> None:
@@ -465,14 +477,14 @@ def _trajectories(figure: Any, slot: Any, solutions: dict[str, Solution]) -> Non
     first = next(iter(solutions.values())).state
     positions, label = _terminal_positions(first)
     named = isinstance(positions[0], str)
-    _labelled(axes, "state  x(T)" if first.dims[-1] != "y" else "state  f(y, T)", label)
+    labelled(axes, "state  x(T)" if first.dims[-1] != "y" else "state  f(y, T)", label)
     for j, (name, solution) in enumerate(solutions.items()):
         final = solution.state.isel(t=-1, sample=0)
         style = {"ls": ""} if named else {"ls": ROUTE_DASHES[j % len(ROUTE_DASHES)]}
-        axes.plot(positions, final.values, marker="o", ms=4, color=_colour(j), label=name, **style)
+        axes.plot(positions, final.values, marker="o", ms=4, color=colour_of(j), label=name, **style)
     if named:
         axes.margins(x=0.3)
-    _legend(axes)
+    draw_legend(axes)
 
 
 def _terminal_positions(state: xr.DataArray) -> tuple[list[Any], str]:
@@ -513,7 +525,7 @@ def _row(
     arrays = [_samples_shown(array)[0] for array in given]
     limit = max(float(np.max(np.abs(array.values))) for array in arrays) or 1.0
     low, high = min(float(a.min()) for a in arrays), max(float(a.max()) for a in arrays)
-    margin = _margin(low, high)
+    margin = margin_of(low, high)
     for j, (ax, array, title) in enumerate(zip(axes, given, titles, strict=True)):
         if _field(ax, array, title, edges=edges, limit=limit, legend=legend and j == 0) is None:
             ax.set_ylim(low - margin, high + margin)
@@ -523,7 +535,7 @@ def _kernel_row(axes: Sequence[Any], name: str, arrays: list[xr.DataArray]) -> N
     limit = max(float(np.max(np.abs(array.values))) for array in arrays) or 1.0
     for ax, array in zip(axes, arrays, strict=True):
         middle = array.sizes["t"] // 2
-        _colour_bar(ax, _matrix(ax, array.isel(t=middle), limit))
+        colour_bar(ax, _matrix(ax, array.isel(t=middle), limit))
         ax.set_title(
             f"control  {name}(y, z, {float(array['t'][middle]):.2g})",
             loc="left",
@@ -533,7 +545,7 @@ def _kernel_row(axes: Sequence[Any], name: str, arrays: list[xr.DataArray]) -> N
         )
 
 
-# -- titles and the look of things ------------------------------------------------------------------
+# -- titles ----------------------------------------------------------------------------------------
 
 
 def _state_title(solution: Solution) -> str:
@@ -547,73 +559,3 @@ def _switching_title(solution: Solution) -> str:
 def _control_title(name: str, array: xr.DataArray) -> str:
     inside = ", ".join([str(dim) for dim in array.dims if dim in ("y", "z")] + ["t"])
     return f"control  {name}({inside})"
-
-
-def _sheet(count: int) -> tuple[Figure, Iterable[Any]]:
-    """A figure with ``count`` slots in rows of three, filled row by row."""
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    columns = min(3, count)
-    rows = math.ceil(count / columns)
-    spaced = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
-    figure = Figure(figsize=(4.5 * columns, 3.2 * rows + 0.4), layout=spaced)
-    grid = figure.add_gridspec(rows, columns)
-    return figure, [grid[k // columns, k % columns] for k in range(count)]
-
-
-def _headline(figure: Any, text: str) -> None:
-    figure.suptitle(text, x=0.012, ha="left", fontsize=12, weight="bold", color=INK)
-
-
-def _labelled(axes: Any, title: str, across: str) -> None:
-    axes.set_title(title, loc="left", fontsize=9.5, weight="bold", color=INK)
-    axes.set_xlabel(across, fontsize=8.5)
-    axes.tick_params(which="both", labelsize=8, length=3, color="#999999")
-    axes.grid(True, color=FAINT, lw=0.5)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color("#999999")
-
-
-def _roomy(axes: Any, values: Any) -> None:
-    """Limits with a margin; rounding errors about a constant are not magnified."""
-    finite = np.ravel(np.asarray(values, dtype=float))
-    finite = finite[np.isfinite(finite)]
-    if not finite.size:
-        return
-    low, high = float(finite.min()), float(finite.max())
-    margin = _margin(low, high)
-    axes.set_ylim(low - margin, high + margin)
-    axes.ticklabel_format(axis="y", useOffset=False)
-
-
-def _margin(low: float, high: float) -> float:
-    return max(0.08 * (high - low), 1e-3 * max(abs(low), abs(high)), 1e-12)
-
-
-def _legend(axes: Any, columns: int = 1) -> None:
-    axes.legend(fontsize=7, ncols=columns, frameon=True, framealpha=0.8, edgecolor="none", handlelength=1.6)
-
-
-def _colour_bar(axes: Any, image: Any) -> None:
-    _quiet_bar(axes.figure.colorbar(image, ax=axes, pad=0.02, aspect=30))
-
-
-def _quiet_bar(bar: Any) -> None:
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(labelsize=7, length=2, color="#999999")
-
-
-def _colour(j: int) -> str:
-    return ROUTE_COLOURS[j % len(ROUTE_COLOURS)]
-
-
-def _line_colours(count: int, ordered: bool) -> list[Any]:
-    if not ordered or count == 1:
-        return [_colour(j) for j in range(count)]
-    from matplotlib import colormaps
-
-    return [colormaps["viridis"](share) for share in np.linspace(0.0, 0.88, count)]

@@ -1,4 +1,4 @@
-"""Prediction: propagate new samples through a trained network."""
+"""Prediction: propagate new samples through a trained network, to its features and its outputs."""
 
 from __future__ import annotations
 
@@ -31,16 +31,40 @@ def predict(
 
     Raises InvalidInput for a problem that ends in no readout, a solution of another, and inputs that do not fit.
     """
-    statement, depth = discretised(_asked(problem, inputs), grid)
+    statement, depth = stated_for(problem, grid, inputs)
+    terminal = readout_of("predict", statement)
     u, p = coefficients(statement, depth, solution)
-    final = Sweeper(statement, depth).state(u, p).x[-1]
-    terminal = statement.terminal
-    if not isinstance(terminal, ReadoutLoss):
-        raise InvalidInput("predict: this ControlProblem ends in no readout; state it by ocdl.network(...).")
-    prediction = terminal.link(terminal.output.values(final, p))
+    final = Sweeper(statement, depth).ends(u, p)
     readout = problem.readout if isinstance(problem, SelectionProblem) else None
     on_width = terminal.output.features is None or (readout is not None and readout.outputs == "width")
-    return xr.DataArray(prediction, dims=("sample", "y" if on_width else "output"), name="prediction")
+    dims = ("sample", "y" if on_width else "output")
+    return xr.DataArray(terminal.link(terminal.output.values(final, p)), dims=dims, name="prediction")
+
+
+def features(
+    problem: ControlProblem | SelectionProblem, grid: Grid | DepthScheme, solution: Solution, inputs: Any = None
+) -> xr.DataArray:
+    """What the layers of the trained network ``solution`` make of the inputs: states x(t) at the nodes (t, sample, y).
+
+    The arguments and what is raised are those of ``predict``.
+    """
+    statement, depth = stated_for(problem, grid, inputs)
+    states = Sweeper(statement, depth).state(*coefficients(statement, depth, solution)).x
+    return xr.DataArray(states, dims=("t", "sample", "y"), coords={"t": depth.mesh(statement.span)}, name="features")
+
+
+def stated_for(
+    problem: ControlProblem | SelectionProblem, grid: Grid | DepthScheme, inputs: Any
+) -> tuple[ControlProblem, DepthScheme]:
+    """The discretised problem on other inputs, with labels that do not matter; on its own where they are None."""
+    return discretised(_asked(problem, inputs), grid)
+
+
+def readout_of(said: str, statement: ControlProblem) -> ReadoutLoss:
+    """The loss of the readout in which the problem ends. Raises InvalidInput where it ends in none."""
+    if not isinstance(statement.terminal, ReadoutLoss):
+        raise InvalidInput(f"{said}: this ControlProblem ends in no readout; state it by ocdl.network(...).")
+    return statement.terminal
 
 
 def _asked(problem: Any, inputs: Any) -> Any:

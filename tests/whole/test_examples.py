@@ -179,10 +179,45 @@ def test_who_takes_what():
 
 def test_runge_kutta_networks():
     rows = example("runge_kutta_networks").rows
-    costs = [cost for _, cost, *_ in rows]
+    costs = [cost for _, _, cost, *_ in rows]
     assert max(costs) < 1.1 * min(costs)
-    for name, _, seen, unseen, _ in rows:
+    for _, name, _, seen, unseen, _ in rows:
         assert min(seen, unseen) > 0.85, name
+
+
+def test_million_samples():
+    module = example("million_samples")
+    assert len(set(module.costs.values())) == 1 and len(module.costs) == 3
+    assert module.costs["in memory"] < 0.5 * module.first
+    assert module.batches < 0.9 * module.first
+
+
+def test_resnet_limit():
+    found = example("resnet_limit")
+    grown, placed = found.rows["grown from 5 layers"], found.rows["found by 20 layers"]
+    for scheme, order in (("ExplicitEuler", 1), ("ImprovedEuler", 2)):
+        orders = np.log2(grown[scheme][:-1] / grown[scheme][1:])  # of loss, controls, states and readout
+        assert np.all(np.abs(orders[-1] - order) < 0.1) and np.all(np.abs(orders - order) < 0.25), scheme
+        # the other minimiser jumps where nets of 5 and 10 layers cannot
+        assert placed[scheme][2, 1] < 0.1 < 0.4 < placed[scheme][1, 1]
+        assert np.log2(placed[scheme][-2, 1] / placed[scheme][-1, 1]) == pytest.approx(order, abs=0.1)
+    for (name, solution), nodes in zip(found.limits.items(), (5, 20), strict=True):
+        jumps = found.jumps(solution)
+        layer, inside = divmod(int(jumps.argmax()) + 1, (jumps.size + 1) // nodes)
+        assert inside == 0 and 0 < layer < nodes and jumps.max() > 1.0, name
+        assert np.median(jumps) < 0.05 * jumps.max(), name  # smooth elsewhere
+
+
+def test_width_limit():
+    found = example("width_limit")
+    orders = {rule: np.log2(table[:-1] / table[1:]) for rule, table in found.rows.items()}
+    for rule in ("Midpoint", "Trapezoid"):
+        assert np.all(np.abs(orders[rule][-1] - 2.0) < 0.3), rule  # of loss, a and b
+    assert np.all(orders["GaussLegendre"][0] > 5.0) and orders["GaussLegendre"][-1, 0] > 7.0
+    assert all(found.rank(net) == net.state.sizes["sample"] == 4 for of in found.nets.values() for net in of)
+    smooth = np.array([found.jump(net) for net in found.nets["Midpoint"]])
+    assert np.all(smooth[1:] < 0.6 * smooth[:-1])  # as the nodes come nearer; with a smaller λ the jump stays
+    assert found.rough[-1] > 0.7 * found.rough[0]
 
 
 def test_digits_ten_classes():
@@ -191,6 +226,49 @@ def test_digits_ten_classes():
     assert np.all(np.diff(principle[2]) < 0.0)  # the readout and the layers at once, and every step lowers J
     assert principle[2][3] < min(trained[2][3], adam[2][3]), "per iteration"
     assert trained[3] == 1.0 and trained[4] > 0.85
+
+
+def test_architectures():
+    ends = {net: curve.isel(iteration=-1) for _, net, _, curve in example("architectures").rows}
+    assert set(ends) == {"Net", "ResNet", "ODENet", "simplex"}
+    for net in ("ResNet", "ODENet", "simplex"):
+        assert float(ends["Net"]["loss"].sel(set="test")) > 1.5 * float(ends[net]["loss"].sel(set="test")), net
+        assert float(ends[net]["accuracy"].sel(set="test")) > 0.95, net
+    assert float(ends["Net"]["accuracy"].sel(set="test")) < 0.95
+
+
+def test_features_by_layer():
+    found = example("features_by_layer")
+    flat = {name: values for name, _, values, _, _ in found.rows}
+    assert all(values[0] == flat["Net"][0] for values in flat.values())
+    assert flat["Net"][-1] < 0.5 * min(flat["ResNet"][-1], flat["simplex"][-1])
+    line = np.linspace(0.0, 1.0, 50)[:, None] * np.array([[1.0, 2.0]])
+    assert found.flatness(line) < 1e-12
+
+
+def test_fixed_classifier():
+    found = example("fixed_classifier")
+    costs = {(name, which): cost for _, name, which, cost, *_ in found.rows}
+    for name in ("ResNet", "ODENet", "simplex"):
+        assert costs[name, "fixed"] < 0.1 and costs[name, "trained"] < 0.1, name
+    for *_, which, _, _, _, (_, solution, _) in found.rows:
+        assert (which == "fixed") == np.array_equal(solution["W"].values, found.W)
+
+
+def test_learnt_time_steps():
+    found = example("learnt_time_steps")
+    ((_, _, solutions),) = found.rows
+    free, simplex = found.steps(solutions["ODENet"]), found.steps(solutions["simplex"])
+    assert free.min() < 0.0 and np.all(np.abs(free) > 1e-6)
+    assert np.all(simplex >= 0.0) and simplex.sum() == pytest.approx(1.0, abs=1e-12)
+    assert np.sum(simplex > 1e-6) <= 10
+
+
+def test_digits_minimal_data():
+    for name, curve, alike, _ in example("digits_minimal_data").rows:
+        seen, unseen = curve["accuracy"].isel(iteration=-1).values
+        assert seen == 1.0 and unseen > 0.9, name
+        assert abs(alike) <= 1.0
 
 
 def test_digits_pipeline():

@@ -30,7 +30,7 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def networks(network: ModuleType) -> list:
     example, _ = network.example(samples=7, width=3, layers=4)
-    return [example, replace(network.sine(samples=6), layers=3)]
+    return [example, replace(example, weight=0.0), replace(network.sine(samples=6), layers=3)]
 
 
 def point(network) -> np.ndarray:
