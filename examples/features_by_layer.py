@@ -5,7 +5,9 @@ What is measured is how flat the cloud is around its points: s₂/s₁, the prin
 the median; 0 is a string.
 
 The paper: "Net and ODENet reduce the two dimensional point cloud to a one-dimensional string whereas ResNet and
-ODENet+simplex preserve their two-dimensional character". FINDING
+ODENet+simplex preserve their two-dimensional character". Over three seeds, from 0.7 at the inputs: the Net ends at 0.00,
+a string, whether or not it separates the arms; ResNet at 0.57 to 0.72 and simplex at 0.65 to 0.66: these reproduce.
+ODENet ends at 0.60 to 0.64 and makes no string: that does not.
 
 ``python examples/features_by_layer.py`` computes it in full and saves ``features_by_layer.png``.
 """

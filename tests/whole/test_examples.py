@@ -221,6 +221,7 @@ def test_digits_minimal_data():
         assert seen == 1.0 and unseen > 0.9, name
         assert abs(alike) <= 1.0
 
+
 def test_digits_pipeline():
     scores = {name: np.mean(accuracies) for name, accuracies in example("digits_pipeline").scores.items()}
     expected = {"logistic regression": 0.904, "ResNet": 0.915, "Hamiltonian": 0.923, "MLPClassifier": 0.923}
