@@ -19,6 +19,7 @@ from ocdl.errors import InvalidInput
 Array = NDArray[np.float64]
 
 LARGEST = sys.float_info.max
+AT_ONCE = 1 << 20  # entries that are looked at together
 SMALLEST = sys.float_info.min  # below it floats lose digits
 
 
@@ -81,13 +82,28 @@ def _of_objects(needed: str, raw: NDArray[Any]) -> NDArray[Any]:
 
 
 def finite_array(name: str, values: Any) -> Array:
-    """``values`` as a float array; InvalidInput names ``name`` and the first value that is no finite number."""
-    array = real_array(name, values)
-    if not np.all(np.isfinite(array)):
-        at = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+    """``values`` as a float array; InvalidInput names ``name`` and the first value that is no finite number.
+
+    A memory-mapped array of floats is read in blocks, and stays where it is.
+    """
+    mapped = isinstance(values, np.memmap) and values.dtype == np.float64
+    array: Array = values if mapped else real_array(name, values)
+    at = _not_finite(array)
+    if at is not None:
         where = f" at index {at if len(at) > 1 else at[0]}" if at else ""
         raise InvalidInput(f"{name}: all values must be finite; got {array[at]}{where}.")
     return array
+
+
+def _not_finite(array: Array) -> tuple[int, ...] | None:
+    """Where the first entry is that is not finite; None where all are."""
+    rows, at_once = np.atleast_1d(array), max(1, AT_ONCE * max(1, len(np.atleast_1d(array))) // max(1, array.size))
+    for begin in range(0, len(rows), at_once):
+        lost = ~np.isfinite(rows[begin : begin + at_once])
+        if np.any(lost):
+            row, *others = (int(i) for i in np.argwhere(lost)[0])
+            return (begin + row, *others) if array.ndim else ()
+    return None
 
 
 def positive_array(name: str, values: Any, size: int, what: str) -> Array:

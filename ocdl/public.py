@@ -82,12 +82,14 @@ from ocdl.solving.layered import LayeredNetwork
 from ocdl.solving.learning import learning_curve
 from ocdl.solving.method import Method, Start
 from ocdl.solving.predict import accuracy, features, predict
-from ocdl.solving.refine import Refinement, continuation, refine, sequence
+from ocdl.solving.refine import Refinement, continuation, refine
+from ocdl.solving.sequence import sequence
 from ocdl.solving.simulate import simulate
 from ocdl.solving.simulation import Simulation
 from ocdl.solving.solve import solve
 from ocdl.solving.through import through
 from ocdl.solving.unstacked import Unstacked, unstacked
+from ocdl.solving.widened import widened
 from ocdl.statement.activations import (
     ELU,
     Activation,
@@ -125,3 +127,4 @@ from ocdl.statement.regularisers import L1, Regulariser, Tikhonov
 from ocdl.statement.selection import Grid, SelectionProblem
 from ocdl.statement.table import Table
 from ocdl.statement.width import ClenshawCurtis, GaussLegendre, Midpoint, Nodes, TensorProduct, Trapezoid
+from ocdl.sweeps.fused.spread import spread

@@ -17,6 +17,8 @@ from sides import Answer, serve
 import ocdl
 from ocdl.sweeps.reduced import ReducedCost
 
+COMPILED: set[tuple[type, str]] = set()
+
 
 def problem(network: Network, box: float = np.inf) -> ocdl.ControlProblem:
     if not network.head:
@@ -27,7 +29,7 @@ def problem(network: Network, box: float = np.inf) -> ocdl.ControlProblem:
         network.inputs,
         network.labels,
         readout=ocdl.Readout(weight=ends, bias=ends),
-        regulariser=ocdl.Tikhonov(network.weight),
+        regulariser=ocdl.Tikhonov(network.weight) if network.weight else None,
         bounds=ocdl.Box(K=ends, beta=ends),
     )
 
@@ -88,9 +90,34 @@ def run(job: Job | Sine) -> Answer:
     statement, depth = problem(job.network, job.box), ocdl.ExplicitEuler(job.network.layers)
     if job.method == SciPy:
         return lbfgsb(ReducedCost(statement, depth).value_and_gradient, job).judged(job)
+    if (type(job), job.method) not in COMPILED:  # what numba compiles on first use stays out of the race
+        solved(statement, depth, job)
+        COMPILED.add((type(job), job.method))
     record = solved(statement, depth, job)
     return record.judged(job) | {"around": record.around}
 
 
+def batch_step(samples: int, width: int, batch: int) -> Answer:
+    """Milliseconds of a step of Adam on a mini-batch, by the history's clock, the full loss never asked for."""
+    network, w = example(samples, width, 20)
+    statement, depth = problem(network), ocdl.ExplicitEuler(20)
+    steps = 1000
+    method = ocdl.StochasticGradient(batch=batch, max_iterations=steps, evaluate=steps, tolerance=1e-300)
+    P = network.parameters
+    times = []
+    for _ in range(3):
+        clock = time.process_time()
+        method.solve(statement, depth, ocdl.Start(w[P:].reshape(20, -1), w[:P]), progress=False)
+        times.append(1e3 * (time.process_time() - clock) / steps)
+    return {"milliseconds": {"StochasticGradient": min(times)}}
+
+
 if __name__ == "__main__":
-    serve({"gradient": gradient, "race": lambda **job: run(Job(**job)), "sine": lambda **job: run(Sine(**job))})
+    serve(
+        {
+            "gradient": gradient,
+            "batch_step": batch_step,
+            "race": lambda **job: run(Job(**job)),
+            "sine": lambda **job: run(Sine(**job)),
+        }
+    )

@@ -101,6 +101,25 @@ def gradient(samples: int, width: int, layers: int) -> Answer:
     return {"cost": reference[0].item(), "gradient": reference[1].tolist(), "milliseconds": times}
 
 
+def batch_step(samples: int, width: int, batch: int) -> Answer:
+    """Milliseconds of a step of Adam on a mini-batch, eager; a new one each step, shuffled at every epoch."""
+    network, w = example(samples, width, 20)
+    inputs, labels = torch.from_numpy(network.inputs), torch.from_numpy(network.labels)
+    point = torch.tensor(w)
+    optimiser = torch.optim.Adam([point], lr=0.01)
+    drawn: list[Tensor] = []
+
+    def step() -> None:
+        if not drawn:
+            drawn.extend(torch.randperm(samples).split(batch))
+        rows = drawn.pop()
+        few = Network(inputs[rows].numpy(), labels[rows].numpy())
+        point.grad = by_autograd(cost(few, columns=True))(point)[1]
+        optimiser.step()
+
+    return {"milliseconds": {"autograd, columns": milliseconds(step)}}
+
+
 @cache
 def quickest(network: Network, *, compiled: bool) -> ValueAndGradient:
     point = torch.zeros(network.size)
@@ -164,4 +183,11 @@ def own_lbfgs(way: ValueAndGradient, job: Job) -> Record:
 
 
 if __name__ == "__main__":
-    serve({"gradient": gradient, "race": lambda **job: run(Job(**job)), "sine": lambda **job: run(Sine(**job))})
+    serve(
+        {
+            "gradient": gradient,
+            "batch_step": batch_step,
+            "race": lambda **job: run(Job(**job)),
+            "sine": lambda **job: run(Sine(**job)),
+        }
+    )

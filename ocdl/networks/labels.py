@@ -24,7 +24,7 @@ def padded(rows: Array, n: int) -> Array:
     """Initial states (S, n) of inputs (S, d): states beyond the inputs begin at 0."""
     if rows.shape[1] > n:
         raise InvalidInput(f"inputs: {rows.shape[1]} values a sample do not fit into {n} states.")
-    return np.pad(rows, ((0, 0), (0, n - rows.shape[1])))
+    return rows if rows.shape[1] == n else np.pad(rows, ((0, 0), (0, n - rows.shape[1])))
 
 
 def channels_of(inputs: Array, channels: Any) -> int:
@@ -54,14 +54,14 @@ def checked_labels(
     loss.check_labels("labels", rows)
     if not isinstance(link, IdentityLink):
         _check_probabilities(rows)
-        if not one_class and len(rows) > 1 and np.all(rows == rows[0]):
+        if not one_class and len(rows) > 1 and np.all(rows.min(axis=0) == rows.max(axis=0)):
             raise InvalidInput(f"labels: a classifier needs at least two classes; all {len(rows)} labels are the same.")
     return rows
 
 
 def _check_probabilities(rows: Array) -> None:
     """Raise InvalidInput where labels (S, K) are no probabilities."""
-    if np.any((rows < 0.0) | (rows > 1.0)):
+    if rows.min() < 0.0 or rows.max() > 1.0:
         raise InvalidInput(
             f"labels: a classifier predicts probabilities, and its labels lie in [0, 1]; they range over "
             f"[{rows.min():g}, {rows.max():g}]. K classes 0 to K − 1 need Readout(outputs=K)."

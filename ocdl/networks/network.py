@@ -43,7 +43,10 @@ def network(
 ) -> ControlProblem:
     """The statement of training ``architecture`` on samples; its solution has "K", "beta", ..., "W" and "mu" by name.
 
-    inputs: (S, d). labels: (S,) for one output, (S, K) for K, or classes 0 … K − 1, (S,).
+    inputs: (S, d). labels: (S,) for one output, (S, K) for K, or classes 0 … K − 1, (S,). Memory-mapped arrays of
+        float64, as ``numpy.load(..., mmap_mode="r")`` returns them, are read block by block and never copied: they may
+        be larger than memory (inputs as many as the states, labels not classes); their files must not change. All other
+        arrays, lazy ones too, are read whole.
     readout: O = W x(T) + μ and its link, trained within its intervals or fixed; None for O = x(T).
     regulariser: R of every control, integrated over the depth, and of W and μ.
     bounds: ``Box(K=(-1, 1), beta=...)`` by the names of the controls; also x, of the states. Those of controls may be

@@ -17,6 +17,9 @@ from ocdl.referee.separated import SeparatedHamiltonian
 from ocdl.solving.diagnosis import LOST, lost_along
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.regularisers import thresholds
+from ocdl.sweeps.fused.efforts import Penalty, penalty_form
+from ocdl.sweeps.fused.form import Terminal
+from ocdl.sweeps.fused.terminal import terminal_form
 from ocdl.sweeps.sweeper import Adjoint, Sweeper, SweepFailed, Trajectory
 
 Array = NDArray[np.float64]
@@ -146,6 +149,15 @@ class Ground:
         self.sweeps += 2
         adjoint = self.sweeper.costate(self.sweeper.state(u, p), u, p)
         return adjoint.gradient_u, adjoint.gradient_p
+
+    @cached_property
+    def terminal(self) -> Terminal:
+        """The terminal losses of blocks of samples."""
+        return terminal_form(self.problem)
+
+    @cached_property
+    def penalty(self) -> Penalty:
+        return penalty_form(self.problem)
 
     @cached_property
     def metric(self) -> tuple[Array, Array]:

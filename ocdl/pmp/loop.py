@@ -146,8 +146,11 @@ def _stalled(iterate: Iterate, gap: float, tolerance: float) -> tuple[Status, st
 
 
 def costate_vanishes(iterate: Iterate) -> bool:
-    """r ≡ 0 to working accuracy and nothing but the terminal loss to pay: H is zero whatever the controls."""
-    return not iterate.ground.problem.has_running_cost and iterate.largest_costate <= VANISHING
+    """r ≡ 0 to working accuracy, nothing but the terminal loss to pay and no parameter to move: H is zero whatever the
+    controls.
+    """
+    paid = iterate.ground.problem.has_running_cost or iterate.parameter_gain > VANISHING**2
+    return not paid and iterate.largest_costate <= VANISHING
 
 
 def _show(bar: object, ground: Ground) -> None:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from ocdl.batch import Batch, Direct
 from ocdl.once import once
 from ocdl.referee.groups import AT_ONCE
+from ocdl.referee.responses import HIGHEST, Responses, numeric_responses
 from ocdl.referee.separated import SeparatedHamiltonian
 from ocdl.statement.effort import effort_formula
 from ocdl.statement.problem import ControlProblem
@@ -49,11 +50,16 @@ class DenseHamiltonian(SeparatedHamiltonian):
     """H by neurons; ``dense`` says whether a problem has this form. Not for several threads at once."""
 
     def __init__(
-        self, problem: ControlProblem, groups: Indices, affine: Features, compiled: dict[tuple[int, int], Direct]
+        self,
+        problem: ControlProblem,
+        groups: Indices,
+        affine: Features,
+        numeric: Responses | None,
+        compiled: dict[tuple[int, int], Direct],
     ) -> None:
         super().__init__(problem)
         self.groups, self.owner, self.affine = groups, np.arange(problem.n), affine
-        self._compiled = compiled
+        self._numeric, self._compiled = numeric, compiled
 
     def derivatives(
         self, t: Array, x: Array, costate: Array, omega: Array, u: Array, p: Array
@@ -109,7 +115,7 @@ class DenseHamiltonian(SeparatedHamiltonian):
 
     def copy(self) -> DenseHamiltonian:
         """The same with compiled functions of its own."""
-        return DenseHamiltonian(self.problem, self.groups, self.affine, {})
+        return DenseHamiltonian(self.problem, self.groups, self.affine, self._numeric, {})
 
     def layer_effort(self, t: Array, b: Array, u: Array, p: Array) -> tuple[float, Array]:
         """Σ_i b_i E(t_i, u) over the stages of one layer and its gradient (m,)."""
@@ -137,6 +143,8 @@ class DenseHamiltonian(SeparatedHamiltonian):
 
     def responses(self, x: Array, p: Array, z: Array, order: int = 2) -> list[Array]:
         """φ and its derivatives in z up to ``order``, each (K, C, n)."""
+        if self._numeric is not None and order <= HIGHEST:
+            return self._numeric(x, p, z, order)
         shape, n = z.shape, z.shape[-1]
         x, z = x.reshape(-1, n), z.reshape(-1, n)
         if shape[0] == 1:
@@ -209,8 +217,12 @@ def dense(problem: ControlProblem) -> DenseHamiltonian | None:
     return None if form is None else DenseHamiltonian(problem, *form)
 
 
-def _form(problem: ControlProblem) -> tuple[Indices, Features, dict[tuple[int, int], Direct]] | None:
-    """What the formulas say: the controls and features of the neurons, and a place for compiled functions."""
+def _form(
+    problem: ControlProblem,
+) -> tuple[Indices, Features, Responses | None, dict[tuple[int, int], Direct]] | None:
+    """What the formulas say: controls and features of the neurons, their responses in numbers, and a place for compiled
+    functions.
+    """
     if problem.lift is None or not problem.columnwise or problem.lifted != problem.n or problem.m == 0:
         return None
     s, z = problem.symbols(), ca.SX.sym("z", problem.n)
@@ -220,7 +232,12 @@ def _form(problem: ControlProblem) -> tuple[Indices, Features, dict[tuple[int, i
         return None
     groups = _groups(problem, s)
     affine = None if groups is None else _features(problem, s, groups)
-    return None if groups is None or affine is None else (groups, affine, {})
+    if groups is None or affine is None:
+        return None
+    generator = np.random.default_rng(0)
+    u, p = generator.normal(size=problem.m), generator.normal(size=problem.P)
+    W, v = affine.E + u[groups] @ affine.F1, affine.e + u[groups] @ affine.F0
+    return groups, affine, numeric_responses(problem, W, v, u, p), {}
 
 
 def _groups(problem: ControlProblem, s: dict[str, Any]) -> Indices | None:

@@ -13,6 +13,7 @@ from ocdl.depth.schemes import DepthScheme
 from ocdl.referee.between import worst_between
 from ocdl.referee.certificate import certified
 from ocdl.referee.certify import FIRST_ORDER, LOCAL, Judged, Verdict, certify, on_true_depths
+from ocdl.referee.in_groups import certified_in_groups, many
 from ocdl.referee.labels import labelled
 from ocdl.referee.outcome import FEASIBLE, Outcome, Status
 from ocdl.referee.solution import Solution
@@ -45,18 +46,33 @@ def judged(
     """The labelled ``Solution`` of a route's outcome: the referee's verdict beside the route's own claim.
 
     A success whose figures contradict it, such as a feasibility above ``feasible``, is none. ``certificate``: of
-    "first order", min H is not sought and nothing is integrated anew.
+    "first order", min H is not sought and nothing is integrated anew; of ``many`` samples the first are kept.
     """
-    clock, first_order = time.perf_counter(), certificate == FIRST_ORDER
-    own: dict[str, Any] = {name: _finite(getattr(outcome, name)) for name in ("x", "stages", "costate")}
+    clock, samples = time.perf_counter(), problem.samples
     with np.errstate(invalid="ignore", over="ignore"):  # what is lost is found, and named, in the verdict
-        verdict = certify(problem, depth, outcome.u, outcome.p, outcome.multipliers, first_order=first_order, **own)
+        problem, verdict = _certified(problem, depth, outcome, first_order=certificate == FIRST_ORDER)
     verdict = on_true_depths(problem, verdict, outcome.p)
     outcome = between_points(problem, depth, _confirmed(problem, outcome, verdict, feasible), verdict.trajectory.x)
     found = certified(Judged(problem, depth, outcome.u, outcome.p, verdict), seconds)
     solution = labelled(problem, depth, outcome, verdict, method=method, seconds=seconds, certificate=found)
     solution.attrs["referee_seconds"] = time.perf_counter() - clock
+    if problem.samples < samples:
+        solution.attrs["notes"] = (
+            f"All {samples} samples are judged, in groups; states and costates are those of the first "
+            f"{problem.samples}, and of the others none are kept."
+        )
     return solution
+
+
+def _certified(
+    problem: ControlProblem, depth: DepthScheme, outcome: Outcome, *, first_order: bool
+) -> tuple[ControlProblem, Verdict]:
+    """The verdict, and the problem of the samples whose trajectories are in it."""
+    own: dict[str, Any] = {name: _finite(getattr(outcome, name)) for name in ("x", "stages", "costate")}
+    u, p, swept = outcome.u, outcome.p, all(values is None for values in own.values())
+    if first_order and swept and many(problem, depth):
+        return certified_in_groups(problem, depth, u, p)
+    return problem, certify(problem, depth, u, p, outcome.multipliers, first_order=first_order, **own)
 
 
 def unjudged(problem: ControlProblem, depth: DepthScheme, outcome: Outcome, states: Array, *, method: str) -> Solution:

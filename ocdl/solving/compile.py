@@ -14,6 +14,8 @@ from ocdl.arrays import fits_memory
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, SolveFailed
 from ocdl.interrupts import uninterrupted
+from ocdl.referee.certify import FIRST_ORDER
+from ocdl.referee.in_groups import many
 from ocdl.referee.judgement import PRINCIPLE, Kind
 from ocdl.referee.outcome import Status
 from ocdl.referee.phases import PhasesSolution
@@ -100,6 +102,7 @@ class Plan:
         check_on_failure(on_failure)
         check_certificate(certificate)
         stated, core = self._with_numbers(initial, parameters, data, bounds)
+        check_affordable(core, self.depth, self.method, certificate)
         if core is not self.core:
             self.method.check(core, self.depth)
         solution = self._solved(stated, core, start, seed, certificate, progress)
@@ -179,37 +182,48 @@ def compile(problem: Problem, grid: Grid | DepthScheme, method: Method, *, like:
     if not isinstance(method, Method):
         raise InvalidInput(f"solve(..., method={method!r}): give an instance of a method, such as ocdl.Ipopt().")
     with uninterrupted():
-        core, depth = discretised(problem, grid)
+        core, depth = discretised(problem, grid, trajectories=not method.in_blocks)
         core = sharing(core, None if like is None else like.core)
         method.check(core, depth)
     return Plan(problem, grid, core, depth, method)
 
 
-def discretised(problem: Problem, grid: Grid | DepthScheme) -> tuple[ControlProblem, DepthScheme]:
-    """The finite-dimensional problem and the depth scheme that ``solve`` hands to a method."""
+def discretised(
+    problem: Problem, grid: Grid | DepthScheme, *, trajectories: bool = True
+) -> tuple[ControlProblem, DepthScheme]:
+    """The finite-dimensional problem and the depth scheme that ``solve`` hands to a method, once it is sure that the
+    memory holds their controls, and ``trajectories`` of all samples.
+    """
     if isinstance(problem, SelectionProblem):
         if not isinstance(grid, Grid):
             raise InvalidInput(
                 f"grid={grid!r}: a SelectionProblem is solved on a Grid(width=..., depth=...), "
                 "e.g. Grid(width=Midpoint(8), depth=Radau(layers=50, degree=3))."
             )
-        return _affordable(problem.discretise(grid.width), grid.depth)
-    if isinstance(problem, ControlProblem):
+        problem, grid = problem.discretise(grid.width), grid.depth
+    elif isinstance(problem, ControlProblem):
         if not isinstance(grid, DepthScheme):
             raise InvalidInput(
                 f"grid={grid!r}: a ControlProblem is solved on a depth scheme, e.g. Radau(layers=50, degree=3)."
             )
-        return _affordable(problem, grid)
-    raise InvalidInput(
-        f"problem={problem!r}: give a SelectionProblem or a ControlProblem; Phases are taken by solve and refine alone."
-    )
+    else:
+        raise InvalidInput(
+            f"problem={problem!r}: give a SelectionProblem or a ControlProblem; Phases are taken by solve and refine "
+            "alone."
+        )
+    check_layers(problem, grid)
+    _check_memory(problem, grid, "states, costates, controls and gradients" if trajectories else "")
+    return problem, grid
 
 
-def _affordable(problem: ControlProblem, depth: DepthScheme) -> tuple[ControlProblem, DepthScheme]:
-    """Both, once it is sure that the steps are those of a discrete problem, and that the memory holds states, costates,
-    controls and gradients.
-    """
-    check_layers(problem, depth)
-    states = depth.count * (depth.tableau.stages + 1) * problem.samples * problem.n
-    fits_memory(repr(depth), "states, costates, controls and gradients", states + depth.control_rows * problem.m, 16.0)
-    return problem, depth
+def check_affordable(problem: ControlProblem, depth: DepthScheme, method: Method, certificate: Kind) -> None:
+    """Raise InvalidInput where memory does not hold the trajectories that the certificate takes of all samples."""
+    if method.in_blocks and not (certificate == FIRST_ORDER and many(problem, depth)):
+        what = "states, costates, controls and gradients of all samples, which certificate='first order' goes without,"
+        _check_memory(problem, depth, what)
+
+
+def _check_memory(problem: ControlProblem, depth: DepthScheme, what: str) -> None:
+    """Raise InvalidInput where memory does not hold controls, and trajectories, if ``what`` names them."""
+    states = depth.count * (depth.tableau.stages + 1) * problem.samples * problem.n if what else 0
+    fits_memory(repr(depth), what or "controls and gradients", states + depth.control_rows * problem.m, 16.0)

@@ -57,6 +57,7 @@ class Method:
     ``bounded_states``: of these it takes bounds on states; ``any_controls``: it takes controls that vary in a layer;
     ``measured``: it takes measurements at given depths; ``continuous``: it solves the equations in continuous depth,
     which discrete layers do not have; ``budgets``: it keeps the integrals of controls that are given;
+    ``in_blocks``: of dense layers it keeps no trajectory, and goes through the samples block by block;
     ``control_sets``: the kinds of control sets beyond boxes that it takes; ``linked``: it takes linked ``Phases``.
     """
 
@@ -66,6 +67,7 @@ class Method:
     measured: ClassVar[bool] = False
     continuous: ClassVar[bool] = False
     budgets: ClassVar[bool] = False
+    in_blocks: ClassVar[bool] = False
     control_sets: ClassVar[tuple[type[ControlSet], ...]] = ()
     linked: ClassVar[bool] = False
 
@@ -99,8 +101,8 @@ class Method:
             refuse_discrete(self.name, problem.discrete, "use a method that sweeps the layers, such as LBFGSB or Ipopt")
         if problem.budgets and not self.budgets:
             raise NotSupported(
-                f"{self.name}: it does not keep {', '.join(map(repr, problem.budgets))}; use Ipopt(space='full'), or "
-                "write the budget as integral=... for methods that take prescribed ends."
+                f"{self.name}: it does not keep {', '.join(map(repr, problem.budgets))}; use Train or "
+                "Ipopt(space='full'), or write the budget as integral=... for methods that take prescribed ends."
             )
         if problem.control_set is not None and not isinstance(problem.control_set, self.control_sets):
             raise NotSupported(

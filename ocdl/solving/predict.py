@@ -34,7 +34,7 @@ def predict(
     statement, depth = stated_for(problem, grid, inputs)
     terminal = readout_of("predict", statement)
     u, p = coefficients(statement, depth, solution)
-    final = Sweeper(statement, depth).state(u, p).x[-1]
+    final = Sweeper(statement, depth).ends(u, p)
     readout = problem.readout if isinstance(problem, SelectionProblem) else None
     on_width = terminal.output.features is None or (readout is not None and readout.outputs == "width")
     dims = ("sample", "y" if on_width else "output")

@@ -126,7 +126,7 @@ def refine(
     for core in problem.cores if isinstance(problem, Phases) else (problem,):
         if isinstance(core, ControlProblem):
             refuse_discrete(
-                "refine", core.discrete, "it has no mesh error; for another network of more layers use sequence"
+                "refine", core.discrete, "it has no mesh error, and a network of more layers is another one"
             )
     state = min(1e-4, np.sqrt(tolerance)) if state_tolerance is None else state_tolerance
     course = _Course(problem, tolerance, state, width, most_layers)
@@ -386,29 +386,6 @@ def continuation(
             if solutions[-1].status is Status.INTERRUPTED:
                 break
     return solutions
-
-
-def sequence(
-    problem: Problem,
-    grids: Iterable[Grid | DepthScheme],
-    method: Method,
-    *,
-    start: Solution | Mapping[str, Any] | None = None,
-    progress: bool | None = None,
-) -> Solution:
-    """Solve on one grid after another, coarse to fine in width and depth, each from the solution before."""
-    grids = list(grids)
-    if not grids:
-        raise InvalidInput("sequence(grids=[]): at least one grid is needed.")
-    solution = plan = None
-    with uninterrupted():
-        for grid in grids:
-            plan = compile(problem, grid, method, like=plan)
-            solution = plan.solve(start=solution or start, progress=progress)
-            if solution.status is Status.INTERRUPTED:
-                break
-    assert solution is not None
-    return solution
 
 
 def _check(tolerance: Any, state_tolerance: Any, most_rounds: Any, most_layers: Any, seconds: Any) -> None:

@@ -68,7 +68,8 @@ def solve(
     certificate: "maximum principle", or "first order", which takes about as long as one gradient: cost, defects,
         feasibility and the projected gradient are evaluated, but min H is not sought (the gap is NaN) and nothing is
         integrated anew; a success whose projected gradient is large is none. Controls in a set that is no box are
-        judged in full; phases are refused.
+        judged in full; phases are refused. Of more than 30 million states (samples × layers × n) the answer keeps those
+        of the first 1000 samples, and says so in its notes: memory does not grow with the samples.
     on_failure: when the method ends without the answer asked for, ``"raise"`` SolveFailed (which carries the last
         iterate as ``.solution``), ``"warn"`` or ``"return"``. An interrupted solve always returns its best iterate.
     progress: show a progress line; by default only on a terminal.

@@ -22,6 +22,7 @@ from ocdl.solving.diagnosis import EXPLODED
 from ocdl.solving.method import Start
 from ocdl.solving.start import make_start
 from ocdl.statement.problem import ControlProblem
+from ocdl.sweeps.reduced import ReducedCost
 from ocdl.sweeps.sweeper import Sweeper, SweepFailed
 
 SHARES = (0.25, 0.5, 0.75)  # where in its interval, on a logarithmic scale, a quantity of unknown size begins
@@ -114,11 +115,7 @@ def idle(problem: ControlProblem, depth: DepthScheme, start: Start, solution: So
     if problem.samples < 2 or problem.constraints or problem.m == 0 or not np.isfinite(solution.cost):
         return False
     _, p = coefficients(problem, depth, solution)
-    sweeper = Sweeper(problem, depth)
-    try:
-        unused = sweeper.cost(sweeper.state(start.u, p), start.u, p)
-    except SweepFailed:
-        return False
+    unused = _cost(problem, depth, start.u, p)
     return bool(unused - solution.cost <= IDLE * abs(solution.cost))
 
 
@@ -181,12 +178,14 @@ def better_start(problem: ControlProblem, depth: DepthScheme, start: Start, solu
     """The start's own sweep costs less than a solve that failed, stalled or was interrupted; constraints aside."""
     if not unfinished(solution.status) or (not problem.constraints and solution.attrs["violation of dynamics"]):
         return False  # ended well; or its controls explode where the answer's own states do not
-    sweeper = Sweeper(problem, depth)
-    try:
-        cost = sweeper.cost(sweeper.state(start.u, start.p), start.u, start.p)
-    except SweepFailed:
-        return False
+    cost = _cost(problem, depth, start.u, start.p)
     return bool(np.isfinite(cost)) and (not solution.feasibility <= FEASIBLE or not solution.cost <= cost)
+
+
+def _cost(problem: ControlProblem, depth: DepthScheme, u: Array, p: Array) -> float:
+    """J of a sweep; NaN where there is none."""
+    reduced = ReducedCost(problem, depth)
+    return reduced.value(reduced.join(u, p))
 
 
 def add_note(solution: Solution, note: str) -> None:

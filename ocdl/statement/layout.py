@@ -97,3 +97,22 @@ class Layout:
 
 def _entry(coordinate: Any, at: Any) -> Any:
     return None if coordinate is None or len(coordinate[0]) != 1 else coordinate[1][at]
+
+
+def layout_of(states: Any, controls: Any, parameters: Any, freed: tuple[list[str], list[str]], rated: int) -> Layout:
+    """Names as they stand: state x, controls u and their ``rated`` last as rates, parameters p; of what else is free,
+    the initial states x0 and the times.
+    """
+    (initial, times), own = freed, len(controls) - rated
+    parts = (
+        *([Part("p", ("parameter",), (len(parameters),))] if parameters else []),
+        *([Part("x0", ("free",), (len(initial),))] if initial else []),
+        *(Part(name, (), ()) for name in times),
+    )
+    control_parts = (
+        *([Part("u", ("control",), (own,))] if own or not rated else []),
+        *([Part("rate", ("rated",), (rated,))] if rated else []),
+    )
+    labels = {"state": states, "control": controls[:own], "rated": controls[own:], "parameter": parameters}
+    coords = {dim: ((dim,), list(names)) for dim, names in {**labels, "free": initial}.items()}
+    return Layout(Part("x", ("state",), (len(states),)), control_parts, parts, coords)

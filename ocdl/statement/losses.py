@@ -172,7 +172,7 @@ class Loss:
     def check_labels(self, said: str, labels: Array) -> None:
         """Raise InvalidInput where labels lie outside their interval."""
         low, high = self.labels
-        if np.any((labels < low) | (labels > high)):
+        if labels.min() < low or labels.max() > high:
             raise InvalidInput(
                 f"{said}: {type(self).__name__} needs labels in [{low:g}, {high:g}]; "
                 f"they range over [{labels.min():g}, {labels.max():g}]."

@@ -16,7 +16,6 @@ with a free horizon the core lives on depths τ in [0, 1], where ẋ = horizon �
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -27,15 +26,10 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl import xr
 from ocdl.arrays import (
-    LARGEST,
     Array,
     finite_array,
-    fits_memory,
-    is_whole,
     positive_array,
-    shown,
 )
 from ocdl.batch import Batch
 from ocdl.callables import called
@@ -48,10 +42,11 @@ from ocdl.statement.conditions import checked_conditions, conditioned
 from ocdl.statement.control_set import ControlSet
 from ocdl.statement.extended import Reduction
 from ocdl.statement.formulas import ROLES, check_columns, check_pure, expression, protected, shape_of
+from ocdl.statement.given import data_rows, final_rows, names_of, rows_of_states, sample_weights, suspects
 from ocdl.statement.labelled import by_labels
-from ocdl.statement.layout import Layout, Part
+from ocdl.statement.layout import Layout, layout_of
 from ocdl.statement.measurements import Measurements
-from ocdl.statement.names import Names, Signature, automatic, formula
+from ocdl.statement.names import Names, Signature, formula
 from ocdl.statement.reductions import reduced
 from ocdl.statement.table import Reading, readings, watched
 from ocdl.statement.times import Times, check_horizon, check_t0
@@ -60,7 +55,6 @@ from ocdl.statement.velocity_box import VelocityBox
 PER_DEPTH = ("dynamics", "running", "effort")  # multiplied by T on the depths t/T of a free horizon
 ROUNDING = 1e-9  # by which an end may lie outside its bounds
 HULL_DEPTHS = 1025  # of bounds that depend on depth
-SYMBOL = 200.0  # bytes of a CasADi symbol and its name
 ENDS = ("free_initial", "x0", "final_box", "parameter_box", "parameter_guess")
 NUMBERS = (*ENDS, "control_box", "state_hull")  # cached
 FORMULAS = ("rate", "terminal_function", "lifted", "_rows")  # cached, too
@@ -95,7 +89,8 @@ class ControlProblem:
         ``final`` and the box may take whole vectors they may take names (``names``): ``dynamics=lambda h, v, thrust:
         [v, thrust - 1]``, ``boundary=lambda h0, hT: hT - h0``, ``initial={"h": 0, "v": 1}``, ``Box(h=(0, None))``.
     units: of states, controls and parameters by name, such as {"h": "km"}; words for tables and figures.
-    data: d, shape (S, k). weights: ω (S,) > 0, normalised to sum 1; equal by default.
+    data: d, shape (S, k); it and ``initial`` may be memory-mapped arrays of float64, which stay in their files.
+    weights: ω (S,) > 0, normalised to sum 1; equal by default.
     layout, state_metric (n,), control_metric (m,), parameter_metric (P,): names and quadrature weights of a
         discretised function space; every reported gradient is divided by them.
     velocity_box: closed-form structure of one sample, where the builder knows it.
@@ -172,22 +167,22 @@ class ControlProblem:
         named = {"state": (("state",), list(self.states))} if isinstance(self.states, list | tuple) else {}
         for role in (*ROLES, "integral"):
             set_(self, role, formula(getattr(self, role)))
-        stated = Names({"x": tuple(_names("states", () if self.states is None else self.states))})
+        stated = Names({"x": tuple(names_of("states", () if self.states is None else self.states))})
         for name, value, missing in (("initial", self.initial, ()), ("final", self.final, None)):
             value = stated.row(name, value, "x", missing)
             set_(self, name, by_labels(name, value, ("sample", "state"), named))
-        set_(self, "initial", _rows_of_states("initial", self.initial))
+        set_(self, "initial", rows_of_states("initial", self.initial))
         if self.final is not None:
-            set_(self, "final", self._checked_final())
+            set_(self, "final", final_rows(self.final, self.samples, self.n))
         for name in ("controls", "parameters"):
-            set_(self, name, _names(name, getattr(self, name)))
-        set_(self, "states", _names("states", self.n if self.states is None else self.states))
+            set_(self, name, names_of(name, getattr(self, name)))
+        set_(self, "states", names_of("states", self.n if self.states is None else self.states))
         if len(self.states or ()) != self.n:
             raise InvalidInput(f"states: {len(self.states or ())} given, but the initial value has {self.n}.")
         set_(self, "bounds", self.names.box(self.bounds))
         self.names.check_units(self.units)
-        set_(self, "data", self._checked_data())
-        set_(self, "weights", self._checked_weights())
+        set_(self, "data", data_rows(self.data, self.samples))
+        set_(self, "weights", sample_weights(self.weights, self.samples))
         set_(self, "budgets", self._checked_budgets())
         changes = reduced(self)
         if changes is not None:
@@ -198,7 +193,8 @@ class ControlProblem:
             set_(self, name, positive_array(name, metric, size, "weights"))
         self._check_interval_names()
         if self.layout is None:
-            set_(self, "layout", self._default_layout())
+            freed, rated = self._freed, len(self.reduction.rated)
+            set_(self, "layout", layout_of(self.states, self.controls, self.parameters, freed, rated))
         if dict(self.units or {}) != self.layout.units:  # type: ignore[union-attr]
             set_(self, "layout", replace(self.layout, units=dict(self.units or {})))  # type: ignore[type-var]
         set_(self, "readings", ())
@@ -261,7 +257,7 @@ class ControlProblem:
         if initial is not None:
             named = {"state": (("state",), list(self.states or ()))}
             row = self.names.row("initial", self.reduction.named(initial, self), "x")
-            rows = _rows_of_states("initial", by_labels("initial", row, ("sample", "state"), named))
+            rows = rows_of_states("initial", by_labels("initial", row, ("sample", "state"), named))
             set_(other, "initial", self.reduction.completed(rows, self.initial))
             if np.shape(other.initial) != np.shape(self.initial) or other.free_initial != self.free_initial:
                 raise InvalidInput(
@@ -270,7 +266,7 @@ class ControlProblem:
                 )
         if data is not None:
             set_(other, "data", data)
-            set_(other, "data", other._checked_data())
+            set_(other, "data", data_rows(other.data, other.samples))
             if np.shape(other.data) != np.shape(self.data):
                 raise InvalidInput(f"data: the shape {np.shape(self.data)} is needed; got {np.shape(other.data)}.")
         other._check_intervals()
@@ -357,12 +353,14 @@ class ControlProblem:
     @cached_property
     def x0(self) -> Array:
         """Initial states, shape (S, n); the guesses of those that are free."""
+        if not self.free_initial:
+            return np.asarray(self.initial, dtype=float)
         begin = [v.begin if isinstance(v, Free) else v for v in np.ravel(self.initial)]
         return np.array(begin, dtype=float).reshape(np.shape(self.initial))
 
     def initial_states(self, p: Array) -> Array:
         """Initial states, shape (S, n), for parameters p (P,)."""
-        x0 = self.x0.copy()
+        x0 = self.x0 if not self.free_initial else self.x0.copy()
         for k, place in enumerate(self.free_initial):
             x0[place] = p[self.own_parameters + k]
         return x0
@@ -733,7 +731,7 @@ class ControlProblem:
         """Raise InvalidInput where what is ``given`` of a state at an end (S, n) lies outside its bounds there."""
         layout, (low, high) = self.layout, box
         assert layout is not None and self.states is not None
-        for s, i in _suspects(given, low[0], high[0]):
+        for s, i in suspects(given, low[0], high[0]):
             value = given[s, i]
             free = value if isinstance(value, Free) else Free(value, value)
             slack = ROUNDING * (1.0 + abs(value)) if value is not free else 0.0
@@ -745,96 +743,10 @@ class ControlProblem:
                     f"[{low[0, i]:g}, {high[0, i]:g}]: they contradict each other."
                 )
 
-    def _checked_final(self) -> Any:
-        final = _rows_of_states("final", self.final, missing=True)
-        if final.shape[1] != self.n or final.shape[0] not in (1, self.samples):
-            raise InvalidInput(
-                f"final: {self.n} value(s) are needed, shape ({self.n},) or ({self.samples}, {self.n}), with None "
-                f"where the end is not prescribed; got {np.shape(self.final)}."
-            )
-        return np.repeat(final, self.samples, axis=0) if final.shape[0] != self.samples else final
-
-    def _checked_data(self) -> Array:
-        given: Any = np.zeros((self.samples, 0)) if self.data is None else self.data
-        if xr.is_labelled(given) and "sample" in given.dims:
-            given = given.transpose("sample", ...)
-        data = finite_array("data", given)
-        data = data[None, :] if data.ndim == 1 else data
-        if data.ndim != 2 or data.shape[0] != self.samples:
-            raise InvalidInput(f"data: one row a sample, shape ({self.samples}, k), is needed; got {data.shape}.")
-        return data
-
-    def _checked_weights(self) -> Array:
-        given = np.ones(self.samples) if self.weights is None else by_labels("weights", self.weights, ("sample",), {})
-        weights = positive_array("weights", given, self.samples, "sample weights")
-        return positive_array("weights, normalised to sum 1", weights / weights.sum(), self.samples, "sample weights")
-
-    def _default_layout(self) -> Layout:
-        states, controls, parameters = (tuple(v or ()) for v in (self.states, self.controls, self.parameters))  # type: ignore[arg-type]
-        free = [f"{states[i]}(0)" + (f" of sample {s}" if self.samples > 1 else "") for s, i in self.free_initial]
-        parts = [
-            *([Part("p", ("parameter",), (self.own_parameters,))] if parameters else []),
-            *([Part("x0", ("free",), (len(free),))] if free else []),
-            *(Part(name, (), ()) for name in self.times.free),
-        ]
-        rates = self.reduction.rated
-        own = self.m - len(rates)
-        control_parts = (
-            *([Part("u", ("control",), (own,))] if own or not rates else []),
-            *([Part("rate", ("rated",), (len(rates),))] if rates else []),
-        )
-        return Layout(
-            state=Part("x", ("state",), (self.n,)),
-            controls=control_parts,
-            parameters=tuple(parts),
-            coords={
-                "state": (("state",), list(states)),
-                "control": (("control",), list(controls[:own])),
-                "rated": (("rated",), list(controls[own:])),
-                "parameter": (("parameter",), list(parameters)),
-                "free": (("free",), free),
-            },
-        )
-
-
-def _suspects(given: Any, low: Array, high: Array) -> Any:
-    """Places (s, i) of states (S, n) that may lie outside; of numbers those that do, of objects all."""
-    outside = np.ones(given.shape, dtype=bool) if given.dtype == object else (given < low) | (given > high)
-    return np.argwhere(outside)
-
-
-def _rows_of_states(name: str, given: Any, missing: bool = False) -> Any:
-    """States as rows (S, n): floats, or objects where some are ``Free``; None is ``Free()`` where it may be missing."""
-    given = given.full().ravel() if isinstance(given, ca.DM) and given.is_vector() else given
-    numbers = isinstance(given, np.ndarray) and given.dtype.kind in "iuf"  # none of them is free
-    try:
-        raw = np.array(() if numbers else given, dtype=object)
-        free = np.vectorize(lambda v: isinstance(v, Free) or (missing and v is None), otypes=[bool])(raw)
-    except Exception:  # below, in words
-        raw, free = np.empty(0, dtype=object), np.zeros(0, dtype=bool)
-    values = finite_array(name, np.where(free, 0.0, raw).tolist() if raw.size and np.any(free) else given)
-    if values.ndim not in (1, 2) or values.size == 0:
-        raise InvalidInput(f"{name}: shape (n,) for one sample or (S, n) for S is needed; got {values.shape}.")
-    if not np.any(free):
-        return np.atleast_2d(values)
-    rows = values.astype(object)
-    for place in np.argwhere(free):
-        rows[tuple(place)] = raw[tuple(place)] if raw[tuple(place)] is not None else Free()
-    return np.atleast_2d(rows)
-
-
-def _names(what: str, given: Any) -> tuple[str, ...]:
-    if is_whole(given):
-        if given < 0:
-            raise InvalidInput(f"{what}={given}: a number of {what} cannot be negative.")
-        fits_memory(
-            f"{what}={shown(given)}", f"the symbols and names of so many {what}", float(min(given, LARGEST)), SYMBOL
-        )
-        letter = {"states": "x", "controls": "u", "parameters": "p"}[what]
-        return tuple(automatic(letter, i) for i in range(given))
-    if isinstance(given, (list, tuple)) and all(isinstance(name, str) for name in given):
-        twice = [name for name, count in Counter(given).items() if count > 1]
-        if twice:
-            raise InvalidInput(f"{what}={list(given)!r}: names tell {what} apart; {twice[0]!r} is there twice.")
-        return tuple(given)
-    raise InvalidInput(f"{what}={given!r}: give a number of {what} or a list of their names.")
+    @property
+    def _freed(self) -> tuple[list[str], list[str]]:
+        """What is free beside the user's own parameters: the names of initial states, and of times."""
+        names: Any = self.states
+        several = self.samples > 1
+        states = [f"{names[i]}(0)" + (f" of sample {s}" if several else "") for s, i in self.free_initial]
+        return states, list(self.times.free)

@@ -107,11 +107,20 @@ class ReducedCost:
 
     def rows(self, w: Array) -> tuple[Array, Array]:
         """Residuals ρ (R,) and their Jacobian (R, size), where J = ½ |ρ|² + effort + penalty. Raises NotSupported."""
+        found = self._squares().rows(*self.split(w))
+        in_u = found.u.reshape(len(found.p), -1)
+        return found.residuals, np.concatenate([found.p, in_u], axis=1) if self.problem.P else in_u
+
+    def residuals(self, w: Array) -> Array:
+        """ρ (R,) alone. Raises NotSupported."""
+        with np.errstate(all="ignore"):
+            return self._squares().residuals(*self.split(w))
+
+    def _squares(self) -> DenseCost:
         dense = self._dense("residuals")
         if not self.has_rows:
             raise NotSupported("residuals: they are offered where the terminal loss is a sum of squares.")
-        found = dense.rows(*self.split(w))
-        return found.residuals, np.concatenate([found.p, found.u.reshape(len(found.p), -1)], axis=1)
+        return dense
 
     def _dense(self, wanted: str) -> DenseCost:
         if self.sweeper.dense_cost is None:

@@ -32,8 +32,9 @@ from ocdl.statement.effort import effort_formula
 from ocdl.statement.measurements import nodes_at
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps import matrix_free
-from ocdl.sweeps.fused.dense_cost import DenseCost, DenseMesh, dense_mesh
+from ocdl.sweeps.fused.dense_cost import DenseCost
 from ocdl.sweeps.fused.dense_sweeps import DenseSweeps
+from ocdl.sweeps.fused.mesh import DenseMesh, dense_mesh
 from ocdl.sweeps.matrix_free import MatrixFreeLayers
 
 Array = NDArray[np.float64]
@@ -195,6 +196,15 @@ class Sweeper:
         x0 = self.problem.initial_states(p) if x0 is None else x0
         trajectory = self._quick_state(u, p, x0)
         return self._marched(u, p, x0)[0] if trajectory is None else trajectory
+
+    def ends(self, u: Array, p: Array) -> Array:
+        """x_N (S, n) from the problem's own x^0; of dense layers nothing else is kept. Raises SweepFailed."""
+        if self._dense is not None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                x_N = self._dense.ends(u, p, self.problem.initial_states(p))
+            if np.all(np.isfinite(x_N)):
+                return x_N
+        return self.state(u, p).x[-1]
 
     def integral(self, u: Array, p: Array) -> tuple[Trajectory, float]:
         """The states from the problem's own x^0 and their discrete cost, in one sweep."""

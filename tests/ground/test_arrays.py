@@ -75,3 +75,15 @@ def test_what_needs_more_memory_than_there_is_says_how_much():
     with pytest.raises(ocdl.InvalidInput, match=r"grid: states need about 8e\+09 GB, and this machine has"):
         fits_memory("grid", "states", 1e18)
     fits_memory("grid", "states", 10)
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (5, 3), (2, 3, 4)])
+def test_what_is_not_finite_is_found_in_whatever_block_it_is(shape, monkeypatch):
+    monkeypatch.setattr("ocdl.arrays.AT_ONCE", 4)
+    for index in np.ndindex(*shape):
+        values = np.zeros(shape)
+        values[index] = np.inf
+        at = f" at index {index if len(index) > 1 else index[0]}" if index else ""
+        with pytest.raises(ocdl.InvalidInput) as caught:
+            finite_array("x", values)
+        assert str(caught.value) == f"x: all values must be finite; got inf{at}."

@@ -18,7 +18,8 @@ from ocdl.nlp.ipopt import _Watch
 from ocdl.referee.judgement import judged
 from ocdl.referee.outcome import Outcome, Status
 from ocdl.solving.method import Method
-from ocdl.solving.refine import continuation, sequence
+from ocdl.solving.refine import continuation
+from ocdl.solving.sequence import sequence
 
 
 def press():

@@ -157,3 +157,23 @@ def test_what_is_wrong_is_said(changes, said):
 def test_architectures_refuse_what_they_cannot_be(make):
     with pytest.raises(ocdl.InvalidInput):
         make()
+
+
+def test_memory_mapped_samples_stay_in_their_files(tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = {"inputs": rng.uniform(-1.0, 1.0, (30, 2)), "labels": rng.integers(0, 2, 30).astype(float)}
+    for name, array in arrays.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    mapped = {name: np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in arrays}
+    problem = ocdl.network(ocdl.Residual(), **mapped)
+    assert np.shares_memory(problem.x0, mapped["inputs"]) and np.shares_memory(problem.data, mapped["labels"])
+    method, how = ocdl.LBFGS(max_iterations=5), {"seed": 0, "certificate": "first order", "on_failure": "return"}
+    found, copied = (
+        ocdl.solve(ocdl.network(ocdl.Residual(), **given), ocdl.ExplicitEuler(3), method, **how)
+        for given in (mapped, arrays)
+    )
+    assert found.cost == copied.cost
+    arrays["inputs"][17, 1] = np.nan
+    np.save(tmp_path / "inputs.npy", arrays["inputs"])
+    with pytest.raises(ocdl.InvalidInput, match=r"inputs: .* got nan at index \(17, 1\)"):
+        ocdl.network(ocdl.Residual(), np.load(tmp_path / "inputs.npy", mmap_mode="r"), mapped["labels"])

@@ -10,7 +10,7 @@ from scipy.optimize import rosen_hess
 from training_costs import Analytic, learning, quadratic, rosenbrock
 
 import ocdl
-from ocdl.nlp.training.levenberg import Damped, LevenbergMarquardt, Squares
+from ocdl.nlp.training.levenberg import Damped, LevenbergMarquardt, Squares, acceleration
 from ocdl.nlp.training.newton import NewtonCG, steihaug
 from ocdl.nlp.training.train import Train
 from ocdl.nlp.training.walk import Training, Walk
@@ -200,10 +200,32 @@ def test_either_side_solves_the_damped_equations(residuals, free):
     generator = np.random.default_rng(0)
     J, E, right = generator.normal(size=(residuals, 6)), generator.uniform(0, 1, 6), generator.normal(size=(6, 2))
     right[~free] = 0.0
-    solved, image = Damped(Squares(J, E), 0.01).solve(np.flatnonzero(~free), right)
+    solved, image = Damped(Squares(np.zeros(len(J)), J, E), 0.01).solve(np.flatnonzero(~free), right)
     assert not solved[~free].any()
     np.testing.assert_allclose(image, (J.T @ J + np.diag(E) + 0.01 * np.eye(6)) @ solved, atol=1e-12)
     np.testing.assert_allclose(image[free], right[free], atol=1e-11)
+
+
+def test_the_acceleration_is_the_second_derivative_of_the_path():
+    """a = −B⁻¹Jᵀρ'' of ρ_r = A_r w + ½ wᵀQ_r w, whose differences are exact; none where the step ends on a bound."""
+    generator = np.random.default_rng(1)
+    A, Q = generator.normal(size=(7, 4)), generator.normal(size=(7, 4, 4))
+    Q, w, step = Q + Q.swapaxes(1, 2), generator.normal(size=4), generator.normal(size=4)
+
+    def rows(w):
+        return A @ w + 0.5 * np.einsum("i,rij,j->r", w, Q, w), A + Q @ w
+
+    def cost(w):
+        rho, jacobian = rows(w)
+        return 0.5 * rho @ rho, rho @ jacobian
+
+    walk = Walk(Analytic(cost, 4, rows=rows, high=w + np.append(step[:1], [9.0] * 3), low=w - 9.0), w)
+    found = Squares.at(walk, "LevenbergMarquardt")
+    a = acceleration(walk, found, Damped(found, 0.3), step)
+    jacobian = rows(w)[1][:, 1:]
+    B = jacobian.T @ jacobian + 0.3 * np.eye(3)
+    expected = -np.linalg.solve(B, jacobian.T @ np.einsum("i,rij,j->r", step, Q, step))
+    np.testing.assert_allclose(a, np.append(0.0, expected), atol=1e-11)
 
 
 # -- the default -------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ class Analytic:
         self.problem.coefficient_box = lambda depth: [bound[:, None] for bound in self.bounds]
         self.depth = ocdl.ExplicitEuler(size)
         self.has_products, self.has_rows, self.rows = hessian is not None, rows is not None, rows
+        self.residuals = lambda w: rows(w)[0]
         self.products = lambda w: SimpleNamespace(hessian=lambda v: hessian(w) @ v)
 
     def split(self, w):

@@ -286,12 +286,8 @@ def test_what_they_cannot_solve_is_said():
     wide, euler = selection(np.ones((2, 17)), np.ones((2, 17))).discretise(ocdl.Midpoint(17)), ocdl.ExplicitEuler(2)
     with pytest.raises(NotSupported, match="306 controls a layer"):
         ExtendedSuccessiveApproximations(minimiser="newton").solve(wide, euler, start(wide, euler))
-    problem, depth = network().discretise(ocdl.Midpoint(4)), ocdl.ExplicitEuler(3)
-    for method in (SequentialQuadraticHamiltonian(), ExtendedSuccessiveApproximations()):
-        with pytest.raises(NotSupported, match="trains 5 parameters"):
-            method.solve(problem, depth, start(problem, depth))
     with pytest.raises(NotSupported, match="finite box"):
-        ConditionalGradient().solve(linear_quadratic(), depth, start(linear_quadratic(), depth))
+        ConditionalGradient().solve(linear_quadratic(), euler, start(linear_quadratic(), euler))
 
 
 @pytest.mark.parametrize(

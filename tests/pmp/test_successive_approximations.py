@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from pmp_problems import HIGHEST, eight_neurons, linear_quadratic, network, selection, start
+from pmp_problems import HIGHEST, eight_neurons, linear_quadratic, selection, start
 
 import ocdl
-from ocdl.errors import InvalidInput, NotSupported
+from ocdl.errors import InvalidInput
 from ocdl.pmp import NeedleSteps, SuccessiveApproximations
 from ocdl.pmp.iterate import Ground
 from ocdl.pmp.updates.needles import syntheses
@@ -83,12 +83,6 @@ def test_a_general_problem_converges_where_the_sweeps_contract():
     solution = ocdl.solve(linear_quadratic(), ocdl.Radau(layers=20, degree=3), SuccessiveApproximations())
     assert solution.status is Status.CONVERGED
     assert solution.cost == pytest.approx(0.5 * np.tanh(1.0), abs=1e-4)
-
-
-def test_trained_parameters_are_not_supported():
-    problem, depth = network().discretise(ocdl.Midpoint(4)), ocdl.ExplicitEuler(5)
-    with pytest.raises(NotSupported, match="trains 5 parameters"):
-        SuccessiveApproximations().solve(problem, depth, start(problem, depth))
 
 
 @pytest.mark.parametrize("options", [{"max_iterations": 0}, {"max_iterations": "ten"}, {"tolerance": -1.0}])

@@ -155,14 +155,6 @@ def test_continuation_follows_a_weight_to_zero():
         ocdl.continuation(lambda weight: selection(), [], grid, ocdl.Ipopt())
 
 
-def test_a_sequence_of_grids_ends_where_the_finest_alone_does():
-    grids = [ocdl.Grid(ocdl.Midpoint(M), ocdl.Radau(N, 2)) for M, N in ((2, 5), (4, 10), (8, 20))]
-    last = ocdl.sequence(selection(), grids, ocdl.Ipopt())
-    assert last.cost == pytest.approx(ocdl.solve(selection(), grids[-1], ocdl.Ipopt()).cost, rel=1e-7)
-    with pytest.raises(ocdl.InvalidInput, match="at least one grid"):
-        ocdl.sequence(selection(), [], ocdl.Ipopt())
-
-
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: type(shape).__name__)
 def test_a_transferred_start_takes_no_more_iterations_than_a_cold_one(shape):
     depth = ocdl.Radau(30, 3, controls=shape)

@@ -105,9 +105,12 @@ def test_a_claimed_answer_with_wrong_states_is_refuted():
     assert told.status is ocdl.Status.REFUTED and "state equation" in told.detail
 
 
-def test_a_sequence_goes_from_one_network_to_another():
-    coarse = ocdl.solve(network(), LAYERS, ocdl.LBFGSB(), seed=1)
-    found = ocdl.sequence(network(), [LAYERS, ocdl.ExplicitEuler(8)], ocdl.LBFGSB(), start=coarse)
+def test_other_layers_are_another_network_which_begins_at_the_first_only_where_it_is_told_to(trained):
+    finer = ocdl.ExplicitEuler(8)
+    with pytest.raises(ocdl.NotSupported, match="a network of other layers is another one"):
+        ocdl.sequence(network(), [LAYERS, finer], ocdl.LBFGSB())
+    assert ocdl.sequence(network(), [LAYERS], ocdl.LBFGSB(), seed=1).cost == trained.cost
+    found = ocdl.solve(network(), finer, ocdl.LBFGSB(), start=trained)
     assert found.discrete and found.controls["u"].sizes["t"] == 8
 
 

@@ -377,10 +377,7 @@ def test_what_moves_otherwise_than_the_layers_and_implicit_schemes_are_refused()
 
 
 def test_a_block_is_smaller_the_wider_the_layers():
-    sizes = []
-    for n in (2, 8, 64, 512):
-        arrays = LayerArrays(np.zeros((20, n, n)), np.zeros((20, n)))
-        sizes.append(passes.block_size(DenseLayers(arrays, ocdl.ExplicitEuler.tableau, np.ones(20), ocdl.Tanh())))
+    sizes = [passes.block_size(20, n, n) for n in (2, 8, 64, 512)]
     assert sizes == sorted(sizes, reverse=True) and sizes[0] == passes.SAMPLES[1] and sizes[-1] == passes.SAMPLES[0]
 
 

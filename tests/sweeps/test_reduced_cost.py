@@ -5,6 +5,7 @@ import pytest
 from pmp_problems import network
 
 import ocdl
+from ocdl.sweeps.fused import passes
 from ocdl.sweeps.reduced import ReducedCost
 
 
@@ -42,3 +43,13 @@ def test_its_vectors_are_controls_and_parameters(cost, w):
     assert np.all(low[0] == cost.problem.control_box[0]) and np.all(high[1] == cost.problem.parameter_box[1])
     in_u = cost.sweeper.h[:, None] * cost.problem.control_metric
     np.testing.assert_allclose(cost.split(cost.metric)[0], in_u)
+
+
+@pytest.mark.parametrize("block", [2, 6])
+def test_residuals_and_their_jacobian_whatever_the_blocks(cost, w, block, monkeypatch):
+    monkeypatch.setattr(passes, "block_size", lambda layers: block)
+    rho, jacobian = cost.rows(w)
+    np.testing.assert_array_equal(cost.residuals(w), rho)
+    for direction in np.random.default_rng(1).standard_normal((3, w.size)):
+        ends = [cost.residuals(w + e * direction) for e in (1e-5, -1e-5)]
+        np.testing.assert_allclose((ends[0] - ends[1]) / 2e-5, jacobian @ direction, atol=1e-9)

@@ -114,13 +114,19 @@ def test_switching_times():
 
 
 def test_sine():
-    curves = {(start, name): costs for start, name, costs, _ in example("sine").rows}
+    rows = example("sine").rows
+    curves = {(start, name): costs for start, name, costs, *_ in rows}
+    for _, name, costs, _, tests in rows:
+        assert [*tests.values()][-1] == pytest.approx(costs.min(), rel=0.3, abs=2e-3), (
+            name
+        )  # what was not seen is learnt
     for start in ("good", "zero"):
         early = {name: costs[5] for (of, name), costs in curves.items() if of == start}
         assert early["E-MSA, adaptive ρ"] < min(early["SGD"], early["Adagrad"], early["Adam"]), "per iteration"
         for name in ("E-MSA, adaptive ρ", "SQH", "L-BFGS"):
             assert np.all(np.diff(curves[start, name]) <= 0.0), name
         assert curves[start, "L-BFGS"][-1] < 1e-3
+        assert curves[start, "Levenberg–Marquardt"][-1] < 1e-3 * curves[start, "L-BFGS"][-1]
     assert curves["zero", "SGD"][-1] > 0.4
     assert curves["zero", "E-MSA, adaptive ρ"][-1] < 0.2
 
@@ -177,6 +183,49 @@ def test_runge_kutta_networks():
     assert max(costs) < 1.1 * min(costs)
     for _, name, _, seen, unseen, _ in rows:
         assert min(seen, unseen) > 0.85, name
+
+
+def test_million_samples():
+    module = example("million_samples")
+    assert len(set(module.costs.values())) == 1 and len(module.costs) == 3
+    assert module.costs["in memory"] < 0.5 * module.first
+    assert module.batches < 0.9 * module.first
+
+
+def test_resnet_limit():
+    found = example("resnet_limit")
+    grown, placed = found.rows["grown from 5 layers"], found.rows["found by 20 layers"]
+    for scheme, order in (("ExplicitEuler", 1), ("ImprovedEuler", 2)):
+        orders = np.log2(grown[scheme][:-1] / grown[scheme][1:])  # of loss, controls, states and readout
+        assert np.all(np.abs(orders[-1] - order) < 0.1) and np.all(np.abs(orders - order) < 0.25), scheme
+        # the other minimiser jumps where nets of 5 and 10 layers cannot
+        assert placed[scheme][2, 1] < 0.1 < 0.4 < placed[scheme][1, 1]
+        assert np.log2(placed[scheme][-2, 1] / placed[scheme][-1, 1]) == pytest.approx(order, abs=0.1)
+    for (name, solution), nodes in zip(found.limits.items(), (5, 20), strict=True):
+        jumps = found.jumps(solution)
+        layer, inside = divmod(int(jumps.argmax()) + 1, (jumps.size + 1) // nodes)
+        assert inside == 0 and 0 < layer < nodes and jumps.max() > 1.0, name
+        assert np.median(jumps) < 0.05 * jumps.max(), name  # smooth elsewhere
+
+
+def test_width_limit():
+    found = example("width_limit")
+    orders = {rule: np.log2(table[:-1] / table[1:]) for rule, table in found.rows.items()}
+    for rule in ("Midpoint", "Trapezoid"):
+        assert np.all(np.abs(orders[rule][-1] - 2.0) < 0.3), rule  # of loss, a and b
+    assert np.all(orders["GaussLegendre"][0] > 5.0) and orders["GaussLegendre"][-1, 0] > 7.0
+    assert all(found.rank(net) == net.state.sizes["sample"] == 4 for of in found.nets.values() for net in of)
+    smooth = np.array([found.jump(net) for net in found.nets["Midpoint"]])
+    assert np.all(smooth[1:] < 0.6 * smooth[:-1])  # as the nodes come nearer; with a smaller λ the jump stays
+    assert found.rough[-1] > 0.7 * found.rough[0]
+
+
+def test_digits_ten_classes():
+    trained, principle, adam = example("digits_ten_classes").rows
+    assert trained[1] < min(principle[1], adam[1])
+    assert np.all(np.diff(principle[2]) < 0.0)  # the readout and the layers at once, and every step lowers J
+    assert principle[2][3] < min(trained[2][3], adam[2][3]), "per iteration"
+    assert trained[3] == 1.0 and trained[4] > 0.85
 
 
 def test_architectures():

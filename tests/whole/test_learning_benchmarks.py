@@ -30,7 +30,7 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def networks(network: ModuleType) -> list:
     example, _ = network.example(samples=7, width=3, layers=4)
-    return [example, replace(network.sine(samples=6), layers=3)]
+    return [example, replace(example, weight=0.0), replace(network.sine(samples=6), layers=3)]
 
 
 def point(network) -> np.ndarray:
@@ -104,3 +104,34 @@ def test_an_iterate_is_judged_by_the_gradient_that_points_into_the_box() -> None
     inward = np.where(outward, 0.0, gradient)
     assert race.measure(example, w, 0.1)[1] == pytest.approx(np.abs(inward).max(), rel=1e-12)
     assert race.measure(example, w, np.inf)[1] == pytest.approx(np.abs(gradient).max(), rel=1e-12)
+
+
+@pytest.mark.usefixtures("scripts")
+@pytest.mark.parametrize("name", ["ocdl", "torch"])
+def test_the_sides_train_the_network_by_which_digits_are_judged(name: str) -> None:
+    pytest.importorskip("sklearn")
+    pytest.importorskip(name)
+    digits, side = importlib.import_module("digits"), importlib.import_module(f"digits_in_{name}")
+    task = digits.Task.drawn((0, 3, 8), 12, 0)
+    given = task.train.inputs.tolist(), task.train.labels.tolist(), digits.WEIGHT
+    expected = digits.cost(task.start, task.train.inputs, task.train.labels)
+    if name == "torch":
+        parts = {name: side.torch.tensor(part) for name, part in task.start.items()}
+        assert side.cost(*given)(parts).item() == pytest.approx(expected, rel=1e-13)
+        return
+    cost = ReducedCost(side.problem(*given), ocdl.ExplicitEuler(digits.LAYERS))
+    flat = {name: part.reshape(len(part), -1) for name, part in task.start.items()}
+    w = cost.join(np.hstack([flat["K"], flat["beta"]]), np.append(flat["W"].ravel(), flat["mu"].ravel()))
+    assert cost.value(w) == pytest.approx(expected, rel=1e-13)
+
+
+@pytest.mark.usefixtures("scripts")
+def test_our_side_of_the_digits_answers_with_what_it_trained() -> None:
+    pytest.importorskip("sklearn")
+    digits, side = importlib.import_module("digits"), importlib.import_module("digits_in_ocdl")
+    task = digits.Task.drawn((0, 8), 10, 0)
+    job = task.job("LBFGS", limit=60.0)
+    job.pop("what")
+    J, seen, unseen, _ = digits.judged(task, side.digits(**job))
+    assert 0.01 * digits.cost(task.start, task.train.inputs, task.train.labels) > J
+    assert seen == 1.0 and unseen > 0.8

@@ -1,7 +1,8 @@
 """What second-order methods ask of a ``ReducedCost`` beyond J and its gradient, and what they make of it.
 
 products(w): v ↦ ∇²J(w) v, and (JᵀJ + E'') v without the curvature of the residuals;
-rows(w): residuals ρ (R,) and their Jacobian J (R, size), where J(w) = ½|ρ|² + E with effort and penalty E.
+rows(w): residuals ρ (R,) and their Jacobian J (R, size), where J(w) = ½|ρ|² + E with effort and penalty E;
+residuals(w): ρ alone.
 """
 
 from __future__ import annotations
@@ -41,6 +42,11 @@ def rows_at(walk: Walk, method: str) -> tuple[Array, Array]:
     """ρ (R,) and its Jacobian in the scaled variables, (R, size). NotSupported where J is no sum of squares."""
     residuals, jacobian = _asked(walk, "rows", f"{method}: J of this problem gives no residuals of least squares")
     return residuals, jacobian / walk.scale
+
+
+def residuals_at(walk: Walk, v: Array) -> Array:
+    """ρ (R,) alone, at v."""
+    return np.asarray(walk.reduced.residuals(v / walk.scale))
 
 
 def offers(walk: Walk, name: str) -> bool:

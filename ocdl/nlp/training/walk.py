@@ -22,6 +22,7 @@ from ocdl.referee.outcome import Outcome, Status, wrapped_up
 from ocdl.solving.diagnosis import LOST
 from ocdl.solving.method import Method, Start
 from ocdl.statement.problem import ControlProblem
+from ocdl.sweeps.fused.threads import one_thread_of_blas
 from ocdl.sweeps.reduced import ReducedCost
 
 Array = NDArray[np.float64]
@@ -142,6 +143,7 @@ class Training(Method):
     """
 
     budgets: ClassVar[bool] = True
+    in_blocks: ClassVar[bool] = True
 
     tolerance: float = 1e-9
     max_iterations: int = 20_000
@@ -163,7 +165,7 @@ class Training(Method):
     def minimise(self, reduced: ReducedCost, w: Array, *, progress: bool | None = None) -> Outcome:
         """Walk down J from w; Ctrl-C keeps the iterate."""
         walk = Walk(reduced, w)
-        with progress_bar(self.name, progress=progress) as walk.bar:
+        with progress_bar(self.name, progress=progress) as walk.bar, one_thread_of_blas():
             try:
                 with interruptible():
                     ended = self.descend(walk) if np.isfinite(walk.point.cost) and np.isfinite(walk.norm) else _lost()

@@ -13,8 +13,9 @@ from ocdl.errors import InvalidInput, NotSupported
 from ocdl.pmp.iterate import Ground, Iterate
 from ocdl.pmp.loop import Move, Trial, Update, descend
 from ocdl.pmp.moves.steps import AdaptivePenalty, FixedStep
-from ocdl.pmp.options import check_controls_only, check_count, check_number
+from ocdl.pmp.options import check_count, check_number
 from ocdl.pmp.updates.augmented import LayerProblems, Minimiser
+from ocdl.pmp.updates.last_layer import AlsoLast, LastLayer, check_last_layer
 from ocdl.pmp.updates.needles import first_order_gap
 from ocdl.referee.outcome import Outcome
 from ocdl.solving.method import Method, Start
@@ -38,8 +39,8 @@ class ExtendedSuccessiveApproximations(Method):
     cost in the history is still that of all samples.
 
     tolerance: for the gap Σ h [H(u) − min H] where it is in closed form; elsewhere for what a unit projected gradient
-    step would gain. Problems with trained parameters, and for Newton with more than 300 controls a layer, are
-    NotSupported.
+    step would gain. Parameters of the terminal loss and the penalty (a readout) are a last layer, by L-BFGS-B.
+    Problems with parameters in their layers, and for Newton with more than 300 controls a layer, are NotSupported.
     Source: Li, Chen, Tai and E, "Maximum principle based algorithms for deep learning", algorithms 2, 3, section 4.3.
     """
 
@@ -73,7 +74,7 @@ class ExtendedSuccessiveApproximations(Method):
     def solve(
         self, problem: ControlProblem, depth: DepthScheme, start: Start, *, progress: bool | None = None
     ) -> Outcome:
-        check_controls_only(self.name, problem)
+        check_last_layer(self.name, problem)
         if self.batch is not None and self.batch > problem.samples:
             raise InvalidInput(f"{self.name}(batch={self.batch}): the problem has {problem.samples} sample(s).")
         if self.minimiser == "newton" and problem.m > LARGEST:
@@ -97,15 +98,19 @@ class ExtendedSuccessiveApproximations(Method):
     def _update(self, problem: ControlProblem) -> Update:
         if self.batch is None or self.batch == problem.samples:
             problems = LayerProblems(problem, self.layer_iterations, self.workers, self.minimiser)
-            return lambda iterate: HeldDynamics(iterate, iterate, problems)
+            return lambda iterate: self._held(iterate, iterate, problems)
         generator, size = np.random.default_rng(self.seed), self.batch
         problems = LayerProblems(problem, self.layer_iterations, self.workers, self.minimiser)
 
-        def drawn(iterate: Iterate) -> HeldDynamics:
+        def drawn(iterate: Iterate) -> AlsoLast:
             rows = np.sort(generator.choice(problem.samples, size, replace=False))
-            return HeldDynamics(iterate, iterate.ground.on_samples(rows).at(iterate.u, iterate.p), problems)
+            return self._held(iterate, iterate.ground.on_samples(rows).at(iterate.u, iterate.p), problems)
 
         return drawn
+
+    def _held(self, iterate: Iterate, source: Iterate, problems: LayerProblems) -> AlsoLast:
+        controls = HeldDynamics(iterate, source, problems)
+        return AlsoLast(controls, iterate, lambda size: LastLayer(source, penalty=1.0 / size), self.layer_iterations)
 
 
 @dataclass(frozen=True, eq=False)

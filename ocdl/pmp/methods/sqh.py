@@ -13,7 +13,8 @@ from ocdl.errors import NotSupported
 from ocdl.pmp.iterate import Ground, Iterate
 from ocdl.pmp.loop import Trial, descend
 from ocdl.pmp.moves.steps import AdaptivePenalty
-from ocdl.pmp.options import check_controls_only, check_count, check_number
+from ocdl.pmp.options import check_count, check_number
+from ocdl.pmp.updates.last_layer import AlsoLast, LastLayer, check_last_layer
 from ocdl.pmp.updates.needles import first_order_gap, layer_columns
 from ocdl.pmp.updates.proximal_column import held_minimum, one_column
 from ocdl.referee.dense import DenseHamiltonian
@@ -36,8 +37,9 @@ class SequentialQuadraticHamiltonian(Method):
     u and from the corner of the box along −∇H.
 
     tolerance: for the gap Σ h [H(u) − min H] where it is in closed form; elsewhere for what a unit projected gradient
-    step would gain. Problems with trained parameters, or with more than 80 controls that meet
-    in one layer's Hamiltonian, are NotSupported.
+    step would gain. Parameters of the terminal loss and the penalty (a readout) are a last layer,
+    held likewise. Problems with parameters in their layers, or with more than 80 controls that meet in one layer's
+    Hamiltonian, are NotSupported.
     Source: Breitenbach and Borzì, J. Optim. Theory Appl. 183 (2019), algorithm 1.
     """
 
@@ -59,7 +61,7 @@ class SequentialQuadraticHamiltonian(Method):
     def solve(
         self, problem: ControlProblem, depth: DepthScheme, start: Start, *, progress: bool | None = None
     ) -> Outcome:
-        check_controls_only(self.name, problem)
+        check_last_layer(self.name, problem)
         ground = Ground(problem, depth)
         if not ground.separated.small:
             size = ground.separated.groups.shape[1]
@@ -69,12 +71,17 @@ class SequentialQuadraticHamiltonian(Method):
             self.name,
             ground,
             start,
-            HeldControls,
+            _held,
             [rule],
             tolerance=self.tolerance,
             max_iterations=self.max_iterations,
             progress=progress,
         )
+
+
+def _held(iterate: Iterate) -> AlsoLast:
+    metric = np.asarray(iterate.ground.problem.parameter_metric)
+    return AlsoLast(HeldControls(iterate), iterate, lambda size: LastLayer(iterate, hold=metric / size))
 
 
 @dataclass(frozen=True, eq=False)

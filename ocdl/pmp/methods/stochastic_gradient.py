@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from ocdl.referee.outcome import Outcome, Status
 from ocdl.solving.diagnosis import LOST, lost_at
 from ocdl.solving.method import Method, Start
 from ocdl.statement.problem import ControlProblem
+from ocdl.sweeps.fused.threads import one_thread_of_blas
 from ocdl.sweeps.reduced import ReducedCost
 
 Array = NDArray[np.float64]
@@ -46,6 +47,8 @@ class StochasticGradient(Method):
     tolerance: for the norm of z − Π(z − ∇J) of what was drawn; it stands as ``gap`` there.
     Sources: Robbins and Monro (1951); Duchi, Hazan and Singer, J. Mach. Learn. Res. 12 (2011); Kingma and Ba (2014).
     """
+
+    in_blocks: ClassVar[bool] = True
 
     rule: Rule = "adam"
     step: float = 0.01
@@ -87,7 +90,7 @@ class StochasticGradient(Method):
     ) -> Outcome:
         self.check(problem, depth)
         run = _Run(self, ReducedCost(problem, depth), start)
-        with progress_bar(self.name, self.max_iterations, progress=progress) as bar:
+        with progress_bar(self.name, self.max_iterations, progress=progress) as bar, one_thread_of_blas():
             try:
                 with interruptible():
                     status, detail = run.descend(bar)

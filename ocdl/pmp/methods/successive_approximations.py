@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ocdl.depth.schemes import DepthScheme
-from ocdl.pmp.iterate import Ground
+from ocdl.pmp.iterate import Ground, Iterate
 from ocdl.pmp.loop import descend
 from ocdl.pmp.moves.steps import FullStep
-from ocdl.pmp.options import check_controls_only, check_count, check_number
+from ocdl.pmp.options import check_count, check_number
+from ocdl.pmp.updates.last_layer import AlsoLast, LastLayer, check_last_layer
 from ocdl.pmp.updates.needles import syntheses
 from ocdl.referee.outcome import Outcome
 from ocdl.solving.method import Method, Start
@@ -23,7 +24,8 @@ class SuccessiveApproximations(Method):
     controls again, exactly) is detected, its length reported in ``detail``, and the best iterate returned.
     Where r = 0 the printed rule says nothing: the controls stay as they are there. A vanishing costate ends in
     ``Status.REACHABLE``, a gap Σ h [H(u) − min H] of at most ``tolerance`` in ``Status.CONVERGED``.
-    Problems with trained parameters are NotSupported: the maximum principle moves the controls only.
+    Parameters of the terminal loss and the penalty (a readout) are a last layer, minimised at the present final states;
+    problems with parameters in their layers are NotSupported.
 
     Source: Liu and Markowich, "Selection dynamics for deep neural networks", algorithm 2.
     """
@@ -38,14 +40,18 @@ class SuccessiveApproximations(Method):
     def solve(
         self, problem: ControlProblem, depth: DepthScheme, start: Start, *, progress: bool | None = None
     ) -> Outcome:
-        check_controls_only(self.name, problem)
+        check_last_layer(self.name, problem)
         return descend(
             self.name,
             Ground(problem, depth),
             start,
-            syntheses,
+            _synthesis,
             [FullStep()],
             tolerance=self.tolerance,
             max_iterations=self.max_iterations,
             progress=progress,
         )
+
+
+def _synthesis(iterate: Iterate) -> AlsoLast:
+    return AlsoLast(syntheses(iterate), iterate, lambda size: LastLayer(iterate))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from ocdl.pmp.iterate import Iterate
+from ocdl.pmp.iterate import Iterate, Trial
 from ocdl.pmp.loop import Moved, Proposal, costate_vanishes
 from ocdl.referee.outcome import Status
 from ocdl.sweeps.sweeper import SweepFailed
 
 
 class FullStep:
-    """Take all that is proposed, as printed; knows a cycle by controls it has seen, exactly."""
+    """Take all that is proposed, as printed; knows a cycle by controls and parameters it has seen, exactly."""
 
     def __init__(self) -> None:
         self.seen: dict[bytes, int] = {}
@@ -19,16 +19,20 @@ class FullStep:
     def __call__(self, iterate: Iterate, proposal: Proposal) -> Moved | None:
         if costate_vanishes(iterate):
             return Moved(iterate, 0.0, Status.REACHABLE, f"Cost {iterate.cost:.1e}.")
-        self.seen.setdefault(iterate.u.tobytes(), len(self.seen))
+        self.seen.setdefault(_bits(iterate), len(self.seen))
         trial = proposal.trial(proposal.largest)
         if trial is None:
             return None
-        now, before = len(self.seen), self.seen.get(trial.u.tobytes())
+        now, before = len(self.seen), self.seen.get(_bits(trial))
         following = iterate.ground.at(trial.u, trial.p)
         if before is None:
             return Moved(following, trial.predicted)
         detail = f"Cycle of length {now - before}, entered at iterate {before}."
         return Moved(following, trial.predicted, Status.CYCLE, detail)
+
+
+def _bits(at: Iterate | Trial) -> bytes:
+    return at.u.tobytes() + at.p.tobytes()
 
 
 class FixedStep:

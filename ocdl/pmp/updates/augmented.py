@@ -17,11 +17,11 @@ from typing import Any, Literal, Protocol
 
 import casadi as ca
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 from ocdl.batch import Batch
 from ocdl.pmp.iterate import Iterate
+from ocdl.pmp.updates.boxed import descended
 from ocdl.referee.dense import DenseHamiltonian, dense, weighted, weighted_products
 from ocdl.referee.lockstep import projected_newton
 from ocdl.statement.problem import ControlProblem
@@ -92,22 +92,8 @@ class LayerProblems:
         return w, before - layer.hamiltonian(w)
 
     def _lbfgs(self, layer: Layer) -> Array:
-        low, high = self.problem.control_box
-        scale = np.sqrt(np.asarray(self.problem.control_metric))
-
-        def scaled(z: Array) -> tuple[float, Array]:
-            value, slope = layer(np.clip(z / scale, low, high))
-            return value, slope / scale
-
-        found = scipy.optimize.minimize(
-            scaled,
-            layer.u * scale,
-            jac=True,
-            method="L-BFGS-B",
-            bounds=np.stack([low * scale, high * scale], axis=1),
-            options={"maxiter": self.iterations},
-        )
-        return np.asarray(np.clip(found.x / scale, low, high))
+        metric = np.asarray(self.problem.control_metric)
+        return descended(layer, layer.u, self.problem.control_box, metric, maxiter=self.iterations)
 
     def _newton(self, layer: Layer) -> Array:
         def derivatives(_: Any, w: Array) -> tuple[Array, Array, Array]:

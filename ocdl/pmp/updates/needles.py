@@ -88,7 +88,9 @@ def needles(iterate: Iterate, *, starts: int = 0) -> Needles:
 
 def first_order_gap(iterate: Iterate) -> float:
     """The maximum-principle gap in closed form, else what a unit projected gradient step would gain."""
-    return needles(iterate).gap if iterate.ground.law.closed_form else iterate.control_gain
+    if iterate.ground.law.closed_form:
+        return needles(iterate).gap
+    return iterate.control_gain + iterate.parameter_gain
 
 
 def syntheses(iterate: Iterate) -> Needles:

@@ -154,7 +154,7 @@ class AffineCoefficients:
 
     def rows_pulled_back(self, u: Array, p: Array, slopes: LayerArrays) -> tuple[Array, Array]:
         rows = slopes.v.shape[-1]
-        by_u, by_p = np.zeros((rows, *u.shape)), np.zeros((rows, p.size))
+        by_u, by_p = np.zeros((*u.shape, rows)).transpose(2, 0, 1), np.zeros((rows, p.size))  # as the slopes lie
         for part, slope in zip(self.maps, slopes, strict=True):
             if part is not None and slope is not None:
                 part.add_rows_transposed(slope, by_u, by_p)

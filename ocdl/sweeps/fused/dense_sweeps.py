@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.sweeps.fused import passes
-from ocdl.sweeps.fused.dense_cost import DenseCost, add
+from ocdl.sweeps.fused.dense_cost import DenseCost
 from ocdl.sweeps.fused.form import LayerArrays
 from ocdl.sweeps.fused.tape import DenseLayers, Tape, zeros
 
@@ -53,33 +53,41 @@ class DenseSweeps:
             x[:, block], stages[:, :, block] = tape.nodes, tape.stages
         return x, stages
 
+    def ends(self, u: Array, p: Array, x0: Array) -> Array:
+        """x_N (S, n), with no more than a block of what lies before."""
+        layers, tape, x_N = self.cost.mesh.layers(u, p), None, np.empty(x0.shape)
+        for block in _blocks(layers, len(x0)):
+            tape = passes.forward(layers, x0[block], reuse=tape)
+            x_N[block] = tape.x_N
+        return x_N
+
     def loss(self, x_N: Array, p: Array, data: Array) -> float:
         """Σ_s ω_s ℓ(x_s(T), p, d_s)."""
-        return self.cost.terminal.value(x_N, p, data, self.cost.omega)
+        return self.cost.terminal.value(x_N, p, data, self.cost.samples.omega)
 
     def back(self, stages: Array, x_N: Array, u: Array, p: Array) -> Back:
         """The adjoint along states that are given, with the gradient of the terminal losses alone."""
-        cost, layers = self.cost, self.cost.mesh.layers(u, p)
+        cost, samples, layers = self.cost, self.cost.samples, self.cost.mesh.layers(u, p)
         (N, _, S, n), sums, in_p = stages.shape, zeros(layers.arrays), np.zeros(p.size)
         costate, K = np.empty((N + 1, S, n)), np.empty(stages.shape)
-        for block in cost.blocks(layers):
+        for block in _blocks(layers, stages.shape[2]):
             tape = along(layers, stages[:, :, block], x_N[block])
-            _, p_N, by_p = cost.terminal.slopes(tape.x_N, p, cost.data[block], cost.omega[block])
+            _, p_N, by_p = cost.terminal.slopes(tape.x_N, p, samples.d[block], samples.omega[block])
             found = passes.backward(tape, p_N, keep=True)
             assert found.costate is not None and found.K is not None
             costate[:, block], K[:, :, block] = found.costate, found.K
-            add(sums, found.arrays)
+            _add(sums, found.arrays)
             in_p += by_p
         return Back(costate, K, *self.cost._pulled(u, p, sums, in_p))
 
     def claimed(self, stages: Array, x_N: Array, u: Array, p: Array, costate: Array) -> Claimed:
         """Every layer's adjoint from the costate at its end, whatever the next layer says."""
-        cost, layers = self.cost, self.cost.mesh.layers(u, p)
+        cost, samples, layers = self.cost, self.cost.samples, self.cost.mesh.layers(u, p)
         sums, in_p, before = zeros(layers.arrays), np.zeros(p.size), np.empty(costate.shape)
         K, pulled = np.empty(stages.shape), np.empty(stages.shape)
-        for block in cost.blocks(layers):
+        for block in _blocks(layers, stages.shape[2]):
             tape = along(layers, stages[:, :, block], x_N[block])
-            _, before[-1, block], by_p = cost.terminal.slopes(tape.x_N, p, cost.data[block], cost.omega[block])
+            _, before[-1, block], by_p = cost.terminal.slopes(tape.x_N, p, samples.d[block], samples.omega[block])
             part = _one_layer_back(tape, costate[1:, block].swapaxes(1, 2), sums)
             K[:, :, block], pulled[:, :, block] = (array.swapaxes(2, 3) for array in part)
             before[:-1, block] = costate[1:, block] + pulled[:, :, block].sum(axis=1)
@@ -151,5 +159,12 @@ def _transposed(factor: Array) -> Array:
 
 
 def _blocks(layers: DenseLayers, samples: int) -> list[slice]:
-    size = passes.block_size(layers)
+    size = passes.block_size(layers.row.size, layers.n, layers.k)
     return [slice(begin, min(begin + size, samples)) for begin in range(0, samples, size)]
+
+
+def _add(sums: LayerArrays, more: LayerArrays) -> None:
+    """sums += more, entry by entry."""
+    for one, other in zip(sums, more, strict=True):
+        if one is not None and other is not None:
+            one += other

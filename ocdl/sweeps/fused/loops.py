@@ -15,7 +15,7 @@ import numpy as np
 from ocdl.sweeps.fused.codes import EXPONENTIAL, MATRIX, NONE, ONE, RELU, SIGMOID, TANH
 from ocdl.sweeps.fused.tanh import FLAT, expm1, tanh
 
-PART = 128  # samples
+PART = 256  # samples
 
 compiled = partial(numba.njit, cache=True, nogil=True, error_model="numpy")
 
@@ -25,22 +25,25 @@ def forward(W, v, V, S, r, kinds, A, b, h, row, code, parameter, X, sigma, slope
     """``wide.forward``."""
     N, s = row.shape
     k, n = W.shape[1:]
-    z, rates = np.empty((k, PART)), np.empty((s, n, PART))
+    z, others = np.empty((k, PART)), np.empty((s, n, PART))
+    alone = kinds[0] == ONE and kinds[1] == NONE and r.size == 0  # φ = σ(z)
     for begin in range(0, x.shape[1], PART):
-        m = min(PART, x.shape[1] - begin)
+        m, first = min(PART, x.shape[1] - begin), begin if alone else 0
         for layer in range(N):
+            rates = sigma[layer] if alone else others
             for i in range(s):
                 q = row[layer, i]
                 here, value, rate = X[layer, i], sigma[layer, i], rates[i]
-                _start_stage(h[layer], A, i, x, rates, here, begin, m)
+                _start_stage(h[layer], A, i, x, rates, first, here, begin, m)
                 _fill(v[q], z, 0, m)
                 _add_product(W[q], here, begin, z, 0, m)
                 for a in range(k):
                     _activate(code, parameter, z[a], value[a], slope[layer, i, a], begin, m)
-                _start_rate(r, q, rate, m)
-                _add_times(kinds[0], V, q, value, begin, rate, m)
-                _add_times(kinds[1], S, q, here, begin, rate, m)
-            _end_layer(h[layer], b, rates, x, begin, m)
+                if not alone:
+                    _start_rate(r, q, rate, m)
+                    _add_times(kinds[0], V, q, value, begin, rate, m)
+                    _add_times(kinds[1], S, q, here, begin, rate, m)
+            _end_layer(h[layer], b, rates, first, x, begin, m)
 
 
 @compiled()
@@ -55,7 +58,7 @@ def tangent(W, v, V, S, r, kinds, A, b, h, row, dW, dv, dV, dS, dr, X, sigma, sl
             for i in range(s):
                 q = row[layer, i]
                 here, there, z, rate = X[layer, i], dX[layer, i], dz[layer, i], rates[i]
-                _start_stage(h[layer], A, i, x, rates, there, begin, m)
+                _start_stage(h[layer], A, i, x, rates, 0, there, begin, m)
                 _fill(dv[q], z, begin, m)
                 _add_product(W[q], there, begin, z, begin, m)
                 _add_product(dW[q], here, begin, z, begin, m)
@@ -65,7 +68,7 @@ def tangent(W, v, V, S, r, kinds, A, b, h, row, dW, dv, dV, dS, dr, X, sigma, sl
                 _add_times(kinds[1], S, q, there, begin, rate, m)
                 _add_times(kinds[2], dV, q, sigma[layer, i], begin, rate, m)
                 _add_times(kinds[1], dS, q, here, begin, rate, m)
-            _end_layer(h[layer], b, rates, x, begin, m)
+            _end_layer(h[layer], b, rates, 0, x, begin, m)
 
 
 @compiled()
@@ -82,9 +85,12 @@ def backward(W, v, V, S, r, kinds, A, b, h, row, X, sigma, slope, p, gW, gv, gV,
             for i in range(s - 1, -1, -1):
                 q, here, value = row[layer, i], X[layer, i], sigma[layer, i]
                 _start_back(h[layer], A, b, i, p, pulled, at, begin, m)
-                _clear(back, m)
-                _add_transposed(kinds[0], V, q, at, back, m)
-                _multiply(slope[layer, i], begin, back, 0, back, m)
+                if kinds[0] == ONE:
+                    _multiply(slope[layer, i], begin, at, 0, back, m)
+                else:
+                    _clear(back, m)
+                    _add_transposed(kinds[0], V, q, at, back, m)
+                    _multiply(slope[layer, i], begin, back, 0, back, m)
                 _clear(pulled[i], m)
                 _add_product(W[q].T, back, 0, pulled[i], 0, m)
                 _add_transposed(kinds[1], S, q, at, pulled[i], m)
@@ -147,12 +153,12 @@ def second_backward(
 
 
 @compiled()
-def _start_stage(h, A, i, x, rates, here, begin, m):
-    """X_i = x + h Σ_j a_ij φ_j."""
+def _start_stage(h, A, i, x, rates, first, here, begin, m):
+    """X_i = x + h Σ_j a_ij φ_j, with the part's φ from column ``first`` on."""
     _copy(x, begin, here, begin, m)
     for j in range(i):
         if A[i, j] != 0.0:
-            _add_scaled(h * A[i, j], rates[j], 0, here, begin, m)
+            _add_scaled(h * A[i, j], rates[j], first, here, begin, m)
 
 
 @compiled()
@@ -165,18 +171,19 @@ def _start_rate(r, q, rate, m):
 
 
 @compiled()
-def _end_layer(h, b, rates, x, begin, m):
+def _end_layer(h, b, rates, first, x, begin, m):
     """x += h Σ b_i φ_i."""
     for i in range(b.size):
         if b[i] != 0.0:
-            _add_scaled(h * b[i], rates[i], 0, x, begin, m)
+            _add_scaled(h * b[i], rates[i], first, x, begin, m)
 
 
 @compiled()
 def _start_back(h, A, b, i, p, pulled, at, begin, m):
     """K_i = h b_i p + h Σ_j a_ji G_j."""
-    _clear(at, m)
-    _add_scaled(h * b[i], p, begin, at, 0, m)
+    for a in range(at.shape[0]):
+        for t in range(m):
+            at[a, t] = h * b[i] * p[a, np.uint64(begin + t)]
     for j in range(i + 1, b.size):
         if A[j, i] != 0.0:
             _add_scaled(h * A[j, i], pulled[j], 0, at, 0, m)

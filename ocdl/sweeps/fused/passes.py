@@ -41,10 +41,10 @@ def suits_loops(layers: DenseLayers) -> bool:
     return compiles() and max(layers.n, layers.k) <= NARROW
 
 
-def block_size(layers: DenseLayers) -> int:
-    """Samples of a block that is swept quickly in bounded memory."""
+def block_size(stages: int, n: int, k: int) -> int:
+    """Samples of a block that so many stages of n states and k neurons sweep quickly in bounded memory."""
     least, most = SAMPLES
-    return int(np.clip(TAPE // (8 * layers.row.size * (layers.n + 2 * layers.k)), least, most))
+    return min(max(TAPE // (8 * stages * (n + 2 * k)), least), most)
 
 
 def _kernel(layers: DenseLayers, compiled: bool | None) -> ModuleType:

@@ -6,7 +6,7 @@ Samples are columns: arrays inside are (..., rows, S), those handed out (..., S,
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,12 +64,10 @@ class DenseLayers:
     def n(self) -> int:
         return int(self.arrays.W.shape[2])
 
-    @cached_property
+    @property
     def row(self) -> NDArray[np.int64]:
         """The row of ``arrays`` that each stage takes, (N, s)."""
-        N, s = self.h.size, self.tableau.stages
-        stages = np.arange(N * s) if len(self.arrays.W) == N * s else np.repeat(np.arange(N), s)
-        return stages.reshape(N, s)
+        return _rows(self.h.size, self.tableau.stages, len(self.arrays.W))
 
     @cached_property
     def earlier(self) -> list[list[tuple[int, float]]]:
@@ -85,6 +83,11 @@ class DenseLayers:
     def weights(self) -> list[tuple[int, float]]:
         """The stages with b_i ≠ 0, and b_i."""
         return [(i, b) for i, b in enumerate(self.tableau.b.tolist()) if b]
+
+
+@lru_cache(maxsize=64)
+def _rows(N: int, s: int, rows: int) -> NDArray[np.int64]:
+    return (np.arange(N * s) if rows == N * s else np.repeat(np.arange(N), s)).reshape(N, s)
 
 
 @dataclass(frozen=True, eq=False)
