@@ -209,7 +209,7 @@ def _limits(said: str, points: Array) -> tuple[Array, Array]:
     if points.ndim != 2 or points.shape[1] != 2:
         raise InvalidInput(f"{said}: points of the plane are drawn, (S, 2); got shape {points.shape}.")
     low, high = points.min(axis=0), points.max(axis=0)
-    margin = np.maximum(0.12 * (high - low), 1e-3 + 0.02 * np.max(high - low))
+    margin = np.maximum(0.12 * (high - low), 0.05)  # of a cloud that is a point, too
     return low - margin, high + margin
 
 
