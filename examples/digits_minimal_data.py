@@ -1,15 +1,17 @@
 """Do the nets learn digits from a hundred images?
 
-0 against 8 of scikit-learn's 8 × 8 digits, 64 channels and 20 layers, 100 images to learn from and 252 to be tested on:
-the setting of Benning et al. (2019), section 5.4, figures 14 and 15 (there MNIST, 28 × 28, tested on 500).
-K ~ N(0, 1/64), so that tanh is not saturated at the start; Tikhonov 1e-4.
+0 against 8 of scikit-learn's 8 × 8 digits, 64 channels and 20 layers, 100 images to learn from and 252 to be tested
+on: the setting of Benning et al. (2019), section 5.4, figures 14 and 15 (there MNIST, 28 × 28, tested on 500). K ~
+N(0, 1/64), so that tanh is not saturated at the start; Tikhonov 1e-4.
 
 The paper: "the three ODE-inspired methods seem to perform very well, both on training and test data", ODENet learns
-negative time steps and ODENet+simplex very sparse ones, and "only the ODE-inspired networks retain some of the structure
-of the input". FINDING
+negative time steps and ODENet+simplex very sparse ones, and "only the ODE-inspired networks retain some of the
+structure of the input". Here all four, the plain net too, predict all test images rightly. The last features
+correlate with the image by 0.72 to 0.82 in the ODE-inspired nets and by 0.05 in the plain one: that reproduces. The
+time steps do not: of ODENet's none is negative, and of the simplex 7 of 20 are 0.
 
-``python examples/digits_minimal_data.py`` computes it in full and saves ``digits_curves.png`` and ``digits_images.png``.
-"""
+``python examples/digits_minimal_data.py`` computes it in full and saves ``digits_curves.png`` and
+``digits_images.png``."""
 
 import numpy as np
 

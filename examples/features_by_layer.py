@@ -1,11 +1,13 @@
 """What do the features do, layer by layer?
 
 The spiral in the layers of four nets (``examples/architectures.py``): Benning et al. (2019), figures 3 and 10 to 12.
-What is measured is how flat the cloud is around its points: s₂/s₁, the principal deviations of the 20 nearest features, in
-the median; 0 is a string.
+What is measured is how flat the cloud is around its points: s₂/s₁, the principal deviations of the 20 nearest
+features, in the median; 0 is a string.
 
 The paper: "Net and ODENet reduce the two dimensional point cloud to a one-dimensional string whereas ResNet and
-ODENet+simplex preserve their two-dimensional character". FINDING
+ODENet+simplex preserve their two-dimensional character". Over three seeds, from 0.7 at the inputs: the Net ends at
+0.00, a string, whether or not it separates the arms; ResNet at 0.57 to 0.72 and simplex at 0.65 to 0.66: these
+reproduce. ODENet ends at 0.60 to 0.64 and makes no string: that does not.
 
 ``python examples/features_by_layer.py`` computes it in full and saves ``features_by_layer.png``.
 """

@@ -1,8 +1,11 @@
 """Does a fixed classifier cost anything?
 
 The same four nets, with W and μ trained, or fixed at W = (4, 0), μ = 0, so that only the transformation is learnt:
-Benning et al. (2019), figure 4, "a scaling of the points and a fuzzier classification is equivalent to leaving the points
-where they are and a sharper classification". FINDING
+Benning et al. (2019), figure 4, "a scaling of the points and a fuzzier classification is equivalent to leaving the
+points where they are and a sharper classification". With Tikhonov, under which moving the points is not free: on
+donut1d it costs less than a point of test accuracy in any net, and it reproduces. On the spiral it costs ODENet
+nothing, simplex 2 points, and the ResNet, whose steps are short, 10; the Net gains by it, from a start that suits it
+better.
 
 ``python examples/fixed_classifier.py`` computes it in full and saves ``fixed_classifier.png``.
 """

@@ -1,8 +1,10 @@
 """Which time steps are learnt?
 
-ẏ = α tanh(Ky + β) in 20 layers, α free or on a simplex, ∫ α dt = 1: Benning et al. (2019), figure 8. "ODENet chooses both
-negative and positive time steps [...] these are all non-zero. In contrast, ODENet+Simplex picks a few time steps (two or
-three) and sets the rest to zero." FINDING
+ẏ = α tanh(Ky + β) in 20 layers, α free or on a simplex, ∫ α dt = 1: Benning et al. (2019), figure 8. "ODENet chooses
+both negative and positive time steps [...] these are all non-zero. In contrast, ODENet+Simplex picks a few time steps
+(two or three) and sets the rest to zero." On four sets from three seeds, Tikhonov 1e-4: ODENet has 1 to 7 negative
+steps in every case and none that is 0 but for two or so on one spiral; simplex picks 3 to 6, in the median 4, and the
+others are 0 exactly. Both reproduce, the second with one step or two more.
 
 ``python examples/learnt_time_steps.py`` computes it in full and saves ``learnt_time_steps.png``.
 """

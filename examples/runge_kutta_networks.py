@@ -1,9 +1,12 @@
 """Does it matter to a network by which Runge–Kutta scheme its layers step?
 
-ẏ = tanh(Ky + β) with one K and β a layer, 15 layers of 0.1, on the four sets of points; the schemes of orders 1 to 4 of
-Benning et al. (2019), figures 9 and 13, "while the convergence behaviour [...] shows differences when trained with
-different [...] Runge–Kutta methods, the learned transformation [...] shows similar characteristics".
-FINDING
+ẏ = tanh(Ky + β) with one K and β a layer, 15 layers of 0.1, on the four sets of points; the schemes of orders 1 to 4
+of Benning et al. (2019), figures 9 and 13, "while the convergence behaviour [...] shows differences when trained with
+different [...] Runge–Kutta methods, the learned transformation [...] shows similar characteristics". By L-BFGS, to J
+within 2 % on donut1d and squares, 12 % on donut2d; on the spiral Euler's is the lowest, 0.0047 against 0.0074 to
+0.0081, and all classify 99.7 % of the test samples. Test accuracies differ by a point at most. By gradient descent J
+after 300 steps differs by 2 % (spiral: 10 %). The transformations look alike: it reproduces, and so little differs in
+convergence that the order of the scheme does not matter to the network.
 
 ``python examples/runge_kutta_networks.py`` computes it in full and saves ``runge_kutta_networks.png``.
 """

@@ -125,7 +125,7 @@ def plot_learning(
     for ax, (quantity, clock) in zip(row, panels, strict=True):
         labelled(ax, quantity, "CPU seconds" if clock == "seconds" else clock)
         for j, (name, curve) in enumerate(named.items()):
-            for values, style in zip(curve[quantity].values.T, ("-", (0, (4, 2))), strict=False):
+            for values, style in zip(np.asarray(curve[quantity]).T, ("-", (0, (4, 2))), strict=False):
                 part = "training" if style == "-" else "test"
                 label = (name if style == "-" else None) if name else part
                 ax.plot(curve[clock], values, color=colour_of(j), ls=style, lw=1.5, label=label)
@@ -209,14 +209,14 @@ def _limits(said: str, points: Array) -> tuple[Array, Array]:
     if points.ndim != 2 or points.shape[1] != 2:
         raise InvalidInput(f"{said}: points of the plane are drawn, (S, 2); got shape {points.shape}.")
     low, high = points.min(axis=0), points.max(axis=0)
-    margin = np.maximum(0.12 * (high - low), 1e-3 + 0.02 * np.max(high - low))
+    margin = np.maximum(0.12 * (high - low), 0.05)  # of a cloud that is a point, too
     return low - margin, high + margin
 
 
 def _plane(low: Array, high: Array) -> tuple[Array, tuple[int, int]]:
     """The points of a grid of the box, (POINTS², 2), row by row upwards, and the shape of that grid."""
     across, up = np.meshgrid(*(np.linspace(low[i], high[i], POINTS) for i in range(2)))
-    return np.stack([across.ravel(), up.ravel()], axis=1), across.shape  # type: ignore[return-value]
+    return np.stack([across.ravel(), up.ravel()], axis=1), across.shape
 
 
 def _classified(problem: Problem, grid: Any, solution: Solution, limits: tuple[Array, Array]) -> Array:

@@ -63,7 +63,7 @@ def learning_curve(
         seen[done] = seconds, found.cost, [row.heard(found) for row in rows]
         if over:
             break
-    seconds, costs, heard = zip(*seen.values(), strict=True)
+    clock, costs, heard = zip(*seen.values(), strict=True)
     loss, right = np.moveaxis(np.array(heard), -1, 0)
     by_set = ("iteration", "set")
     return xr.Dataset(
@@ -71,7 +71,7 @@ def learning_curve(
         coords={
             "iteration": list(seen),
             "set": list(SETS[: len(rows)]),
-            "seconds": ("iteration", np.maximum.accumulate(seconds)),
+            "seconds": ("iteration", np.maximum.accumulate(clock)),
         },
         attrs={"method": method.name},
     )
@@ -98,7 +98,9 @@ class _Audience:
         self.terminal = readout_of("learning_curve", stated)
         data: Array = stated.data
         if samples is not None:
-            data = checked_labels(samples.labels, *data.shape, self.terminal.link, self.terminal.loss)
+            S, K = data.shape
+            link, loss = self.terminal.link, self.terminal.loss
+            data = checked_labels(samples.labels, S, K, link, loss, one_class=True)
         self.labels = data.argmax(axis=1) if data.shape[1] > 1 else data[:, 0]
         self.statement = replace(stated, data=data, effort=None, penalty=None)
         self.sweeper = Sweeper(self.statement, self.depth)
