@@ -209,7 +209,8 @@ def _limits(said: str, points: Array) -> tuple[Array, Array]:
     if points.ndim != 2 or points.shape[1] != 2:
         raise InvalidInput(f"{said}: points of the plane are drawn, (S, 2); got shape {points.shape}.")
     low, high = points.min(axis=0), points.max(axis=0)
-    margin = np.maximum(0.12 * (high - low), 0.05)  # of a cloud that is a point, too
+    widest = float(np.max(high - low)) or 1.0  # a cloud may be a point
+    margin = np.maximum(0.12 * (high - low), 0.05 * widest)
     return low - margin, high + margin
 
 
