@@ -4,7 +4,7 @@
 both negative and positive time steps [...] these are all non-zero. In contrast, ODENet+Simplex picks a few time steps
 (two or three) and sets the rest to zero." On four sets from three seeds, Tikhonov 1e-4: ODENet has 1 to 7 negative
 steps in every case and none that is 0 but for two or so on one spiral; simplex picks 3 to 6, in the median 4, and the
-others are 0 exactly. Both reproduce, the second with one step or two more.
+others are below 1e-6. Both reproduce, the second with one step or two more.
 
 ``python examples/learnt_time_steps.py`` computes it in full and saves ``learnt_time_steps.png``.
 """

@@ -264,14 +264,16 @@ def test_learnt_time_steps():
     free, simplex = found.steps(solutions["ODENet"]), found.steps(solutions["simplex"])
     assert free.min() < 0.0 and np.all(np.abs(free) > 1e-6)
     assert np.all(simplex >= 0.0) and simplex.sum() == pytest.approx(1.0, abs=1e-12)
-    assert np.sum(simplex > 1e-6) <= 10
+    assert 3 <= np.sum(simplex > 1e-6) <= 6
 
 
 def test_digits_minimal_data():
-    for name, curve, alike, _ in example("digits_minimal_data").rows:
+    rows = example("digits_minimal_data").rows
+    for name, curve, *_ in rows:
         seen, unseen = curve["accuracy"].isel(iteration=-1).values
         assert seen == 1.0 and unseen > 0.9, name
-        assert abs(alike) <= 1.0
+    alike = {name: correlation for name, _, correlation, _ in rows}  # of the last features and the image
+    assert alike.pop("Net") < 0.2 and min(alike.values()) > 0.35
 
 
 def test_digits_pipeline():
