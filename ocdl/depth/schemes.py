@@ -72,7 +72,7 @@ class Tableau:
         """What tells it from others."""
         return self.A.tobytes(), self.b.tobytes(), self.c.tobytes()
 
-    @property
+    @cached_property
     def explicit(self) -> bool:
         return bool(np.all(np.triu(self.A) == 0.0))
 

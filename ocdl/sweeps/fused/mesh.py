@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ class DenseMesh:
     h: Array
     basis: Basis | None  # None: controls are constant in a layer
 
-    @property
+    @cached_property
     def weights(self) -> Array:
         return (self.h[:, None] * self.depth.tableau.b).ravel()
 
