@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ocdl.errors import InvalidInput, OcdlError
@@ -37,3 +39,11 @@ def complaint(error: Exception) -> str:
     told = [re.sub(r"\.{3}/casadi/core/\S+ ", "", line) for line in told]
     hints = [hint for part, hint in HINTS.items() if part in str(error)]
     return f"{type(error).__name__}: {told[-1].rstrip('.:')}{f'; {hints[0]}' if hints else ''}"
+
+
+@contextmanager
+def numpy_on_casadi() -> Iterator[None]:
+    """Numpy functions of CasADi values, without CasADi's announcement of a future change, which is not the user's."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield

@@ -18,6 +18,7 @@ import numpy as np
 
 from ocdl.arrays import Array, is_real
 from ocdl.batch import Batch
+from ocdl.callables import numpy_on_casadi
 from ocdl.errors import InvalidInput
 from ocdl.once import Built
 from ocdl.statement import declared
@@ -224,7 +225,8 @@ def _by_casadi(activation: Activation, order: int, s: Array) -> Array:
 
     def compiled() -> Batch:
         x = ca.SX.sym("s")
-        formula = activation(x)
+        with numpy_on_casadi():
+            formula = activation(x)
         for _ in range(order):
             formula = ca.jacobian(formula, x)
         return Batch(ca.Function("derivative", [x], [ca.densify(formula)]))

@@ -6,7 +6,6 @@ continuous function the change vanishes with the width; at a jump it stays.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.batch import Batch
-from ocdl.callables import called
+from ocdl.callables import called, numpy_on_casadi
 from ocdl.errors import InvalidInput
 from ocdl.interrupts import uninterrupted
 
@@ -48,11 +47,7 @@ def same_on_arrays_and_expressions(said: str, sigma: Callable[[Any], Any]) -> ca
         )
     symbol = ca.SX.sym("s")
     try:
-        with (
-            uninterrupted(),
-            warnings.catch_warnings(),
-        ):  # CasADi announces a future change of numpy functions on its values
-            warnings.simplefilter("ignore", FutureWarning)
+        with uninterrupted(), numpy_on_casadi():
             compiled = ca.Function("sigma", [symbol], [sigma(symbol)])
     except Exception as error:  # the user's own function may raise what it likes
         raise InvalidInput(

@@ -15,7 +15,6 @@ with a free horizon the core lives on depths τ in [0, 1], where ẋ = horizon �
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -32,7 +31,7 @@ from ocdl.arrays import (
     positive_array,
 )
 from ocdl.batch import Batch
-from ocdl.callables import called
+from ocdl.callables import called, numpy_on_casadi
 from ocdl.depth.schemes import Layers
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.once import Built
@@ -507,8 +506,7 @@ class ControlProblem:
         if "p" in wanted and self.own_parameters < self.P:
             arguments["p"] = given["p"][: self.own_parameters]
         lengths = ", ".join(f"{name} of length {value.numel()}" for name, value in arguments.items()) or "nothing"
-        with warnings.catch_warnings():  # CasADi announces a future change of np.tanh(DM)
-            warnings.simplefilter("ignore", FutureWarning)
+        with numpy_on_casadi():
             function = self._signature(role).call(function)
             if self._checked:
                 value = called(role, lengths, function, **arguments)

@@ -117,3 +117,19 @@ def test_an_unknown_name_is_an_attribute_error_and_changes_nothing(monkeypatch):
     with pytest.raises(ImportError, match="slove"):
         from ocdl import slove  # noqa: F401
     assert ocdl.solve == "mine"
+
+
+QUIET = """
+import numpy as np, ocdl
+own = ocdl.CustomActivation(lambda s: s / np.sqrt(1 + s**2), increasing=True, smooth=True, bounds=(-1, 1))
+for activation in (ocdl.Tanh(), own):
+    problem = ocdl.SelectionProblem(activation=activation, horizon=1.0, initial=0.5, target=2.0, bounds=ocdl.Box(a=(-1, 1), b=(-1, 1)))
+    ocdl.solve(problem, ocdl.Grid(ocdl.Midpoint(2), ocdl.ExplicitEuler(3)), ocdl.NeedleSteps())
+    net = ocdl.network(ocdl.Residual(activation), np.eye(2), [0.0, 1.0], regulariser=ocdl.Tikhonov(1e-2))
+    ocdl.solve(net, ocdl.ExplicitEuler(3), ocdl.Train(), seed=1)
+"""  # noqa: E501
+
+
+def test_a_first_solve_has_no_warnings_of_others_to_read():
+    done = subprocess.run([sys.executable, "-W", "default", "-c", QUIET], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

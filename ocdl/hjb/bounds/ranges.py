@@ -7,13 +7,14 @@ Source: Moore, Kearfott and Cloud, "Introduction to Interval Analysis" (2009), c
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
+
+from ocdl.callables import numpy_on_casadi
 
 Array = NDArray[np.float64]
 Interval = tuple[Array, Array]
@@ -61,8 +62,7 @@ def ranges(function: ca.Function, *arguments: Interval) -> list[Interval]:
 def derivative_range(function: Callable[[Any], Any], order: int) -> Ranges:
     """The range of the derivative of a scalar formula over intervals [low, high], for arrays of them."""
     x = ca.SX.sym("x")
-    with warnings.catch_warnings():  # CasADi announces a future change of numpy functions on its values
-        warnings.simplefilter("ignore", FutureWarning)
+    with numpy_on_casadi():
         value = ca.SX(function(x))
     for _ in range(order):
         value = ca.gradient(value, x)

@@ -11,7 +11,6 @@ Collocation is symplectic: the costate of the same scheme is the gradient of the
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +21,7 @@ import scipy
 from numpy.typing import NDArray
 
 from ocdl.batch import Direct, evaluated
+from ocdl.callables import numpy_on_casadi
 from ocdl.depth.schemes import gauss_tableau
 from ocdl.statement.problem import ControlProblem
 
@@ -189,8 +189,7 @@ class Field:
         """σ'(s)."""
         if s.shape not in self._slopes:
             symbol = ca.SX.sym("s", s.size)
-            with warnings.catch_warnings():  # CasADi announces a future change of numpy functions on its values
-                warnings.simplefilter("ignore", FutureWarning)
+            with numpy_on_casadi():
                 value = ca.gradient(ca.sum1(self.box.activation(symbol)), symbol)
             self._slopes[s.shape] = Direct(ca.Function("slope", [symbol], [ca.densify(value)]))
         return self._slopes[s.shape](s.ravel())[0].reshape(s.shape)

@@ -14,6 +14,7 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
+from ocdl.callables import numpy_on_casadi
 from ocdl.errors import InvalidInput
 from ocdl.statement import activations
 from ocdl.statement.activations import Activation
@@ -154,10 +155,10 @@ def _formulas(kind: type[Activation]) -> Iterator[Tree]:
     symbols = {field.name: ca.SX.sym(field.name) for field in fields(kind) if isinstance(field.default, float)}
     if len(symbols) < len(fields(kind)):  # a function is no parameter
         return
-    yield _tree(kind().formula(s))
-    if symbols:
-        vars(open_).update(symbols)
-        yield _tree(open_.formula(s))
+    vars(open_).update(symbols)
+    with numpy_on_casadi():
+        formulas = [kind().formula(s), *([open_.formula(s)] if symbols else [])]
+    yield from map(_tree, formulas)
 
 
 def _tree(node: ca.SX) -> Tree:
