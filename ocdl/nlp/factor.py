@@ -80,10 +80,7 @@ class ConjugateGradients:
     """
 
     def __init__(self, point: Point, diagonal: Array) -> None:
-        self.point, self.diagonal = point, diagonal
-        oracle = point.oracle
-        in_u = np.outer(oracle.sweeper.h, np.asarray(oracle.problem.control_metric))
-        self.metric = oracle.join(in_u, np.asarray(oracle.problem.parameter_metric))
+        self.point, self.diagonal, self.metric = point, diagonal, point.oracle.metric
 
     def solve(self, r: Array) -> Array:
         """d to a residual of ``RESIDUAL``; raises NotPositive where a direction shows that H + diag is not."""

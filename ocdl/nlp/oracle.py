@@ -144,6 +144,12 @@ class Oracle:
         P = self.problem.P
         return w[P:].reshape(self.depth.count, self.problem.m).copy(), w[:P].copy()
 
+    @cached_property
+    def metric(self) -> Array:
+        """Quadrature weights of w: h_k times the control metric, and the parameters' metric."""
+        in_u = np.outer(self.sweeper.h, np.asarray(self.problem.control_metric))
+        return self.join(in_u, np.asarray(self.problem.parameter_metric))
+
     def join(self, u: Array, p: Array) -> Array:
         """w from u (N, m), or one row (m,) for all layers, and p (P,)."""
         return np.concatenate([p, np.broadcast_to(u, (self.depth.count, self.problem.m)).ravel()])

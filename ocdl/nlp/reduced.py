@@ -51,9 +51,7 @@ class Reduced:
         self.problem, self.depth = problem, depth
         self.oracle = Oracle(problem, depth)
         self.h = self.oracle.sweeper.h
-        in_u = np.outer(self.h, np.asarray(problem.control_metric))
-        metric = self.oracle.join(in_u, np.asarray(problem.parameter_metric))
-        self.scale = np.sqrt(metric / (np.mean(self.h) * np.mean(np.asarray(problem.state_metric))))
+        self.scale = np.sqrt(self.oracle.metric / (np.mean(self.h) * np.mean(np.asarray(problem.state_metric))))
 
     @cached_property
     def program(self) -> NonlinearProgram:

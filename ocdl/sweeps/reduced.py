@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import NotSupported
 from ocdl.statement.problem import ControlProblem
+from ocdl.statement.spending import measure
 from ocdl.sweeps.fused.dense_cost import Curved, DenseCost
 from ocdl.sweeps.sweeper import Sweeper, SweepFailed
 
@@ -58,10 +59,10 @@ class ReducedCost:
 
     @property
     def metric(self) -> Array:
-        """Quadrature weights of w: h_k times the control metric, and the parameters' metric."""
-        h = np.repeat(self.sweeper.h, self.depth.control_rows // self.sweeper.h.size)
-        h *= self.sweeper.h.size / self.depth.control_rows
-        in_u = np.outer(h, np.asarray(self.problem.control_metric))
+        """Quadrature weights of w: the integrals of the controls' basis functions (h_k where constant in a layer)
+        times the control metric, and the parameters' metric.
+        """
+        in_u = np.outer(measure(self.problem, self.depth), np.asarray(self.problem.control_metric))
         return self.join(in_u, np.asarray(self.problem.parameter_metric))
 
     def value(self, w: Array) -> float:

@@ -53,3 +53,12 @@ def test_residuals_and_their_jacobian_whatever_the_blocks(cost, w, block, monkey
     for direction in np.random.default_rng(1).standard_normal((3, w.size)):
         ends = [cost.residuals(w + e * direction) for e in (1e-5, -1e-5)]
         np.testing.assert_allclose((ends[0] - ends[1]) / 2e-5, jacobian @ direction, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [ocdl.PiecewiseConstant(), ocdl.PiecewiseLinear(), ocdl.PerStage()], ids=repr)
+def test_the_metric_integrates_whatever_the_controls_do_in_a_layer(shape):
+    depth = ocdl.Radau([0.5, 0.2, 0.3], 2, controls=shape)
+    cost = ReducedCost(network().discretise(ocdl.Midpoint(4)), depth)
+    in_u, in_p = cost.split(cost.metric)
+    np.testing.assert_allclose(in_u.sum(axis=0), cost.problem.control_metric, rtol=1e-13)  # ∫ 1 dt = 1
+    np.testing.assert_array_equal(in_p, cost.problem.parameter_metric)
