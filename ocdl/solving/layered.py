@@ -29,6 +29,7 @@ from ocdl.statement.losses import Link
 from ocdl.statement.readout_loss import ReadoutLoss
 from ocdl.statement.selection import Grid
 from ocdl.sweeps.fused.form import LayerArrays
+from ocdl.sweeps.fused.layer import DenseLayer
 from ocdl.sweeps.fused.recognise import dense_form
 from ocdl.sweeps.sweeper import Sweeper
 
@@ -145,12 +146,7 @@ class LayeredNetwork:
 
     def velocity(self, q: int, x: Any) -> Any:
         """φ of layer, or stage, q at x (S, n)."""
-        parts: list[Any] = [None if part is None else part[q] for part in self.layers]
-        W, v, V, S, r = parts
-        phi = self.activation(x @ W.T + v)
-        phi = phi if V is None else _times(phi, V)
-        phi = phi if S is None else phi + _times(x, S)
-        return phi if r is None else phi + r
+        return DenseLayer.of(self.activation, self.layers, q)(x)
 
     def to_onnx(self, path: str | Path) -> None:
         """Write an ONNX file, float64: ``inputs`` (S, d) to ``output`` O and ``prediction`` h(O). Needs onnx."""
@@ -214,11 +210,6 @@ def _same(given: Activation, found: Activation) -> Activation:
     if not np.allclose(given(s), found(s), rtol=1e-12, atol=1e-12):
         raise InvalidInput(f"LayeredNetwork.of(activation={given!r}): the layers of this problem have another one.")
     return given
-
-
-def _times(x: Any, factor: Any) -> Any:
-    """Rows x times a number, or every row by a matrix."""
-    return x @ factor.T if np.ndim(factor) else x * factor
 
 
 def _moved(x: Any, weights: Array, slopes: list[Any]) -> Any:

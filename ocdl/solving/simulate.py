@@ -1,13 +1,11 @@
 """``simulate``: what a plant does under given controls or a feedback, integrated with error control.
 
 The equations are the problem's own, ẋ_s = φ, with the running cost as one more state; from jump to jump of the controls
-by the explicit method DOP853 of order 8 (Hairer, Nørsett and Wanner, 1993, II.5), or, where that needs too many steps,
-by LSODA (Petzold, 1983), which switches to implicit steps where the plant is stiff.
+as ``ocdl.depth.integration`` says.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,13 +13,13 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-import scipy
 
 from ocdl import xr
 from ocdl.arrays import Array, finite_array, is_real, shown
 from ocdl.batch import Batch
 from ocdl.depth.control_shapes import PerStage
 from ocdl.depth.fine_mesh import FineMesh
+from ocdl.depth.integration import NotFollowed, integrated
 from ocdl.depth.schemes import Tableau
 from ocdl.errors import InvalidInput
 from ocdl.once import once
@@ -34,7 +32,6 @@ from ocdl.statement.selection import Grid, SelectionProblem
 from ocdl.statement.width import Width
 from ocdl.sweeps.sweeper import Sweeper, SweepFailed, Trajectory
 
-MOST = 8_000  # evaluations of a piece, after which it is integrated as a stiff one
 PARTS = np.linspace(0.0, 1.0, 5)[1:]  # of every step: where states and constraints are looked at
 ENDS = Tableau(np.array([[0.0, 0.0], [1.0, 0.0]]), np.full(2, 0.5), np.array([0.0, 1.0]), 1)  # only its places are used
 
@@ -136,26 +133,19 @@ class _Plant:
     def _piece(self, a: float, b: float, y: Array, tolerance: float, asked: Array) -> _Flown:
         """One piece, in which the controls at b are those before a jump."""
         last = float(np.nextafter(b, a))
-        for method, most in (("DOP853", MOST), ("LSODA", 200 * MOST)):
-            rates = _Counted(self, last, most)
-            try:
-                with np.errstate(all="ignore"), warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    found = scipy.integrate.solve_ivp(
-                        rates, (a, b), y, method=method, rtol=tolerance, atol=tolerance, dense_output=True
-                    )
-            except _TooMany:
-                continue
-            if not found.success or not np.all(np.isfinite(found.y)):
-                break
-            steps = found.t[:-1, None] + np.diff(found.t)[:, None] * PARTS
-            t = np.unique(np.concatenate([[a], steps[:, :-1].ravel(), found.t[1:], asked[(asked > a) & (asked < b)]]))
-            y = found.sol(t).T
-            y[0], y[-1] = found.y[:, 0], found.y[:, -1]
-            u = np.array([self.control(min(depth, last), row) for depth, row in zip(t, y, strict=True)])
-            return _Flown(t, y, u, u)
-        at = self.problem.times.at(rates.reached, self.p)
-        raise SweepFailed(f"simulate: from t = {at:g} on the states escape or change too fast to be followed.")
+        try:
+            found = integrated(lambda t, y: self.rate(t, y, self.control(t, y)), a, b, y, tolerance)
+        except NotFollowed as error:
+            at = self.problem.times.at(error.reached, self.p)
+            raise SweepFailed(
+                f"simulate: from t = {at:g} on the states escape or change too fast to be followed."
+            ) from None
+        steps = found.t[:-1, None] + np.diff(found.t)[:, None] * PARTS
+        t = np.unique(np.concatenate([[a], steps[:, :-1].ravel(), found.t[1:], asked[(asked > a) & (asked < b)]]))
+        y = found.sol(t).T
+        y[0], y[-1] = found.y[:, 0], found.y[:, -1]
+        u = np.array([self.control(min(depth, last), row) for depth, row in zip(t, y, strict=True)])
+        return _Flown(t, y, u, u)
 
     def depth(self, t: Array) -> Array:
         """The core's depths at the true times t (K,)."""
@@ -215,26 +205,3 @@ class _Plant:
         penalty = float(problem.evaluate("penalty", ca.DM, p=ca.DM(self.p)))
         worth = float(np.dot(problem.weights, terminal))
         return Simulation(xr.Dataset(arrays), float(flown.y[-1, -1]), worth, penalty, self.violations(flown))
-
-
-class _TooMany(Exception):
-    """More evaluations than a method is given."""
-
-
-@dataclass(eq=False)
-class _Counted:
-    """The rates of a plant in a piece that ends just after ``last``, for at most ``most`` evaluations."""
-
-    plant: _Plant
-    last: float
-    most: int
-    reached: float = 0.0
-
-    def __call__(self, t: float, y: Array) -> Array:
-        self.most -= 1
-        if self.most < 0:
-            raise _TooMany
-        if not np.all(np.isfinite(y)):
-            return np.full(y.size, np.nan)
-        self.reached = t = min(t, self.last)
-        return self.plant.rate(t, y, self.plant.control(t, y))

@@ -19,6 +19,7 @@ FLOORS = (  # from the top down; what stands on one floor does not know its neig
     ("campaign",),
     ("comparison",),
     ROUTES,
+    ("analysis",),
     ("solving",),
     ("referee",),
     ("sweeps",),
