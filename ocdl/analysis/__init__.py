@@ -4,6 +4,39 @@ Every answer names the theorem, its hypotheses as they were measured, and the co
 
 from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.analysis.flow import Evolution, Flow
+from ocdl.analysis.growth import (
+    Growth,
+    bounded_growth,
+    gronwall,
+    growth_constants,
+    linear_growth,
+    separation,
+    stability_constants,
+)
+from ocdl.analysis.lyapunov import Estimate, Functional, Lyapunov, lyapunov
 from ocdl.analysis.operators import KernelOperator, SingularSystem
+from ocdl.analysis.picard import Picard, Window, picard, picard_factor
 
-__all__ = ["Evolution", "Finding", "Flow", "Hypothesis", "KernelOperator", "SingularSystem"]
+__all__ = [
+    "Estimate",
+    "Evolution",
+    "Finding",
+    "Flow",
+    "Functional",
+    "Growth",
+    "Hypothesis",
+    "KernelOperator",
+    "Lyapunov",
+    "Picard",
+    "SingularSystem",
+    "Window",
+    "bounded_growth",
+    "gronwall",
+    "growth_constants",
+    "linear_growth",
+    "lyapunov",
+    "picard",
+    "picard_factor",
+    "separation",
+    "stability_constants",
+]

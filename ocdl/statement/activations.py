@@ -65,6 +65,11 @@ class Activation:
         """sup |σ'|, infinite where σ jumps or its slope is not bounded."""
         return self.built.of("lipschitz", lambda: _steepest(self))
 
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        """Where σ is not C², as far as it is known."""
+        return () if self.smooth else self.built.of("kinks", lambda: _kinks(self))
+
     @cached_property
     def built(self) -> Built:
         """What was compiled from this very formula; equal is no other's, whatever its fields say."""
@@ -301,6 +306,11 @@ def _steepest(activation: Activation) -> float:
     if bend is not None and bend[0] == declared.NAMES[0]:
         return math.inf
     return steepest(lambda s: np.abs(_by_casadi(activation, 1, s)), declared.sample())
+
+
+def _kinks(activation: Activation) -> tuple[float, ...]:
+    sigma = declared.same_on_arrays_and_expressions(type(activation).__name__, activation)
+    return tuple(declared.bends(sigma).tolist())
 
 
 def _log_cosh(s: Array) -> Array:

@@ -106,7 +106,7 @@ def test_no_overflow_far_out(sigma, s):
     assert np.isfinite([value, there, slope]).all() and there == pytest.approx(value, rel=1e-14)
 
 
-KINKED = CustomActivation(lambda s: np.fmax(s - 0.3, 0.1 * s) + 0.03, increasing=True)
+KINKED = CustomActivation(lambda s: np.fmax(s - 0.3, 0.1 * s) + 0.03, increasing=True)  # at s = 1/3
 with_a_kink_elsewhere = pytest.mark.parametrize(
     "sigma", [*activations(), KINKED], ids=lambda s: f"{type(s).__name__}{s.limits}"
 )
@@ -115,10 +115,10 @@ with_a_kink_elsewhere = pytest.mark.parametrize(
 @with_a_kink_elsewhere
 def test_the_primitive_is_zero_at_zero_and_has_the_derivative_sigma(sigma):
     assert sigma.primitive(np.zeros((2, 1))).tolist() == [[0.0], [0.0]]
-    s = np.array([-45.0, -3.1, -1.001, -0.999, -0.2, -1e-3, -1e-7, 1e-7, 1e-3, 0.301, 0.4, 1.001, 2.9, 45.0])
+    s = np.array([-45.0, -3.1, -1.001, -0.999, -0.2, -1e-3, -1e-7, 1e-7, 1e-3, 0.3336, 0.4, 1.001, 2.9, 45.0])
     x, w = np.polynomial.legendre.leggauss(12)
     d = 1e-2 * np.abs(s)
-    d[9] = 9e-4  # this side of a kink
+    d[9] = 2e-4  # this side of the kink
     integral = d * (sigma(s[:, None] + d[:, None] * x) @ w)
     large = np.maximum(np.abs(sigma.primitive(s + d)), np.abs(sigma.primitive(s - d)))
     assert np.all(np.abs(sigma.primitive(s + d) - sigma.primitive(s - d) - integral) <= 2e-15 * large)
@@ -146,6 +146,17 @@ def test_primitives_find_kinks_and_waves():
     step = CustomActivation(lambda s: np.fmax(s - 0.3, 0.0)).primitive(s)
     assert np.abs(step - 0.5 * np.fmax(s - 0.3, 0.0) ** 2).max() < 1e-15
     assert np.abs(CustomActivation(lambda s: np.sin(20 * s)).primitive(s) - (1 - np.cos(20 * s)) / 20).max() < 1e-13
+
+
+@with_a_kink_elsewhere
+def test_kinks_are_where_it_is_not_smooth(sigma):
+    there = [] if sigma.smooth else [1 / 3] if sigma is KINKED else [0.0]
+    assert list(sigma.kinks) == pytest.approx(there, abs=1e-13)
+
+
+def test_all_kinks_are_found():
+    clipped = CustomActivation(lambda s: np.fmin(np.fmax(s, -1.25), 0.5) + 0.1 * np.fmax(s - 7.0, 0.0) ** 2)
+    assert list(clipped.kinks) == pytest.approx([-1.25, 0.5, 7.0], abs=1e-13)
 
 
 @pytest.mark.parametrize(
