@@ -61,13 +61,14 @@ def gronwall(evolution: Evolution) -> Growth:
     sup_b = _until(evolution, [float(np.abs(B.kernel).max()) for B in operators])
     norm_a = _until(evolution, [float(np.abs(evolution.flow.bias(k)) @ weights) for k in range(len(operators))])
     measured = np.abs(evolution.x) @ weights
-    bound = (measured[0] + ell * norm_a[:, None]) * _exp(ell * area * sup_b)[:, None]
+    with np.errstate(invalid="ignore", over="ignore"):
+        bound = (measured[0] + ell * norm_a[:, None]) * np.exp(ell * area * sup_b)[:, None]
     hypotheses = (lipschitz(activation), zero_at_zero(activation))
     return Growth(
         "∫|f| dy",
         evolution.t,
         measured,
-        bound,
+        _or_infinite(bound),
         Finding(f"{SOURCE}, section 3.4, Gronwall's inequality", hypotheses, "∫|f| is at most the bound, for all t"),
     )
 
@@ -83,7 +84,7 @@ def linear_growth(evolution: Evolution) -> Growth:
         "‖f‖",
         evolution.t,
         measured,
-        bound,
+        _or_infinite(bound),
         Finding(f"{SOURCE}, Proposition 3.5", hypotheses, "‖f‖ grows at most linearly in t"),
     )
 
@@ -97,7 +98,8 @@ def growth_constants(evolution: Evolution) -> Array:
     flow, activation = evolution.flow, evolution.flow.activation
     begins = evolution.x[:1] if flow.autonomous else flow.evolve(evolution.x[0], times=flow.times[:-1]).x
     u = np.stack([flow.layer(k).preactivation(x) for k, x in enumerate(begins)])
-    return np.sqrt(2.0 * activation.lipschitz * np.fmax(activation.primitive(u) @ flow.weights, 0.0))
+    with np.errstate(invalid="ignore"):
+        return np.sqrt(2.0 * activation.lipschitz * np.fmax(activation.primitive(u) @ flow.weights, 0.0))
 
 
 def bounded_growth(evolution: Evolution) -> Growth:
@@ -126,9 +128,10 @@ def separation(evolution: Evolution) -> Growth:
         raise InvalidInput("separation: an evolution of two samples or more is needed; got 1.")
     first, second = np.triu_indices(S, 1)
     measured = evolution.flow.norm(evolution.x[:, first] - evolution.x[:, second])
-    bound = measured[0] * _exp(_until(evolution, stability_constants(evolution.flow)))[:, None]
+    with np.errstate(invalid="ignore", over="ignore"):
+        bound = measured[0] * np.exp(_until(evolution, stability_constants(evolution.flow)))[:, None]
     finding = Finding(f"{SOURCE}, Theorem 3.1, (3.1)", (lipschitz(activation),), "solutions part at most like e^{Lt}")
-    return Growth("‖f₁ − f₂‖", evolution.t, measured, bound, finding)
+    return Growth("‖f₁ − f₂‖", evolution.t, measured, _or_infinite(bound), finding)
 
 
 def _asked(said: str, evolution: Evolution) -> tuple[list[KernelOperator], Activation]:
@@ -140,12 +143,13 @@ def _until(evolution: Evolution, rates: Any) -> Array:
     """∫_0^t of rates (N,) that are constant in each layer, (K,)."""
     times = evolution.flow.times
     sums = np.concatenate([[0.0], np.cumsum(np.asarray(rates) * np.diff(times))])
-    return np.interp(evolution.t, times, sums)
+    with np.errstate(invalid="ignore"):
+        return np.interp(evolution.t, times, sums)
 
 
-def _exp(exponents: Array) -> Array:
-    with np.errstate(over="ignore"):
-        return np.exp(exponents)
+def _or_infinite(bound: Array) -> Array:
+    """No bound, where a product with sup |σ'| = ∞ is no number."""
+    return np.where(np.isnan(bound), np.inf, bound)
 
 
 def _non_decreasing(evolution: Evolution) -> Hypothesis:

@@ -281,3 +281,27 @@ def test_digits_pipeline():
     expected = {"logistic regression": 0.904, "ResNet": 0.915, "Hamiltonian": 0.923, "MLPClassifier": 0.923}
     assert scores == {name: pytest.approx(accuracy, abs=0.008) for name, accuracy in expected.items()}
     assert scores["logistic regression"] < scores["ResNet"] < scores["Hamiltonian"]
+
+
+def test_lyapunov_decay():
+    found = example("lyapunov_decay")
+    potential = found.stable.potential
+    assert potential.values[0, 0] == pytest.approx(0.20734, abs=1e-5)
+    assert potential.values[-1, 0] == pytest.approx(5.4856e-12, rel=1e-4)
+    for case in (found.stable, found.steered):
+        assert case.potential.falls and case.energy.falls and case.potential.residual[0] < 1e-12
+        assert case.velocity.holds and case.size.holds and case.work.holds
+        assert 0.5 * case.potential.rate[-1, 0] == pytest.approx(0.25, abs=1e-7)
+    assert not found.unstable.potential.falls and not found.unstable.potential.finding.applies
+    assert found.exponential < 1e-12 and np.abs(found.growth.sharpness - 1.0).max() < 1e-12
+
+
+def test_picard():
+    found = example("picard")
+    for steps, volterra, _ in found.courses.values():
+        assert np.all(steps <= volterra + 1e-13)
+    steps, _, contraction = found.courses[6.0]
+    assert steps.size == 35 and steps[-1] < 1e-12 and contraction[-1] > 1e20
+    for table in found.rows.values():
+        for tolerance, (_, _, bound, error) in zip(found.TOLERANCES, table, strict=True):
+            assert error <= bound < 2.0 * tolerance
