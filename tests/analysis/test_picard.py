@@ -12,11 +12,10 @@ from ocdl.analysis import Flow, KernelOperator, picard, picard_factor
 
 
 @pytest.mark.parametrize("tolerance", [1e-4, 1e-9])
-@pytest.mark.parametrize("N", [1, 2])
 @pytest.mark.parametrize("activation", activations(), ids=name_of)
-def test_the_error_is_below_its_bound(activation, N, tolerance):
-    rng = np.random.default_rng(N)
-    equation, x0 = flow(activation, *random(rng, N, 0.7)), rng.standard_normal((2, 5))
+def test_the_error_is_below_its_bound(activation, tolerance):
+    rng = np.random.default_rng(2)
+    equation, x0 = flow(activation, *random(rng, 2, 0.7), width=0.5), rng.standard_normal((2, 5))
     found = picard(equation, x0, tolerance=tolerance, degree=6)
     exact = picard(equation, x0, tolerance=1e-13, degree=10, times=found.evolution.t)
     error = equation.norm(found.evolution.x - exact.evolution.x)
