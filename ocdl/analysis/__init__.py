@@ -15,7 +15,8 @@ from ocdl.analysis.growth import (
 )
 from ocdl.analysis.lyapunov import Estimate, Functional, Lyapunov, lyapunov
 from ocdl.analysis.operators import KernelOperator, SingularSystem
-from ocdl.analysis.picard import Picard, Window, picard, picard_factor
+from ocdl.analysis.picard import Picard, picard, picard_factor
+from ocdl.analysis.picard_window import Window
 
 __all__ = [
     "Estimate",
