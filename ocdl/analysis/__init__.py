@@ -5,5 +5,17 @@ Every answer names the theorem, its hypotheses as they were measured, and the co
 from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.analysis.flow import Evolution, Flow
 from ocdl.analysis.operators import KernelOperator, SingularSystem
+from ocdl.analysis.signal import PhaseDiagram, SignalTheory, critical, phase_diagram
 
-__all__ = ["Evolution", "Finding", "Flow", "Hypothesis", "KernelOperator", "SingularSystem"]
+__all__ = [
+    "Evolution",
+    "Finding",
+    "Flow",
+    "Hypothesis",
+    "KernelOperator",
+    "PhaseDiagram",
+    "SignalTheory",
+    "SingularSystem",
+    "critical",
+    "phase_diagram",
+]

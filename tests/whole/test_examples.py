@@ -281,3 +281,12 @@ def test_digits_pipeline():
     expected = {"logistic regression": 0.904, "ResNet": 0.915, "Hamiltonian": 0.923, "MLPClassifier": 0.923}
     assert scores == {name: pytest.approx(accuracy, abs=0.008) for name, accuracy in expected.items()}
     assert scores["logistic regression"] < scores["ResNet"] < scores["Hamiltonian"]
+
+
+def test_trainability():
+    module = example("trainability")
+    ordered, line, chaotic = module.accuracies.T
+    assert module.line.weight_variance == pytest.approx(1.76095464, abs=5e-9)
+    assert min(ordered[0], line[0], chaotic[0]) > 0.75
+    assert line[1] > max(ordered[1], chaotic[1]) + 0.1
+    assert [theory.phase for theory in module.theories] == ["ordered", "critical", "chaotic"]
