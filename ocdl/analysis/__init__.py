@@ -17,6 +17,7 @@ from ocdl.analysis.lyapunov import Estimate, Functional, Lyapunov, lyapunov
 from ocdl.analysis.operators import KernelOperator, SingularSystem
 from ocdl.analysis.picard import Picard, picard, picard_factor
 from ocdl.analysis.picard_window import Window
+from ocdl.analysis.signal import PhaseDiagram, SignalTheory, critical, phase_diagram
 
 __all__ = [
     "Estimate",
@@ -28,14 +29,18 @@ __all__ = [
     "Hypothesis",
     "KernelOperator",
     "Lyapunov",
+    "PhaseDiagram",
     "Picard",
+    "SignalTheory",
     "SingularSystem",
     "Window",
     "bounded_growth",
+    "critical",
     "gronwall",
     "growth_constants",
     "linear_growth",
     "lyapunov",
+    "phase_diagram",
     "picard",
     "picard_factor",
     "separation",

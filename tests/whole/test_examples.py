@@ -305,3 +305,12 @@ def test_picard():
     for table in found.rows.values():
         for tolerance, (_, _, bound, error) in zip(found.TOLERANCES, table, strict=True):
             assert error <= bound < 2.0 * tolerance
+
+
+def test_trainability():
+    module = example("trainability")
+    ordered, line, chaotic = module.accuracies.T
+    assert module.line.weight_variance == pytest.approx(1.76095464, abs=5e-9)
+    assert min(ordered[0], line[0], chaotic[0]) > 0.75
+    assert line[1] > max(ordered[1], chaotic[1]) + 0.1
+    assert [theory.phase for theory in module.theories] == ["ordered", "critical", "chaotic"]
