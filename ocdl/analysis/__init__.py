@@ -5,5 +5,16 @@ Every answer names the theorem, its hypotheses as they were measured, and the co
 from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.analysis.flow import Evolution, Flow
 from ocdl.analysis.operators import KernelOperator, SingularSystem
+from ocdl.analysis.second_order import ArcCondition, SecondOrderConditions, second_order
 
-__all__ = ["Evolution", "Finding", "Flow", "Hypothesis", "KernelOperator", "SingularSystem"]
+__all__ = [
+    "ArcCondition",
+    "Evolution",
+    "Finding",
+    "Flow",
+    "Hypothesis",
+    "KernelOperator",
+    "SecondOrderConditions",
+    "SingularSystem",
+    "second_order",
+]

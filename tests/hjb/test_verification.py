@@ -1,4 +1,6 @@
-"""A table of V is asked what it proves: residual, kinks and their side, bounds on both sides, optimality of its feedback."""
+"""A table of V is asked what it proves: residual, kinks and their side, bounds on both sides, optimal feedback."""
+
+from itertools import pairwise
 
 import casadi as ca
 import numpy as np
@@ -53,12 +55,12 @@ def riccati(x, tau):
 def test_the_residual_of_a_smooth_v_is_of_second_order():
     found = [residual(table(QUADRATIC, riccati, nodes)) for nodes in (41, 81, 161)]
     assert all(field.proven and bool(field.regular.all()) for field in found)
-    assert np.all(np.log2([a.largest / b.largest for a, b in zip(found, found[1:], strict=False)]) > 1.8)
+    assert np.all(np.log2([a.largest / b.largest for a, b in pairwise(found)]) > 1.8)
 
 
 def test_across_kinks_the_residual_is_of_second_order_in_the_mean_and_of_first_beside_them():
     found = [residual(table(WELLS, by_wells, nodes)) for nodes in (81, 161, 321)]
-    pairs = list(zip(found, found[1:], strict=False))
+    pairs = list(pairwise(found))
     assert all(
         a.mean / b.mean > 3.5 and 1.8 < a.largest / b.largest < 2.5 for a, b in pairs
     )  # V'' jumps at |x| ± τ = 1
@@ -234,7 +236,7 @@ def test_beside_the_kink_the_feedback_is_optimal_and_on_it_the_theorem_says_noth
     beside, on = (verified(value, x, steps=16) for x in ([0.3], [0.0]))
     assert beside.finding.applies and "optimal" in beside.finding.says
     assert beside.cost - by_wells(0.3, 0.5) <= beside.suboptimality < 4e-3
-    assert [one.statement for one in on.finding.failing][0].startswith("V is differentiable")
+    assert on.finding.failing[0].statement.startswith("V is differentiable")
     assert on.cost == pytest.approx(by_wells(0.0, 0.5), abs=1e-4)  # and still it is: both sides are
 
 

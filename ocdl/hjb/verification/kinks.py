@@ -16,7 +16,6 @@ of Hamilton–Jacobi–Bellman Equations" (1997), sections II.1, II.4, III.3.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -98,8 +97,8 @@ class Kinks:
             (self._side("q_t + H ≥ 0 between the slopes of concave kinks", self.concave),
              self._side("q_t + H ≤ 0 between the slopes of convex kinks", ~self.concave),
              Hypothesis.declared("the minima of H are proven", self.proven)),
-            f"V is a viscosity solution at its kinks, as far as its grid tells: {int(np.sum(self.concave))} concave and "
-            f"{int(np.sum(~self.concave))} convex places.",
+            f"V is a viscosity solution at its kinks, as far as its grid tells: {int(np.sum(self.concave))} concave "
+            f"and {int(np.sum(~self.concave))} convex places.",
         )  # fmt: skip
 
     def _side(self, statement: str, which: Any) -> Hypothesis:
@@ -118,16 +117,16 @@ class Kinks:
 
 
 def kinks(value: ValueFunction, differences: Differences | None = None) -> Kinks:
-    """The kinks of V's table, of axes with at least ``NODES`` nodes, and the inequality of viscosity solutions there.
+    """The kinks of V's table, and the inequality of viscosity solutions there.
 
-    Kinks nearer to the edge of the table than the parabolas are wide are not seen, nor any where V is infinite; nor
-    those of a loss with kinks before they can have parted.
+    None are seen along axes of fewer than ``NODES`` nodes, nearer to the edge than the parabolas are wide, or where V
+    is infinite; nor those of a loss with kinks before they can have parted.
     """
     differences = Differences(value) if differences is None else differences
-    found = [_along(value, differences, i) for i in range(value.grid.dimension) if value.grid.shape[i] >= NODES]
-    index = tuple(np.concatenate([part[k] for part, _ in found] or [[]]).astype(int) for k in range(value.values.ndim))
-    axis = np.concatenate([np.full(jump.size, i) for i, (_, jump) in enumerate(found)] or [[]]).astype(int)
-    jump = np.concatenate([jump for _, jump in found] or [[]])
+    found = [_along(value, differences, i) for i in range(value.grid.dimension)]
+    index = tuple(np.concatenate([part[k] for part, _ in found]) for k in range(value.values.ndim))
+    axis = np.concatenate([np.full(jump.size, i) for i, (_, jump) in enumerate(found)])
+    jump = np.concatenate([jump for _, jump in found])
     sides = [_beside(differences, index, axis, side) for side in (-GAP, GAP)]
     return Kinks(value, index, axis, jump, sides[0][1], sides[1][1], *_tested(value, index, sides))
 
@@ -135,6 +134,8 @@ def kinks(value: ValueFunction, differences: Differences | None = None) -> Kinks
 def _along(value: ValueFunction, differences: Differences, i: int) -> tuple[tuple[Any, ...], Array]:
     """Where V bends across axis i most sharply of all axes, and the jumps there."""
     axis, table = value.grid.axes[i], value.values
+    if axis.size < NODES:
+        return tuple(np.zeros(0, dtype=int) for _ in table.shape), np.zeros(0)
     jump, curved = _jump(table, axis, 1 + i, 1)
     coarse, _ = _jump(table, axis, 1 + i, 2)
     size = np.abs(jump)
