@@ -149,8 +149,8 @@ def second_order(problem: Problem, grid: Grid | DepthScheme, solution: Solution)
 @dataclass(frozen=True, eq=False)
 class _Points:
     """A solution in the middles of its N layers: true ``times`` and core depths t (N,), ``ends`` (N+1,), x and
-    Euclidean costates (N, S, n), u (N, m), p (P,); ``metric`` (m,) of the controls, and in it H_u (N, m), and H_uu (N, G, size,
-    size) by ``groups`` (G, size) of controls.
+    Euclidean costates (N, S, n), u (N, m), p (P,); ``metric`` (m,) of the controls, and in it H_u (N, m), and
+    H_uu (N, G, size, size) by ``groups`` (G, size) of controls. ``scale``: true time in a unit of core depth.
     """
 
     problem: ControlProblem
