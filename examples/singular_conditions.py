@@ -74,6 +74,8 @@ def draw():
     left.legend()
     middle.set(title="the condition of every arc: all positive", xlabel="t", ylabel="its value")
     middle.legend(fontsize=9)
+    for axis in (left, middle):
+        axis.set_xticks([0.0, 0.05, 0.1, 0.15, 0.2])
     right.axhline(0.0, color="0.6", lw=0.8)
     exact = np.linspace(0.0, 1.0, 50)
     for sign, colour, said in ((1.0, "tab:blue", "+½ ∫x²: Kelley 1 > 0"), (-1.0, "tab:red", "−½ ∫x²: Kelley −1 < 0")):

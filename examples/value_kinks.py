@@ -81,7 +81,8 @@ def draw():
     middle.plot(bounds["f0"], bounds["value"], color="tab:blue", label="V of the table")
     middle.plot(bounds["f0"], bounds["upper"], ".", color="tab:orange", label="cost of a rollout")
     middle.set(title=f"V between its bounds, f₂ = {SLICE}", xlabel="f₁", ylabel="V(f, 0)")
-    middle.legend()
+    middle.set_ylim(0.16, 0.189)
+    middle.legend(loc="upper right", fontsize=8)
     s = np.linspace(0.0, 1.0, wrong.test.shape[1])
     right.axhline(0.0, color="0.6", lw=0.8)
     t, x = found[-1].places
@@ -89,7 +90,8 @@ def draw():
     right.plot(s, 100 * found[-1].test[here], "o-", color="tab:blue", label="concave, two neurons, × 100: ≥ 0, allowed")
     right.plot(s, wrong.test[0], "s-", color="tab:red", label="convex, planted: ≤ 0 is needed, violated")
     right.set(title="between the slopes of both sides", xlabel="from one slope to the other", ylabel="q_t + H(q)")
-    right.legend(fontsize=9)
+    right.set_ylim(-0.2, 4.6)
+    right.legend(loc="upper center", fontsize=9)
     return figure
 
 

@@ -16,7 +16,6 @@ import numpy as np
 from ocdl import xr
 from ocdl.arrays import Array
 from ocdl.hjb.feedback.value_function import ValueFunction
-from ocdl.hjb.grids.interpolation import cubic_weights, interpolate, linear_weights
 from ocdl.hjb.verification.differences import Differences
 from ocdl.hjb.verification.kinks import GAP, kinks
 from ocdl.hjb.verification.least import LeastHamiltonian
@@ -73,25 +72,21 @@ def _of_nodes(value: ValueFunction) -> ResidualField:
 
 
 def _of_points(value: ValueFunction, x: Any, t: Any) -> ResidualField:
-    points, depths, _ = value._points(x, t)
-    law = LeastHamiltonian(value)
-    R = value_rate(value, points, depths) + law(points, depths, value.slope(points, depths))
-    R[~value.viable(points, depths)] = np.nan
-    names = _names(value)
-    coords = {name: ("point", along) for name, along in zip(names, (depths, *points.T), strict=True)}
+    points, depths, _ = value.points(x, t)
+    R, proven = interpolated(value, points, depths)
+    given = dict(zip(_names(value), (depths, *points.T), strict=True))
+    coords = {name: ("point", along) for name, along in given.items()}
     like = xr.DataArray(R, dims="point", coords=coords, name="residual")
-    at = [
-        np.abs(axis[:, None] - along).argmin(axis=0)
-        for axis, along in zip((value.t, *value.grid.axes), (depths, *points.T), strict=True)
-    ]
-    return ResidualField(like, like.copy(data=_regular(value, Differences(value))[tuple(at)]), law.proven)
+    nearest = [np.abs(axis[:, None] - given[name]).argmin(axis=0) for name, axis in _axes(value).items()]
+    regular = _regular(value, Differences(value))[tuple(nearest)]
+    return ResidualField(like, like.copy(data=regular).rename("regular"), proven)
 
 
-def value_rate(value: ValueFunction, x: Array, t: Array) -> Array:
-    """∂V/∂t (q,) of V as it is interpolated, at states x (q, D) and depths t (q,)."""
-    rule = cubic_weights if value.order == 3 else linear_weights
-    weights = [rule(value.t, t), *(rule(axis, x[:, i]) for i, axis in enumerate(value.grid.axes))]
-    return interpolate(value.values, weights, 0)
+def interpolated(value: ValueFunction, x: Array, t: Array) -> tuple[Array, bool]:
+    """R (q,) of V as it is interpolated, at states x (q, D) and depths t (q,); and whether the minima are proven."""
+    law = LeastHamiltonian(value)
+    R = value.rate(x, t) + law(x, t, value.slope(x, t))
+    return np.where(value.viable(x, t), R, np.nan), law.proven
 
 
 def _regular(value: ValueFunction, differences: Differences) -> Any:

@@ -44,7 +44,7 @@ def two_sided(value: ValueFunction, x: Any, t: float = 0.0, *, region: Any = Non
     steps: of the rollout. Raises InvalidInput where the region leaves the table, NotSupported where states are bounded.
     """
     below = SubSolution.of(value, x, t, region=region)
-    points, depths, _ = value._points(x, t)
+    points, depths, _ = value.points(x, t)
     rolled = value.rollout(points, float(depths[0]), steps=steps)
     found = {"lower": below(points, float(depths[0])), "value": value(points, depths), "upper": rolled.cost}
     coords = {f"f{i}": ("point", along) for i, along in enumerate(points.T)}
@@ -73,7 +73,7 @@ class SubSolution:
                 f"two_sided: V at three or more depths of equal distance is needed; it is kept at {value.t.size}, with "
                 "unequal steps or too few. Ask ValueIteration for depths=None."
             )
-        points, depths, _ = value._points(x, float(t))
+        points, depths, _ = value.points(x, float(t))
         low, high = _reached(value, points) if region is None else _given(value, region)
         part, first = _cells(value, low, high), max(int(np.searchsorted(value.t, depths[0], side="right")) - 1, 0)
         law, h = LeastHamiltonian(value), value.t[1] - value.t[0]
