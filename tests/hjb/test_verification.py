@@ -158,6 +158,24 @@ def test_a_convex_kink_of_the_loss_may_be_carried_along():
     assert set(found.dataset.data_vars) >= {"t", "f0", "axis", "jump", "concave", "margin", "open", "violated"}
 
 
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("side", "sign"), [(np.minimum, 1.0), (np.maximum, -1.0)])
+def test_of_two_solutions_the_minimum_is_one_and_the_maximum_is_none(side, sign, seed):
+    """½ (x − c)²/(1 + τ) + k solve ∂_tV = ½ |∇V|². Between slopes Δ apart q_t + H is Δ²/8 at the most: ≥ 0 as it must
+    be for a minimum, not ≤ 0 as it must for a maximum.
+    """
+    generator = np.random.default_rng(seed)
+    c, k = np.array([-1.0, 1.0]) * generator.uniform(0.5, 1.0, 2), generator.uniform(-0.2, 0.2, 2)
+    value = table(QUADRATIC, lambda x, tau: side(*(riccati(x - c[i], tau) + k[i] for i in (0, 1))), 161)
+    found = kinks(value)
+    steep = (c[1] - c[0]) / (1.5 - found.places[0])
+    assert found.count > 30 and np.all(found.concave == (sign > 0)) and np.all(found.violated == (sign < 0))
+    assert found.jump == pytest.approx(-sign * steep, rel=0.02)
+    apart = found.after[:, 1] - found.before[:, 1]
+    assert found.test[:, found.test.shape[1] // 2] == pytest.approx(apart**2 / 8, abs=0.01 * steep.max() ** 2)
+    assert found.finding.applies == (sign > 0)
+
+
 # -- bounds on both sides ----------------------------------------------------------------------------
 
 
@@ -187,7 +205,7 @@ def test_v_lies_between_the_bounds_whatever_is_wrong_with_the_table(seed):
 def test_kinks_do_the_bounds_no_harm():
     gaps = []
     for nodes in (41, 81, 161):
-        found = two_sided(table(WELLS, by_wells, nodes), PLACES, steps=8)
+        found = two_sided(table(WELLS, by_wells, nodes), PLACES, region=(-1.3, 1.3), steps=8)
         assert np.all(found["lower"] <= by_wells(PLACES[:, 0], 0.5)) and np.all(
             found["upper"] >= by_wells(PLACES[:, 0], 0.5) - 1e-9
         )
@@ -198,7 +216,7 @@ def test_kinks_do_the_bounds_no_harm():
 def test_one_neuron_between_its_bounds():
     value = ValueIteration(nodes=161, domain=(-3, 3)).value_function(selection([0.3], 1.2))
     at = np.array([-0.5, 0.0, 0.3, 0.9])
-    found, exact = two_sided(value, at[:, None]), one_neuron_value(at, 1.2, ocdl.Tanh(), (-1, 1), (-1, 1))
+    found, exact = two_sided(value, at[:, None], steps=16), one_neuron_value(at, 1.2, ocdl.Tanh(), (-1, 1), (-1, 1))
     assert np.all(found["lower"] <= exact) and np.all(exact <= found["upper"] + 1e-9)
     assert float((found["upper"] - found["lower"]).max()) < 0.03
 
@@ -233,7 +251,7 @@ def test_bounded_states_are_refused():
 
 def test_beside_the_kink_the_feedback_is_optimal_and_on_it_the_theorem_says_nothing():
     value = table(WELLS, by_wells, 161)
-    beside, on = (verified(value, x, steps=16) for x in ([0.3], [0.0]))
+    beside, on = (verified(value, x, region=(-0.8, 0.8), steps=16) for x in ([0.3], [0.0]))
     assert beside.finding.applies and "optimal" in beside.finding.says
     assert beside.cost - by_wells(0.3, 0.5) <= beside.suboptimality < 4e-3
     assert on.finding.failing[0].statement.startswith("V is differentiable")
@@ -242,11 +260,11 @@ def test_beside_the_kink_the_feedback_is_optimal_and_on_it_the_theorem_says_noth
 
 def test_a_wrong_table_is_not_verified_but_its_feedback_is_bounded():
     """|x| − τ from 0: nothing costs less than 0, and to stay there costs 0."""
-    found = verified(table(MODULUS, lambda x, tau: np.abs(x) - tau, 81), [0.0], steps=8)
+    found = verified(table(MODULUS, lambda x, tau: np.abs(x) - tau, 81), [0.0], region=(-0.5, 0.5), steps=8)
     assert not found.finding.applies and found.value == pytest.approx(-0.5)
     assert found.cost - found.value == pytest.approx(0.5) and found.suboptimality >= found.cost
     wrong = table(WELLS, lambda x, tau: by_wells(x, tau) + 0.3 * tau, 161)
-    found = verified(wrong, steps=32)
+    found = verified(wrong, region=(-0.2, 0.8), steps=32)
     assert [one.statement for one in found.finding.failing] == ["∂_tV + H = 0 on the way: −∫ |∂_tV + H| dt"]
     assert found.along == pytest.approx(0.15, abs=5e-3) and "says nothing" not in repr(found)
     assert found.defect == pytest.approx(-0.15, abs=2e-3)
