@@ -168,3 +168,13 @@ def test_discrete_layers_are_refused_and_a_table_is_printed():
         second_order(problem, grid, ocdl.solve(problem, grid, ocdl.ProjectedGradient()))
     said = str(at_rest(lambda x: -(x[0] ** 2)))
     assert "singular" in said and "violated" in said and said.count("\n") > 4
+
+
+def test_a_saved_solution_is_told_the_same(tmp_path):
+    problem = ocdl.ControlProblem(
+        dynamics=lambda u: u, initial=[0.0], horizon=1.0, running=lambda x: 0.5 * x[0] ** 2, bounds=UNIT
+    )
+    solution = ocdl.solve(problem, GRID, ocdl.Ipopt(), start={"u": 0.0})
+    solution.save(tmp_path / "rest.nc")
+    before, after = (second_order(problem, GRID, one) for one in (solution, ocdl.load(tmp_path / "rest.nc")))
+    assert str(before) == str(after) and after.arcs[0].values == pytest.approx(before.arcs[0].values)
