@@ -17,9 +17,11 @@ from ocdl.analysis.lyapunov import Estimate, Functional, Lyapunov, lyapunov
 from ocdl.analysis.operators import KernelOperator, SingularSystem
 from ocdl.analysis.picard import Picard, picard, picard_factor
 from ocdl.analysis.picard_window import Window
+from ocdl.analysis.second_order import ArcCondition, SecondOrderConditions, second_order
 from ocdl.analysis.signal import PhaseDiagram, SignalTheory, critical, phase_diagram
 
 __all__ = [
+    "ArcCondition",
     "Estimate",
     "Evolution",
     "Finding",
@@ -31,6 +33,7 @@ __all__ = [
     "Lyapunov",
     "PhaseDiagram",
     "Picard",
+    "SecondOrderConditions",
     "SignalTheory",
     "SingularSystem",
     "Window",
@@ -43,6 +46,7 @@ __all__ = [
     "phase_diagram",
     "picard",
     "picard_factor",
+    "second_order",
     "separation",
     "stability_constants",
 ]

@@ -314,3 +314,35 @@ def test_trainability():
     assert min(ordered[0], line[0], chaotic[0]) > 0.75
     assert line[1] > max(ordered[1], chaotic[1]) + 0.1
     assert [theory.phase for theory in module.theories] == ["ordered", "critical", "chaotic"]
+
+
+def test_value_kinks():
+    found = example("value_kinks")
+    means = [field.mean for field in found.fields]
+    assert means[0] / means[1] > 2.0 and means[1] / means[2] > 2.0 and found.fields[-1].proven
+    assert found.found[1].count > 50 and found.found[2].count > 4 * found.found[1].count
+    for kinks in found.found:
+        assert np.all(kinks.concave) and not np.any(kinks.violated) and np.all(kinks.axis == 0)
+        assert np.all(kinks.places[1][:, 0] == 0.0) and kinks.finding.applies
+    assert np.all(~found.wrong.concave) and np.all(found.wrong.violated) and not found.wrong.finding.applies
+    assert found.wrong.test.max() == pytest.approx(1.0)
+    assert np.all(found.bounds["lower"] <= found.bounds["upper"])
+    assert 0.005 < float((found.bounds["upper"] - found.bounds["lower"]).max()) < 0.02
+    assert np.abs(found.bounds["upper"] - found.bounds["value"]).max() < 1e-3
+    assert found.verdict.finding.applies and found.verdict.suboptimality < 0.02
+
+
+def test_singular_conditions():
+    found = example("singular_conditions")
+    rocket = found.ascent[1].arcs
+    assert [(arc.kind, arc.order, arc.verdict) for arc in rocket] == [
+        ("upper", None, "strict"), ("singular", 1, "strict"), ("lower", None, "strict"),
+    ]  # fmt: skip
+    assert rocket[1].begin == pytest.approx(found.rocket.FIRST_SWITCH, abs=1e-4)
+    at_rest = [case[1].arcs[0] for case in (found.least, found.worst, found.fuller)]
+    assert [arc.order for arc in at_rest] == [1, 1, 2]
+    assert [arc.least for arc in at_rest] == pytest.approx([1.0, -1.0, 1.0])
+    assert found.least[1].necessary.applies and not found.worst[1].necessary.applies
+    assert max(abs(found.least[0].gap), abs(found.worst[0].gap)) < 1e-9  # the maximum principle sees no difference
+    for sign, change in found.changes.items():
+        assert change == pytest.approx(sign * found.HEIGHTS**2 * found.WIDTH**3 / 3, rel=1e-6)
