@@ -3,7 +3,17 @@ Every answer names the theorem, its hypotheses as they were measured, and the co
 """
 
 from ocdl.analysis.findings import Finding, Hypothesis
+from ocdl.analysis.finite_rank import FiniteRankFlow, ReducedEvolution
 from ocdl.analysis.flow import Evolution, Flow
 from ocdl.analysis.operators import KernelOperator, SingularSystem
 
-__all__ = ["Evolution", "Finding", "Flow", "Hypothesis", "KernelOperator", "SingularSystem"]
+__all__ = [
+    "Evolution",
+    "Finding",
+    "FiniteRankFlow",
+    "Flow",
+    "Hypothesis",
+    "KernelOperator",
+    "ReducedEvolution",
+    "SingularSystem",
+]

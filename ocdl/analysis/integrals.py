@@ -1,0 +1,89 @@
+"""∫ σ(u) dt of every neuron between depths, along a known course of few unknowns, with error control.
+
+By Gauss's four points, of order 8, against the two halves; a neuron of which they disagree is bisected on its own, so
+that the kinks of σ, which each neuron meets at depths of its own, cost the others nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ocdl.arrays import Array
+
+POINTS, WEIGHTS = np.polynomial.legendre.leggauss(4)
+DEEPEST = 50  # bisections, after which a piece is as short as rounding
+AT_ONCE = 1 << 20  # values of c that are held together
+
+Course = Callable[[Array], Array]  # depths (...) to c (..., S, r)
+
+
+class Integrand(Protocol):
+    """σ(u) as a function of c."""
+
+    def velocity(self, c: Array) -> Array:
+        """(..., M) of c (..., r)."""
+        ...
+
+    def at(self, c: Array, i: NDArray[np.intp]) -> Array:
+        """(P, K) at one neuron i (P,) each, of c (P, K, r)."""
+        ...
+
+
+def integrals(layer: Integrand, course: Course, cuts: Array, tolerance: float, shape: tuple[int, ...]) -> Array:
+    """(K − 1, S, M): from each of the depths ``cuts`` (K,) to the next; tolerance: of each of them, absolute and
+    relative."""
+    out = np.empty((cuts.size - 1, *shape))
+    pairs: list[tuple[int, NDArray[np.intp], NDArray[np.intp]]] = []
+    for q, (a, b) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
+        whole, out[q] = (_dense(layer, course, np.linspace(a, b, n + 1)) for n in (1, 2))
+        s, i = np.nonzero(_apart(whole, out[q], tolerance))
+        pairs.append((q, s, i))
+    q = np.repeat([q for q, *_ in pairs], [s.size for _, s, _ in pairs]).astype(int)
+    s, i = (np.concatenate([pair[axis] for pair in pairs]) for axis in (1, 2))
+    if q.size:
+        out[q, s, i] = 0.0
+        for part in np.array_split(np.arange(q.size), 1 + q.size * 8 * shape[0] // AT_ONCE):
+            _bisected(layer, course, cuts, (q[part], s[part], i[part]), tolerance, out)
+    return out
+
+
+def _dense(layer: Integrand, course: Course, ends: Array) -> Array:
+    """Of all neurons, summed over equal pieces, (S, M)."""
+    h = ends[1] - ends[0]
+    depths = (0.5 * (ends[:-1] + ends[1:]))[:, None] + 0.5 * h * POINTS
+    values = layer.velocity(course(depths.ravel()))
+    return np.asarray(np.tensordot(np.tile(0.5 * h * WEIGHTS, ends.size - 1), values, axes=1))
+
+
+def _bisected(
+    layer: Integrand, course: Course, cuts: Array, where: tuple[NDArray[np.intp], ...], tolerance: float, out: Array
+) -> None:
+    """Add the integrals of some (piece, sample, neuron) to ``out``."""
+    q, s, i = where
+    a, b = cuts[q], cuts[q + 1]
+    whole = _sparse(layer, course, a, b, s, i)
+    for depth in range(DEEPEST):
+        middle = 0.5 * (a + b)
+        halves = _sparse(layer, course, a, middle, s, i), _sparse(layer, course, middle, b, s, i)
+        on = _apart(whole, halves[0] + halves[1], tolerance) & (depth < DEEPEST - 1)
+        np.add.at(out, (q[~on], s[~on], i[~on]), (halves[0] + halves[1])[~on])
+        if not np.any(on):
+            return
+        q, s, i = (np.concatenate([k[on], k[on]]) for k in (q, s, i))
+        a, b = np.concatenate([a[on], middle[on]]), np.concatenate([middle[on], b[on]])
+        whole = np.concatenate([half[on] for half in halves])
+
+
+def _sparse(layer: Integrand, course: Course, a: Array, b: Array, s: NDArray[np.intp], i: NDArray[np.intp]) -> Array:
+    """Of one sample s and neuron i from a to b each, (P,)."""
+    depths = 0.5 * (a + b)[:, None] + 0.5 * (b - a)[:, None] * POINTS
+    c = course(depths)[np.arange(s.size), :, s]
+    return np.asarray(0.5 * (b - a) * (layer.at(c, i) @ WEIGHTS))
+
+
+def _apart(whole: Array, halves: Array, tolerance: float) -> NDArray[np.bool_]:
+    return np.abs(whole - halves) > tolerance * (1.0 + np.abs(halves))
