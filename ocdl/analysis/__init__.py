@@ -5,6 +5,7 @@ Every answer names the theorem, its hypotheses as they were measured, and the co
 from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.analysis.finite_rank import FiniteRankFlow, ReducedEvolution
 from ocdl.analysis.flow import Evolution, Flow
+from ocdl.analysis.limits import ThermodynamicLimit, thermodynamic_limit
 from ocdl.analysis.operators import KernelOperator, SingularSystem
 
 __all__ = [
@@ -16,4 +17,6 @@ __all__ = [
     "KernelOperator",
     "ReducedEvolution",
     "SingularSystem",
+    "ThermodynamicLimit",
+    "thermodynamic_limit",
 ]

@@ -1,12 +1,14 @@
 """∫ σ(u) dt of every neuron between depths, along a known course of few unknowns, with error control.
 
-By Gauss's four points, of order 8, against the two halves; a neuron of which they disagree is bisected on its own, so
-that the kinks of σ, which each neuron meets at depths of its own, cost the others nothing.
+By Lobatto's five points, of order 8, against the two halves; a neuron of which they disagree is bisected on its own, so
+that the kinks of σ, which each neuron meets at depths of its own, cost the others nothing. Both ends are among the
+points: a kink between an end and the first of Gauss's points would be seen by neither.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -14,7 +16,8 @@ from numpy.typing import NDArray
 
 from ocdl.arrays import Array
 
-POINTS, WEIGHTS = np.polynomial.legendre.leggauss(4)
+POINTS, WEIGHTS = np.sqrt(3 / 7) * np.array([-1.0, 0.0, 1.0]), np.array([49 / 90, 32 / 45, 49 / 90])
+POINTS, WEIGHTS = np.concatenate([[-1.0], POINTS, [1.0]]), np.concatenate([[0.1], WEIGHTS, [0.1]])
 DEEPEST = 50  # bisections, after which a piece is as short as rounding
 AT_ONCE = 1 << 20  # values of c that are held together
 
@@ -37,17 +40,15 @@ def integrals(layer: Integrand, course: Course, cuts: Array, tolerance: float, s
     """(K − 1, S, M): from each of the depths ``cuts`` (K,) to the next; tolerance: of each of them, absolute and
     relative."""
     out = np.empty((cuts.size - 1, *shape))
-    pairs: list[tuple[int, NDArray[np.intp], NDArray[np.intp]]] = []
-    for q, (a, b) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
-        whole, out[q] = (_dense(layer, course, np.linspace(a, b, n + 1)) for n in (1, 2))
-        s, i = np.nonzero(_apart(whole, out[q], tolerance))
-        pairs.append((q, s, i))
-    q = np.repeat([q for q, *_ in pairs], [s.size for _, s, _ in pairs]).astype(int)
-    s, i = (np.concatenate([pair[axis] for pair in pairs]) for axis in (1, 2))
-    if q.size:
-        out[q, s, i] = 0.0
-        for part in np.array_split(np.arange(q.size), 1 + q.size * 8 * shape[0] // AT_ONCE):
-            _bisected(layer, course, cuts, (q[part], s[part], i[part]), tolerance, out)
+    marked = []
+    for k, (a, b) in enumerate(pairwise(cuts)):
+        whole, out[k] = (_dense(layer, course, np.linspace(a, b, n + 1)) for n in (1, 2))
+        s, i = np.nonzero(_apart(whole, out[k], tolerance))
+        marked.append(np.stack([np.full(s.size, k), s, i]))
+    q, s, i = np.concatenate(marked, axis=1)
+    out[q, s, i] = 0.0
+    for part in np.array_split(np.arange(q.size), 1 + q.size * 8 * shape[0] // AT_ONCE):
+        _bisected(layer, course, cuts, (q[part], s[part], i[part]), tolerance, out)
     return out
 
 
@@ -64,6 +65,8 @@ def _bisected(
 ) -> None:
     """Add the integrals of some (piece, sample, neuron) to ``out``."""
     q, s, i = where
+    if not q.size:
+        return
     a, b = cuts[q], cuts[q + 1]
     whole = _sparse(layer, course, a, b, s, i)
     for depth in range(DEEPEST):
