@@ -74,9 +74,8 @@ if __name__ == "__main__":
             flush=True,
         )
     exponents = [exponent(WIDTHS, list(column)) for column in zip(*both, strict=True)]
-    print(
-        f"seconds grow as M^{exponents[0]:.2f} (full) and M^{exponents[1]:.2f} (reduced)\n\nM = {WIDE}\n     r   reduced"
-    )
+    print(f"seconds grow as M^{exponents[0]:.2f} (full) and M^{exponents[1]:.2f} (reduced)")
+    print(f"\nM = {WIDE}\n     r   reduced")
     taken = []
     for r in RANKS:
         taken.append(seconds(reduced(WIDE, r))[0])

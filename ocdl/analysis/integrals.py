@@ -8,7 +8,6 @@ points: a kink between an end and the first of Gauss's points would be seen by n
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -40,24 +39,29 @@ def integrals(layer: Integrand, course: Course, cuts: Array, tolerance: float, s
     """(K − 1, S, M): from each of the depths ``cuts`` (K,) to the next; tolerance: of each of them, absolute and
     relative."""
     out = np.empty((cuts.size - 1, *shape))
-    marked = []
-    for k, (a, b) in enumerate(pairwise(cuts)):
-        whole, out[k] = (_dense(layer, course, np.linspace(a, b, n + 1)) for n in (1, 2))
-        s, i = np.nonzero(_apart(whole, out[k], tolerance))
-        marked.append(np.stack([np.full(s.size, k), s, i]))
+    marked = [np.empty((3, 0), dtype=int)]
+    for k in np.array_split(np.arange(len(out)), 1 + out.size * POINTS.size // AT_ONCE):
+        a, b = cuts[k], cuts[k + 1]
+        middle = 0.5 * (a + b)
+        out[k] = _dense(layer, course, a, middle) + _dense(layer, course, middle, b)
+        q, s, i = np.nonzero(_apart(_dense(layer, course, a, b), out[k], tolerance))
+        marked.append(np.stack([k[q], s, i]))
     q, s, i = np.concatenate(marked, axis=1)
     out[q, s, i] = 0.0
-    for part in np.array_split(np.arange(q.size), 1 + q.size * 8 * shape[0] // AT_ONCE):
+    for part in np.array_split(np.arange(q.size), 1 + q.size * 2 * POINTS.size * shape[0] // AT_ONCE):
         _bisected(layer, course, cuts, (q[part], s[part], i[part]), tolerance, out)
     return out
 
 
-def _dense(layer: Integrand, course: Course, ends: Array) -> Array:
-    """Of all neurons, summed over equal pieces, (S, M)."""
-    h = ends[1] - ends[0]
-    depths = (0.5 * (ends[:-1] + ends[1:]))[:, None] + 0.5 * h * POINTS
-    values = layer.velocity(course(depths.ravel()))
-    return np.asarray(np.tensordot(np.tile(0.5 * h * WEIGHTS, ends.size - 1), values, axes=1))
+def _depths(a: Array, b: Array) -> Array:
+    """Lobatto's from a to b (P,), (P, 5)."""
+    return np.asarray(0.5 * (a + b)[:, None] + 0.5 * (b - a)[:, None] * POINTS)
+
+
+def _dense(layer: Integrand, course: Course, a: Array, b: Array) -> Array:
+    """Of all neurons from a to b (P,), (P, S, M)."""
+    values = np.tensordot(WEIGHTS, layer.velocity(course(_depths(a, b))), axes=(0, 1))
+    return np.asarray(0.5 * (b - a)[:, None, None] * values)
 
 
 def _bisected(
@@ -83,8 +87,7 @@ def _bisected(
 
 def _sparse(layer: Integrand, course: Course, a: Array, b: Array, s: NDArray[np.intp], i: NDArray[np.intp]) -> Array:
     """Of one sample s and neuron i from a to b each, (P,)."""
-    depths = 0.5 * (a + b)[:, None] + 0.5 * (b - a)[:, None] * POINTS
-    c = course(depths)[np.arange(s.size), :, s]
+    c = course(_depths(a, b))[np.arange(s.size), :, s]
     return np.asarray(0.5 * (b - a) * (layer.at(c, i) @ WEIGHTS))
 
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from ocdl import xr
 from ocdl.analysis.findings import Finding, Hypothesis
+from ocdl.analysis.orders import SLOWEST, falling, linear_growth, richardson
 from ocdl.analysis.refined import Level, apart, controls_apart, given, trained, weakly_apart
 from ocdl.arrays import Array
 from ocdl.depth.schemes import DepthScheme
@@ -28,16 +29,11 @@ from ocdl.interrupts import uninterrupted
 from ocdl.referee.solution import Solution
 from ocdl.solving.compile import Problem
 from ocdl.solving.method import Method
-from ocdl.statement.activations import Activation
 from ocdl.statement.selection import Grid
 from ocdl.sweeps.fused.recognise import dense_form
 from ocdl.tables import plain_table, plain_text
 
-SLOWEST = 0.2  # the least order in L² that is taken for convergence; a jump off the grid has 1/2
-GROWTH = 0.05  # the most that a bound may grow, as a power of the refinement
-SIZES = np.geomspace(1e-6, 1e12, 91)  # of s, where (A1) is looked at
-FAR = 1e6  # from where on the power counts at which |σ| grows
-EXACT = 1e-13  # distances below it are rounding
+GROWTH = 0.1  # the most that a bound may grow at the last refinement, as a power of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,12 +108,12 @@ class ThermodynamicLimit:
     @property
     def converges(self) -> bool:
         """Whether the states were seen to converge in C([0, T]; L²(Y)), whatever theorems say."""
-        return falling(self.distance, self._factors) >= SLOWEST
+        return self._falling(self.distance) >= SLOWEST
 
     @property
     def converges_weakly(self) -> bool:
         """Whether their integrals with test functions were."""
-        return falling(self.weak_distance, self._factors) >= SLOWEST
+        return self._falling(self.weak_distance) >= SLOWEST
 
     def to_dataset(self) -> xr.Dataset:
         """All of the table, by the networks' numbers of layers and neurons, from the second on."""
@@ -169,6 +165,9 @@ class ThermodynamicLimit:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(np.log(distances[:-1] / distances[1:]) / np.log(self._factors[1:]))
 
+    def _falling(self, distances: Array) -> float:
+        return falling(distances, self._factors, max(level.bound for level in self.levels))
+
     def _expected(self, of_width: Callable[[Level], float]) -> float:
         first = self.levels[0]
         sampled = not self.solutions and self.levels[-1].varies
@@ -178,40 +177,30 @@ class ThermodynamicLimit:
     @property
     def _large_depth(self) -> Finding:
         said = f"z^τ converges in C([0, T]); distances fall to {self.distance[-1]:.3e}{_with(self.orders)}"
-        shared = self._hypotheses("τ", "A2", list(self.controls_distance))
+        shared = self._hypotheses("τ", "A2")
         return Finding("Theorem 2.1 (Liu and Markowich)", shared, said)
 
     @property
     def _large_width(self) -> Finding:
         said = f"f_h converges in D'(Y × [0, T)); weak distances fall to {self.weak_distance[-1]:.3e}"
         data = np.array([apart(_begun(a), _begun(b)) for a, b in self._pairs])
-        converging = Hypothesis("f_I,h converges, with h, at an order in L²", falling(data, self._factors), SLOWEST)
-        shared = self._hypotheses("h", "A3", list(self.controls_distance))
+        converging = Hypothesis("f_I,h converges: its order in L²", self._falling(data), SLOWEST)
+        shared = self._hypotheses("h", "A3")
         return Finding("Theorem 2.2 (Liu and Markowich)", (*shared, converging), said + _with(self.weak_orders))
 
-    def _hypotheses(self, small: str, bounded: str, names: Iterable[str]) -> tuple[Hypothesis, ...]:
+    def _hypotheses(self, small: str, bounded: str) -> tuple[Hypothesis, ...]:
         form = dense_form(self.levels[0].core)
         arrays = None if form is None else form.coefficients.arrays(self._rows, self.levels[0].p)
         plain = arrays is not None and arrays.V is None and arrays.S is None and arrays.r is None
         bounds = np.array([level.bound for level in self.levels])
-        grows = np.log(bounds[-1] / bounds[0]) / np.log(np.prod(self._factors)) if bounds[0] > 0.0 else 0.0
-        linear = linear_growth(form.activation) if form is not None else Hypothesis.declared("(A1)", False)
+        grows = np.log(bounds[-1] / bounds[-2]) / np.log(self._factors[-1]) if bounds[-2] > 0.0 else 0.0
+        within = f"({bounded}) a, b, f_I are within C = {bounds.max():.4g}: minus the power at which C grows"
+        falls = {name: self._falling(of) for name, of in self.controls_distance.items()}
         return (
             Hypothesis.declared("the layers are σ(a − Bf)", plain),
-            linear,
-            Hypothesis(
-                f"({bounded}) coefficients and data are within C = {bounds.max():.4g}: minus the power at which C grows",
-                -grows,
-                -GROWTH,
-            ),
-            *(
-                Hypothesis(
-                    f"{name}_{small} converges, with {small}, at an order in L²",
-                    falling(self.controls_distance[name], self._factors),
-                    SLOWEST,
-                )
-                for name in names
-            ),
+            linear_growth(form.activation) if form is not None else Hypothesis.declared("(A1)", False),
+            Hypothesis(within, -grows, -GROWTH),
+            *(Hypothesis(f"{name}_{small} converges: its order in L²", of, SLOWEST) for name, of in falls.items()),
         )
 
     @property
@@ -260,40 +249,6 @@ def thermodynamic_limit(
             solutions.append(solution)
     _check_refined(levels)
     return ThermodynamicLimit(tuple(levels), tests, tuple(solutions))
-
-
-def falling(distances: Array, factors: Array) -> float:
-    """The order at which distances (J − 1,) fall from the first to the last, each taken as the largest from there on;
-    infinite where the last are rounding.
-    """
-    envelope = np.maximum.accumulate(distances[::-1])[::-1]
-    if envelope[-1] <= EXACT:
-        return np.inf
-    return float(np.log(envelope[0] / envelope[-1]) / np.log(np.prod(factors[1:])))
-
-
-def richardson(values: Array, factors: Array) -> Array:
-    """The limit v_3 + d/(r − 1) of the last three of values (J, ...), where v = v_∞ + C h^p and each refinement is by
-    the same factor: r = d'/d is the ratio of the changes d' = v_2 − v_1 and d = v_3 − v_2. NaN where r ≤ 1.
-    """
-    before, last = values[-2] - values[-3], values[-1] - values[-2]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = before / last
-        limit = values[-1] + last / (ratio - 1.0)
-    small = np.abs(last) <= EXACT * (1.0 + np.abs(values[-1]))
-    return np.where(small, values[-1], np.where((ratio > 1.0) & np.isclose(*factors), limit, np.nan))
-
-
-def linear_growth(activation: Activation) -> Hypothesis:
-    """(A1), |σ(s)| ≤ C_1 + C_2 |s|: with C_1 = |σ(0)| the least C_2 on a sample, and the power at which |σ| grows."""
-    C1 = float(np.abs(activation(np.zeros(1)))[0])
-    with np.errstate(over="ignore", invalid="ignore"):
-        sizes = np.abs(activation(np.stack([-SIZES, SIZES])))
-        C2 = float(np.max((sizes - C1) / SIZES))
-        far = np.maximum(sizes[:, [-1, np.searchsorted(SIZES, FAR)]], 1.0)
-        power = np.nan_to_num(np.max(np.log(far[:, 0] / far[:, 1])) / np.log(SIZES[-1] / FAR), nan=np.inf)
-    said = f"(A1) |σ(s)| ≤ C_1 + C_2 |s|, C_1 = {C1:.3g}, C_2 = {max(C2, 0.0):.3g}: 1 − the power at which |σ| grows"
-    return Hypothesis(said, 1.0 - float(power), 0.0, 1e-6)
 
 
 def _begun(level: Level) -> Level:

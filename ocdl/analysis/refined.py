@@ -21,10 +21,9 @@ from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.referee.certify import FIRST_ORDER
 from ocdl.referee.solution import Solution
-from ocdl.solving.compile import Problem, discretised
+from ocdl.solving.compile import Problem, compile, discretised
 from ocdl.solving.guesses import guessed
 from ocdl.solving.method import Method
-from ocdl.solving.solve import solve
 from ocdl.solving.start import make_start
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.selection import Grid
@@ -52,14 +51,15 @@ class Level:
     cost: float
 
     @classmethod
-    def of(cls, problem: Problem, grid: Grid | DepthScheme, u: Array, p: Array, x: Array, cost: float) -> Level:
-        core, depth = discretised(problem, grid)
+    def of(cls, plan: tuple[Any, Any, ControlProblem, DepthScheme], u: Array, p: Array, x: Array, cost: float) -> Level:
+        """Of a problem and its grid, with the finite-dimensional problem and the scheme that they make."""
+        problem, grid, core, depth = plan
         if not isinstance(depth.controls, PiecewiseConstant):
             raise NotSupported(
                 f"thermodynamic_limit: controls constant in each layer are needed; {depth!r} has others."
             )
         assert core.layout is not None
-        width, domain = (grid.width, getattr(problem, "domain", None)) if isinstance(grid, Grid) else (None, None)
+        width, domain = (grid.width, problem.domain) if isinstance(grid, Grid) else (None, None)
         t = np.asarray(core.times.at(depth.mesh(core.span), p))
         return cls(core, depth, width, domain, t, x, core.layout.unpack(core.layout.controls, u), p, cost)
 
@@ -121,15 +121,20 @@ def given(problem: Problem, grid: Grid | DepthScheme, controls: Any) -> Level:
     if not isinstance(numbers, Mapping) or not names <= set(numbers):
         raise InvalidInput(f"thermodynamic_limit(controls=...): give all of {', '.join(sorted(names))} by name.")
     found = guessed(core, depth, numbers, begun)
-    return Level.of(problem, grid, found.u, found.p, Sweeper(core, depth).state(found.u, found.p).x, np.nan)
+    states = Sweeper(core, depth).state(found.u, found.p)
+    return Level.of((problem, grid, core, depth), found.u, found.p, states.x, np.nan)
 
 
-def trained(problem: Problem, grid: Grid | DepthScheme, method: Method, start: Any, seed: int | None) -> Any:
+def trained(
+    problem: Problem, grid: Grid | DepthScheme, method: Method, start: Any, seed: int | None
+) -> tuple[Level, Solution]:
     """The network of a trained solution, and that solution."""
-    solution: Solution = solve(problem, grid, method, start=start, seed=seed, certificate=FIRST_ORDER)
+    plan = compile(problem, grid, method)
+    solution = plan.solve(start=start, seed=seed, certificate=FIRST_ORDER)
     answer = solution.answer
     assert answer is not None
-    return Level.of(problem, grid, answer.u, answer.p, answer.x, solution.cost), solution
+    made = (problem, grid, plan.core, plan.depth)
+    return Level.of(made, answer.u, answer.p, answer.x, solution.cost), solution
 
 
 def apart(coarse: Level, fine: Level) -> float:
