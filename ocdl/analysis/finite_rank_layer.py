@@ -11,6 +11,8 @@ import numpy as np
 from ocdl.arrays import Array
 from ocdl.statement.activations import Activation
 
+DEPENDENT = 1e-10  # of squared lengths, against the longest: functions that others give already
+
 
 @dataclass(frozen=True, eq=False)
 class FiniteRankLayer:
@@ -52,7 +54,7 @@ class FiniteRankLayer:
         """‖Z‖, of the part of a outside R(B)."""
         root, kept = np.sqrt(self.weights), self.phi[:, self.mu != 0.0]
         basis, lengths, _ = np.linalg.svd(root[:, None] * kept, full_matrices=False)
-        basis = basis[:, lengths > 1e-13 * max(lengths.max(initial=0.0), np.finfo(float).tiny)]
+        basis = basis[:, lengths**2 > DEPENDENT * max(lengths.max(initial=0.0) ** 2, np.finfo(float).tiny)]
         a = root * self.bias
         return float(np.linalg.norm(a - basis @ (basis.T @ a)))
 
@@ -63,4 +65,4 @@ class FiniteRankLayer:
     @cached_property
     def _dual(self) -> Array:
         """(r, M): the functions of span ψ whose inner products with the ψ_l are those of the unit matrix."""
-        return np.asarray(np.linalg.pinv(self.psi.T @ self._weighed, hermitian=True) @ self.psi.T)
+        return np.asarray(np.linalg.pinv(self.psi.T @ self._weighed, DEPENDENT, hermitian=True) @ self.psi.T)

@@ -20,7 +20,7 @@ import numpy as np
 
 from ocdl import xr
 from ocdl.analysis.findings import Finding, Hypothesis
-from ocdl.analysis.orders import SLOWEST, falling, linear_growth, richardson
+from ocdl.analysis.orders import GROWTH, SLOWEST, falling, growth, linear_growth, richardson
 from ocdl.analysis.refined import Level, apart, controls_apart, given, trained, weakly_apart
 from ocdl.arrays import Array
 from ocdl.depth.schemes import DepthScheme
@@ -32,8 +32,6 @@ from ocdl.solving.method import Method
 from ocdl.statement.selection import Grid
 from ocdl.sweeps.fused.recognise import dense_form
 from ocdl.tables import plain_table, plain_text
-
-GROWTH = 0.1  # the most that a bound may grow at the last refinement, as a power of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,13 +191,12 @@ class ThermodynamicLimit:
         arrays = None if form is None else form.coefficients.arrays(self._rows, self.levels[0].p)
         plain = arrays is not None and arrays.V is None and arrays.S is None and arrays.r is None
         bounds = np.array([level.bound for level in self.levels])
-        grows = np.log(bounds[-1] / bounds[-2]) / np.log(self._factors[-1]) if bounds[-2] > 0.0 else 0.0
         within = f"({bounded}) a, b, f_I are within C = {bounds.max():.4g}: minus the power at which C grows"
         falls = {name: self._falling(of) for name, of in self.controls_distance.items()}
         return (
             Hypothesis.declared("the layers are σ(a − Bf)", plain),
             linear_growth(form.activation) if form is not None else Hypothesis.declared("(A1)", False),
-            Hypothesis(within, -grows, -GROWTH),
+            Hypothesis(within, -growth(bounds, self._factors), -GROWTH),
             *(Hypothesis(f"{name}_{small} converges: its order in L²", of, SLOWEST) for name, of in falls.items()),
         )
 

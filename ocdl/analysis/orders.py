@@ -9,6 +9,7 @@ from ocdl.arrays import Array
 from ocdl.statement.activations import Activation
 
 SLOWEST = 0.2  # the least order in L² that is taken for convergence; a jump off the grid has 1/2
+GROWTH = 0.05  # the power of the refinement from which on a bound is taken to grow
 SIZES = np.geomspace(1e-6, 1e12, 91)  # of s, where (A1) is looked at
 FAR = 1e6  # from where on the power counts at which |σ| grows
 NEGLIGIBLE = 1e-9  # distances below it, of functions of size 1, are what a solver leaves
@@ -23,6 +24,14 @@ def falling(distances: Array, factors: Array, size: float = 1.0) -> float:
     if envelope[-1] <= NEGLIGIBLE * size:
         return np.inf
     return float(np.log(envelope[0] / envelope[-1]) / np.log(np.prod(factors[1:])))
+
+
+def growth(bounds: Array, factors: Array) -> float:
+    """The power at which bounds (J,) grow at the last refinement; 0 where what is added falls, as then it has a sum."""
+    added = np.maximum(np.diff(bounds), 0.0)
+    if bounds[-2] <= 0.0 or falling(added, factors, bounds[-1]) >= SLOWEST:
+        return 0.0
+    return float(np.log(bounds[-1] / bounds[-2]) / np.log(factors[-1]))
 
 
 def richardson(values: Array, factors: Array) -> Array:

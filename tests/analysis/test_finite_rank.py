@@ -130,6 +130,17 @@ def test_the_bound_needs_the_evolution_from_its_begin():
     assert not finding.applies and "depth 0" in finding.says
 
 
+def test_factors_may_depend_on_each_other():
+    """The same term in two halves, and one of ψ = 0, are the same kernel."""
+    mu, phi, psi = random_kernel(5)
+    once = FiniteRankFlow.selection(ocdl.Tanh(), bias, mu, phi, psi, WIDTH, 2.0).evolve(begin)
+    phi, psi = np.vstack([phi, phi[:1], phi[1:2]]), np.vstack([psi, psi[:1], 0.0 * psi[:1]])
+    mu = np.append(mu, [0.5 * mu[0], 1.0])
+    mu[0] *= 0.5
+    twice = FiniteRankFlow.selection(ocdl.Tanh(), bias, mu, phi, psi, WIDTH, 2.0).evolve(begin)
+    assert np.abs(once.x - twice.x).max() < 1e-11 * (1.0 + np.abs(once.x).max()) and twice.apart < 1e-9
+
+
 def test_a_kernel_of_zero_is_one_too():
     full = Flow.selection(ocdl.Tanh(), 0.5, KernelOperator.of(0.0, ocdl.Midpoint(4)), 2.0)
     evolution = FiniteRankFlow.of(full).evolve(1.0)

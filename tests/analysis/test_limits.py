@@ -7,7 +7,7 @@ import pytest
 
 import ocdl
 from ocdl.analysis import thermodynamic_limit
-from ocdl.analysis.orders import falling, linear_growth, richardson
+from ocdl.analysis.orders import falling, growth, linear_growth, richardson
 
 
 def selection(activation=ocdl.Tanh(), horizon=1.0, initial=lambda y: np.sin(3 * y)):  # noqa: B008
@@ -70,6 +70,17 @@ def test_both_at_once_at_the_lower_order():
     limit = thermodynamic_limit(selection(), grids, controls=random_controls(0))
     assert [finding.applies for finding in limit.findings] == [True, True]
     assert limit.expected == limit.weak_expected == 1.0 and abs(limit.orders[-1] - 1.0) < 0.2
+
+
+def test_widths_of_more_dimensions():
+    problem = ocdl.SelectionProblem(
+        activation=ocdl.Tanh(), horizon=1.0, initial=lambda y: y[:, 0] * y[:, 1], target=0.0, domain=((0, 1), (0, 2))
+    )
+    grids = [ocdl.Grid(ocdl.TensorProduct(*[ocdl.Midpoint(n)] * 2), ocdl.ExplicitEuler(2)) for n in (3, 6, 12)]
+    controls = {"a": lambda t, y: np.sin(y[:, 0] - y[:, 1]), "b": lambda t, y, z: y[..., 0] - z[..., 1]}
+    limit = thermodynamic_limit(problem, grids, controls=controls)
+    assert limit.findings[0].applies and (limit.expected, limit.weak_expected) == (1.0, 2.0)
+    assert limit.orders[-1] == pytest.approx(1.0, abs=0.1) and limit.weak_orders[-1] == pytest.approx(2.0, abs=0.3)
 
 
 def test_jumps_are_allowed():
@@ -194,6 +205,13 @@ def test_autonomous_coefficients_reach_the_order_of_the_scheme():
 def test_linear_growth_is_told_from_faster(activation, grows):
     hypothesis = linear_growth(activation)
     assert hypothesis.measured == pytest.approx(1.0 - grows, abs=1e-9) and hypothesis.holds == (grows <= 1.0)
+
+
+def test_bounds_that_grow_are_told_from_those_that_are_reached():
+    n, factors = 2.0 ** np.arange(2, 7), np.full(4, 2.0)
+    assert growth(n**0.25, factors) == pytest.approx(0.25)
+    assert growth(2.0 - 1.0 / n, factors) == growth(0.0 * n, factors) == 0.0
+    assert growth(np.log(n), factors) > 0.2  # as the logarithm does, too
 
 
 def test_richardson_and_orders_are_exact_for_powers():
