@@ -19,10 +19,11 @@ import numpy as np
 
 from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.analysis.finite_rank_layer import FiniteRankLayer
-from ocdl.analysis.flow import Flow, nodal_values, reported_depths
+from ocdl.analysis.flow import Flow, nodal_values, reported_depths, stepped
 from ocdl.analysis.integrals import integrals
 from ocdl.arrays import Array, finite_array, is_real
 from ocdl.depth.integration import NotFollowed, integrated
+from ocdl.depth.schemes import DepthScheme, Tableau
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.statement.activations import Activation
 from ocdl.statement.times import check_horizon
@@ -68,8 +69,14 @@ class ReducedEvolution:
 
     @property
     def truncation(self) -> Finding:
-        """What Gronwall's inequality says of the kernels' cut, at the depths of this evolution."""
+        """What Gronwall's inequality says of the kernels' cut, at the depths of this evolution.
+
+        Of Euler's steps too: 1 + hλ ≤ e^{hλ}.
+        """
         flow, layers = self.flow, self.flow.layers
+        followed = Hypothesis.declared(
+            "the layers are the equation, or Euler's steps", flow.scheme is None or len(flow.scheme.b) == 1
+        )
         begins = Hypothesis.declared("the evolution is known from depth 0 and at every jump", self._covers)
         lipschitz = Hypothesis.declared(
             "σ is Lipschitz with a known constant", bool(np.isfinite(flow.activation.lipschitz))
@@ -77,7 +84,7 @@ class ReducedEvolution:
         most = float(np.max(self.truncation_bound)) if begins.holds and lipschitz.holds else np.nan
         return Finding(
             "Gronwall's inequality for (2.8) with kernels cut at rank r (Liu and Markowich, (3.1))",
-            (lipschitz, begins),
+            (lipschitz, begins, followed),
             f"μ_(r+1) ≤ {max(one.dropped for one in layers):.3e} and ‖f − f_r‖ ≤ {most:.3e} up to T = {self.t[-1]:g}",
         )
 
@@ -88,12 +95,16 @@ class ReducedEvolution:
 
 @dataclass(frozen=True, eq=False)
 class FiniteRankFlow:
-    """The module's equation: ``layers`` on depths ``times`` (N+1,); nodes y, where the states are a function of y."""
+    """The module's equation: ``layers`` on depths ``times`` (N+1,); nodes y, where the states are a function of y.
+
+    scheme: an explicit tableau where the layers are its steps, as in a ResNet; None where they are the equation.
+    """
 
     activation: Activation
     layers: tuple[FiniteRankLayer, ...]
     times: Array
     nodes: Nodes | None = None
+    scheme: Tableau | None = None
 
     @classmethod
     def selection(
@@ -122,10 +133,20 @@ class FiniteRankFlow:
 
     @classmethod
     def layered(
-        cls, activation: Activation, bias: Any, mu: Any, phi: Any, psi: Any, times: Any, *, weights: Any = None
+        cls,
+        activation: Activation,
+        bias: Any,
+        mu: Any,
+        phi: Any,
+        psi: Any,
+        times: Any,
+        *,
+        weights: Any = None,
+        steps: DepthScheme | None = None,
     ) -> FiniteRankFlow:
         """ẋ = σ(a − Bx) with a in the rows of ``bias`` (N, M), ``mu`` (N, r) and ``phi``, ``psi`` (N, r, M) for layers
-        between the depths ``times`` (N+1,). weights: of the inner product, 1 by default.
+        between the depths ``times`` (N+1,). weights: of the inner product, 1 by default. steps: the explicit scheme
+        whose steps the layers are, and not the equation.
 
         A network of ``ocdl.LowRankKernel``, ẋ = σ(UVᵀx + β), has a = β, μ = −1, φ = Uᵀ and ψ = Vᵀ.
         """
@@ -147,23 +168,20 @@ class FiniteRankFlow:
             )
         if t.shape != (N + 1,) or np.any(np.diff(t) <= 0.0):
             raise InvalidInput(f"FiniteRankFlow(times): {N + 1} depths that increase are needed; got {t}.")
+        if steps is not None and not steps.tableau.explicit:
+            raise NotSupported(f"FiniteRankFlow.layered(steps={steps!r}): it is implicit; its layers are equations.")
         layers = tuple(
             FiniteRankLayer(activation, *one, w) for one in zip(a, m, p.swapaxes(1, 2), q.swapaxes(1, 2), strict=True)
         )
-        return cls(activation, layers, t)
+        return cls(activation, layers, t, scheme=None if steps is None else steps.tableau)
 
     @classmethod
     def of(cls, flow: Flow, *, tolerance: float | None = None) -> FiniteRankFlow:
         """The flow of given kernels, or of a trained network of layers σ(a − Bf), by the singular systems of its B_k.
 
         tolerance: singular values up to tolerance·μ_1 are cut off; those of rounding, M ε μ_1, by default.
-        ``ReducedEvolution.truncation`` says what that costs. Raises NotSupported for other layers, and for layers that
-        are the steps of a scheme.
+        ``ReducedEvolution.truncation`` says what that costs. Raises NotSupported for other layers.
         """
-        if flow.scheme is not None:
-            raise NotSupported(
-                "FiniteRankFlow.of: the layers are the steps of a scheme; give Flow.of(..., steps=False)."
-            )
         layers = []
         for k in range(flow.count):
             system = flow.kernel_operator(k).singular_system(tolerance)
@@ -173,7 +191,7 @@ class FiniteRankFlow:
             layers.append(
                 FiniteRankLayer(flow.activation, flow.bias(k), *parts, flow.weights, float(system.mu[0]), dropped)
             )
-        return cls(flow.activation, tuple(layers), flow.times, flow.nodes)
+        return cls(flow.activation, tuple(layers), flow.times, flow.nodes, flow.scheme)
 
     @property
     def rank(self) -> int:
@@ -199,6 +217,10 @@ class FiniteRankFlow:
         if not is_real(tolerance) or not 1e-14 <= tolerance < 1.0:
             raise InvalidInput(f"evolve(tolerance={tolerance!r}): a number from 1e-14 to 1 is needed.")
         f = np.atleast_2d(nodal_values("initial", initial, self.nodes, self.weights.size, rows=True))
+        if self.scheme is not None:
+            if times is not None:
+                raise InvalidInput("evolve(times=...): a network of steps has states at its nodes only.")
+            return self._stepped(f)
         t = reported_depths(times, self.times)
         at = np.clip(np.searchsorted(self.times, t, side="right") - 1, 0, len(self.layers) - 1)
         x, apart = np.empty((t.size, *f.shape)), 0.0
@@ -208,6 +230,15 @@ class FiniteRankFlow:
             x[here], f, moved = _crossed(layer, *ends, f, float(tolerance), t[here])
             apart = max(apart, float(np.max(self.length(moved))))
         return ReducedEvolution(self, t, x, at, apart)
+
+    def _stepped(self, f: Array) -> ReducedEvolution:
+        def velocity(k: int, x: Array) -> Array:
+            return self.layers[k].velocity(self.layers[k].inner(x))
+
+        assert self.scheme is not None
+        last = len(self.layers) - 1
+        x = stepped(self.scheme, self.times, velocity, f)
+        return ReducedEvolution(self, self.times, x, np.minimum(np.arange(last + 2), last), 0.0)
 
 
 def _crossed(

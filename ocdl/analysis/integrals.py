@@ -18,7 +18,7 @@ from ocdl.arrays import Array
 POINTS, WEIGHTS = np.sqrt(3 / 7) * np.array([-1.0, 0.0, 1.0]), np.array([49 / 90, 32 / 45, 49 / 90])
 POINTS, WEIGHTS = np.concatenate([[-1.0], POINTS, [1.0]]), np.concatenate([[0.1], WEIGHTS, [0.1]])
 DEEPEST = 50  # bisections, after which a piece is as short as rounding
-AT_ONCE = 1 << 20  # values of c that are held together
+AT_ONCE = 1 << 20  # numbers that are held together
 
 Course = Callable[[Array], Array]  # depths (...) to c (..., S, r)
 
@@ -40,7 +40,7 @@ def integrals(layer: Integrand, course: Course, cuts: Array, tolerance: float, s
     relative."""
     out = np.empty((cuts.size - 1, *shape))
     marked = [np.empty((3, 0), dtype=int)]
-    for k in np.array_split(np.arange(len(out)), 1 + out.size * POINTS.size // AT_ONCE):
+    for k in _blocks(len(out), out[0].size):
         a, b = cuts[k], cuts[k + 1]
         middle = 0.5 * (a + b)
         out[k] = _dense(layer, course, a, middle) + _dense(layer, course, middle, b)
@@ -48,9 +48,15 @@ def integrals(layer: Integrand, course: Course, cuts: Array, tolerance: float, s
         marked.append(np.stack([k[q], s, i]))
     q, s, i = np.concatenate(marked, axis=1)
     out[q, s, i] = 0.0
-    for part in np.array_split(np.arange(q.size), 1 + q.size * 2 * POINTS.size * shape[0] // AT_ONCE):
+    for part in _blocks(q.size, 2 * shape[0]):
         _bisected(layer, course, cuts, (q[part], s[part], i[part]), tolerance, out)
     return out
+
+
+def _blocks(count: int, each: int) -> list[NDArray[np.intp]]:
+    """Numbers to ``count`` in blocks of so many that ``each`` numbers at every point of theirs are held together."""
+    size = max(1, AT_ONCE // (each * POINTS.size))
+    return [np.arange(begin, min(begin + size, count)) for begin in range(0, count, size)]
 
 
 def _depths(a: Array, b: Array) -> Array:
@@ -69,8 +75,6 @@ def _bisected(
 ) -> None:
     """Add the integrals of some (piece, sample, neuron) to ``out``."""
     q, s, i = where
-    if not q.size:
-        return
     a, b = cuts[q], cuts[q + 1]
     whole = _sparse(layer, course, a, b, s, i)
     for depth in range(DEEPEST):

@@ -6,6 +6,8 @@
 if σ grows at most linearly (A1), coefficients and data stay bounded (A2, A3), and the coefficients converge almost
 everywhere. Of bounded functions that is no more than their convergence in L², which is what is measured: that they
 cease to change as the grid is refined. A finite sequence of grids proves no limit; it shows where there is none.
+The proof of Theorem 2.2 holds for a network of fixed layers, layer by layer. Of layers and neurons that are refined at
+once, the theorems speak of one limit after the other, and the distances of both together.
 Source: Liu and Markowich, "Selection dynamics for deep neural networks", section 2.1.
 """
 

@@ -1,5 +1,7 @@
 """Flows of finite rank are the full ones: any σ, factors given or found, jumps of the kernel, a outside R(B)."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from families import activations, name_of
@@ -7,6 +9,7 @@ from families import activations, name_of
 import ocdl
 from ocdl.analysis import FiniteRankFlow, Flow, KernelOperator
 from ocdl.analysis.integrals import integrals
+from ocdl.sweeps.fused.form import LayerArrays
 
 WIDTH = ocdl.GaussLegendre(20)
 MU = np.array([1.0, 0.5, 0.25])
@@ -45,6 +48,18 @@ def test_the_reduced_system_is_the_full_one(activation):
         assert flow.rank == 4 and flow.layers[0].outside > 0.01
 
 
+def test_what_of_a_lies_outside_the_range_stays():
+    """u(t) − u(0) lies in span φ, whatever Z is; for a in R(B) Z is 0."""
+    mu, phi, psi = random_kernel(3)
+    flow = FiniteRankFlow.selection(ocdl.Tanh(), bias, mu, phi, psi, WIDTH, 1.0)
+    u = flow.evolve(begin).preactivation
+    moved = (u - u[0]).reshape(-1, WIDTH.size)
+    apart = moved - np.linalg.lstsq(phi.T, moved.T, rcond=None)[0].T @ phi
+    assert np.abs(moved).max() > 0.1 and np.abs(apart).max() < 1e-11
+    inside = FiniteRankFlow.selection(ocdl.Tanh(), phi.sum(axis=0), mu, phi, psi, WIDTH, 1.0)
+    assert inside.layers[0].outside < 1e-12 < 0.01 < flow.layers[0].outside
+
+
 def test_rank_one_is_exact():
     """Bf = (1, f) ψ with (1, ψ) = 0 and f_I = a = −φ: f = t σ(φ) + f_I, as u stays."""
     flow = FiniteRankFlow.selection(
@@ -64,7 +79,7 @@ def test_rank_one_is_exact():
 
 
 def test_a_right_hand_side_forms_no_kernel():
-    M = 200_000  # a kernel of 300 GB
+    M = 300_000  # a kernel of 700 GB
     nodes = ocdl.Midpoint(M)
     reduced = FiniteRankFlow.selection(ocdl.Tanh(), 0.2, MU, waves, waves, nodes, 1.0).evolve(
         lambda y: y, tolerance=1e-6, times=[1.0]
@@ -91,8 +106,13 @@ def test_trained_networks_of_low_rank_kernels():
         evolution = flow.evolve(data)
         assert np.abs(evolution.x - full.x).max() < 1e-10
         assert np.abs(evolution.preactivation - full.preactivation).max() < 1e-9
-    with pytest.raises(ocdl.NotSupported, match="steps"):
-        FiniteRankFlow.of(Flow.of(problem, grid, trained, steps=True))
+    steps = FiniteRankFlow.layered(
+        ocdl.Tanh(), trained.controls["beta"].values, -1.0, U, V, np.linspace(0, 1, 4), steps=grid
+    )
+    for flow in (steps, FiniteRankFlow.of(Flow.of(problem, grid, trained, steps=True))):
+        assert np.abs(flow.evolve(data).x - trained.state.values).max() < 1e-13
+    with pytest.raises(ocdl.InvalidInput, match="nodes only"):
+        steps.evolve(data, times=[0.5])
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -106,6 +126,20 @@ def test_what_is_cut_off_changes_no_more_than_gronwall_allows(seed):
     error = flow.length(cut.x - exact.x)
     assert error.max() > 1e-7 and np.all(error <= cut.truncation_bound + 1e-8)
     assert cut.truncation.applies and f"{cut.truncation_bound.max():.3e}" in cut.truncation.says
+
+
+def test_gronwall_allows_for_euler_steps():
+    mu, phi, psi = random_kernel(7, decay=1e-2)
+    kept = {"bias": np.outer([1, 2, 3], bias(WIDTH.on((0, 1)).points)), "times": [0.0, 0.1, 0.3, 0.4]}
+    layers = [KernelOperator.finite_rank(mu * (k + 1), phi, psi, WIDTH) for k in range(3)]
+    rows = LayerArrays(W=np.stack([-B.kernel * B.weights for B in layers]), v=kept["bias"])
+    full = Flow(ocdl.Tanh(), rows, np.array(kept["times"]), layers[0].weights, nodes=WIDTH.on((0, 1)))
+    for scheme in (ocdl.ExplicitEuler(3), ocdl.Kutta4(3)):
+        stepped = replace(full, scheme=scheme.tableau)
+        cut = FiniteRankFlow.of(stepped, tolerance=1e-3).evolve(begin)
+        error = cut.flow.length(cut.x - stepped.evolve(begin).x)
+        assert error.max() > 1e-7 and np.all(error <= cut.truncation_bound + 1e-13)
+        assert cut.truncation.applies == (len(scheme.tableau.b) == 1)
 
 
 def test_of_a_steeper_activation_the_bound_would_not_hold():
