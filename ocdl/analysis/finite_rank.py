@@ -17,18 +17,16 @@ from typing import Any
 
 import numpy as np
 
+from ocdl.analysis.crossing import crossed
 from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.analysis.finite_rank_layer import FiniteRankLayer
 from ocdl.analysis.flow import Flow, nodal_values, reported_depths, stepped
-from ocdl.analysis.integrals import integrals
 from ocdl.arrays import Array, finite_array, is_real
-from ocdl.depth.integration import NotFollowed, integrated
 from ocdl.depth.schemes import DepthScheme, Tableau
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.statement.activations import Activation
 from ocdl.statement.times import check_horizon
 from ocdl.statement.width import Nodes, Width
-from ocdl.sweeps.sweeper import SweepFailed
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +61,7 @@ class ReducedEvolution:
             layer = flow.layers[self.layer[j]]
             rate = L * layer.norm
             grown = np.expm1(rate * h) / rate if rate > 0.0 else h
-            largest = flow.length(self.x[j]) + flow.length(speed[j]) * grown
+            largest = flow.layers[0].length(self.x[j]) + flow.layers[0].length(speed[j]) * grown
             E.append(E[-1] * np.exp(rate * h) + L * layer.dropped * largest * grown)
         return np.stack(E)
 
@@ -182,6 +180,10 @@ class FiniteRankFlow:
         tolerance: singular values up to tolerance·μ_1 are cut off; those of rounding, M ε μ_1, by default.
         ``ReducedEvolution.truncation`` says what that costs. Raises NotSupported for other layers.
         """
+        if not isinstance(flow, Flow):
+            raise InvalidInput(
+                f"FiniteRankFlow.of({flow!r}): give a Flow, such as Flow.selection(activation, a, B, T)."
+            )
         layers = []
         for k in range(flow.count):
             system = flow.kernel_operator(k).singular_system(tolerance)
@@ -202,17 +204,14 @@ class FiniteRankFlow:
     def weights(self) -> Array:
         return self.layers[0].weights
 
-    def length(self, f: Array) -> Array:
-        """‖f‖, over the last axis."""
-        return np.sqrt(np.sum(self.weights * f * f, axis=-1))
-
     def evolve(
         self, initial: Callable[[Array], Any] | Any, *, tolerance: float = 1e-12, times: Any = None
     ) -> ReducedEvolution:
         """The evolution from f_I (M,) or (S, M), or a function of the nodes, to the last depth, as ``Flow.evolve``'s.
 
         times: where to report; by default 50 depths in each layer. tolerance: of a step of the integrator, relative and
-        absolute, and of ∫ σ(u) over it. Raises SweepFailed where it escapes.
+        absolute, and of ∫ σ(u) over it; taken again, more exactly, where ``apart`` tells that this did not do. Raises
+        SweepFailed where it escapes.
         """
         if not is_real(tolerance) or not 1e-14 <= tolerance < 1.0:
             raise InvalidInput(f"evolve(tolerance={tolerance!r}): a number from 1e-14 to 1 is needed.")
@@ -227,8 +226,8 @@ class FiniteRankFlow:
         for k, layer in enumerate(self.layers):
             ends = (float(self.times[k]), float(self.times[k + 1]))
             here = (t >= ends[0]) & (t <= ends[1])
-            x[here], f, moved = _crossed(layer, *ends, f, float(tolerance), t[here])
-            apart = max(apart, float(np.max(self.length(moved))))
+            x[here], f, by = crossed(layer, *ends, f, float(tolerance), t[here])
+            apart = max(apart, by)
         return ReducedEvolution(self, t, x, at, apart)
 
     def _stepped(self, f: Array) -> ReducedEvolution:
@@ -239,32 +238,6 @@ class FiniteRankFlow:
         last = len(self.layers) - 1
         x = stepped(self.scheme, self.times, velocity, f)
         return ReducedEvolution(self, self.times, x, np.minimum(np.arange(last + 2), last), 0.0)
-
-
-def _crossed(
-    layer: FiniteRankLayer, a: float, b: float, f: Array, tolerance: float, t: Array
-) -> tuple[Array, Array, Array]:
-    """f at the depths t (K,) of a layer from a to b, f at b, and by what c has moved them."""
-    shape = (len(f), layer.mu.size)
-
-    def rate(_: float, c: Array) -> Array:
-        return layer.inner(layer.velocity(c.reshape(shape))).ravel()
-
-    try:
-        found = integrated(rate, a, b, layer.inner(f).ravel(), tolerance)
-    except NotFollowed as error:
-        raise SweepFailed(f"evolve: from t = {error.reached:g} on the states escape or change too fast.") from None
-
-    def course(depths: Array) -> Array:
-        return np.asarray(found.sol(depths.ravel()).T).reshape(*depths.shape, *shape)
-
-    cuts = np.unique(np.concatenate([found.t, t]))
-    moved = np.cumsum(integrals(layer, course, cuts, tolerance, f.shape), axis=0)
-    x = f + np.concatenate([np.zeros((1, *f.shape)), moved])
-    by = layer.moved(x, course(cuts))
-    by[0] = 0.0
-    x += by
-    return x[np.searchsorted(cuts, t)], x[-1], by
 
 
 def _check_activation(said: str, activation: Any) -> None:

@@ -45,6 +45,10 @@ class FiniteRankLayer:
         """σ(u) of rows c (P, K, r) at neuron i (P,) each, (P, K)."""
         return np.asarray(self.activation(self.bias[i, None] - np.einsum("pkr,pr->pk", c, self.mu * self.phi[i])))
 
+    def length(self, f: Array) -> Array:
+        """‖f‖, over the last axis."""
+        return np.sqrt(np.sum(self.weights * f * f, axis=-1))
+
     def moved(self, f: Array, c: Array) -> Array:
         """By what f changes, in the span of ψ, if (ψ_l, f) is to be c."""
         return np.asarray((c - self.inner(f)) @ self._dual)

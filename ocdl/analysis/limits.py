@@ -230,7 +230,7 @@ def thermodynamic_limit(
 
     Raises InvalidInput; NotSupported for controls that are not constant in each layer; SolveFailed.
     """
-    several = list(grids)
+    several = list(grids) if isinstance(grids, Iterable) else [grids]
     if len(several) < 3:
         raise InvalidInput(f"thermodynamic_limit(grids=...): an order needs three grids at least; got {len(several)}.")
     if (method is None) == (controls is None):

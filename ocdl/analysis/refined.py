@@ -120,7 +120,7 @@ def given(problem: Problem, grid: Grid | DepthScheme, controls: Any) -> Level:
     names = {part.name for part in core.layout.controls}
     if not isinstance(numbers, Mapping) or not names <= set(numbers):
         raise InvalidInput(f"thermodynamic_limit(controls=...): give all of {', '.join(sorted(names))} by name.")
-    found = guessed(core, depth, numbers, begun)
+    found = guessed(core, depth, numbers, begun, ("thermodynamic_limit", "controls"))
     states = Sweeper(core, depth).state(found.u, found.p)
     return Level.of((problem, grid, core, depth), found.u, found.p, states.x, np.nan)
 

@@ -48,6 +48,18 @@ def test_the_reduced_system_is_the_full_one(activation):
         assert flow.rank == 4 and flow.layers[0].outside > 0.01
 
 
+def test_kinks_do_not_cost_the_tolerance():
+    """With 40 samples of a ReLU the integrator's interpolant is no good at its own tolerance, and is taken again."""
+    rng = np.random.default_rng(0)
+    U, V = rng.standard_normal((2, 1, 2, 12))
+    flow = FiniteRankFlow.layered(ocdl.ReLU(), rng.standard_normal((1, 12)), -0.3, U, V, [0.0, 1.0])
+    x = rng.standard_normal((40, 12))
+    found = flow.evolve(x, tolerance=1e-7, times=[1.0])
+    exact = flow.evolve(x, tolerance=1e-11, times=[1.0])
+    scale = 1.0 + flow.layers[0].length(exact.x).max()
+    assert found.apart <= 1e-6 * scale and np.abs(found.x - exact.x).max() < 1e-6 * scale
+
+
 def test_what_of_a_lies_outside_the_range_stays():
     """u(t) − u(0) lies in span φ, whatever Z is; for a in R(B) Z is 0."""
     mu, phi, psi = random_kernel(3)
@@ -123,7 +135,7 @@ def test_what_is_cut_off_changes_no_more_than_gronwall_allows(seed):
     flow = FiniteRankFlow.of(full, tolerance=1e-3)
     assert flow.rank < FiniteRankFlow.of(full).rank == 4
     cut, exact = flow.evolve(begin, tolerance=1e-10), full.evolve(begin, tolerance=1e-10)
-    error = flow.length(cut.x - exact.x)
+    error = flow.layers[0].length(cut.x - exact.x)
     assert error.max() > 1e-7 and np.all(error <= cut.truncation_bound + 1e-8)
     assert cut.truncation.applies and f"{cut.truncation_bound.max():.3e}" in cut.truncation.says
 
@@ -137,7 +149,7 @@ def test_gronwall_allows_for_euler_steps():
     for scheme in (ocdl.ExplicitEuler(3), ocdl.Kutta4(3)):
         stepped = replace(full, scheme=scheme.tableau)
         cut = FiniteRankFlow.of(stepped, tolerance=1e-3).evolve(begin)
-        error = cut.flow.length(cut.x - stepped.evolve(begin).x)
+        error = cut.flow.layers[0].length(cut.x - stepped.evolve(begin).x)
         assert error.max() > 1e-7 and np.all(error <= cut.truncation_bound + 1e-13)
         assert cut.truncation.applies == (len(scheme.tableau.b) == 1)
 
@@ -148,7 +160,7 @@ def test_of_a_steeper_activation_the_bound_would_not_hold():
     steep = ocdl.CustomActivation(lambda s: 4.0 * np.tanh(s), increasing=True, bounds=(-4.0, 4.0))
     full, begun = Flow.selection(steep, 0.0, B, 0.4), (lambda y: 1e-3 * np.sqrt(2) * np.cos(np.pi * y))
     cut = FiniteRankFlow.of(full, tolerance=0.5).evolve(begun)
-    error = cut.flow.length(cut.x - full.evolve(begun).x)
+    error = cut.flow.layers[0].length(cut.x - full.evolve(begun).x)
     assert np.isfinite(error).all() and error[-1, 0] > 0.0
     gentle = FiniteRankFlow.of(Flow.selection(ocdl.Tanh(), 0.0, B, 0.4), tolerance=0.5).evolve(begun)
     assert np.any(error[1:] > gentle.truncation_bound[1:])
@@ -205,6 +217,7 @@ def test_kinks_are_met_by_their_own_neurons():
         (lambda: FiniteRankFlow.selection(ocdl.Tanh(), 0.0, MU, waves, waves, 3, 1.0), "quadrature"),
         (lambda: FiniteRankFlow.selection(ocdl.Tanh(), 0.0, MU, waves, lambda y: y, WIDTH, 1.0), "one shape"),
         (lambda: FiniteRankFlow.selection(ocdl.Tanh(), 0.0, MU, waves, waves, WIDTH, -1.0), "horizon"),
+        (lambda: FiniteRankFlow.of(KernelOperator.of(1.0, WIDTH)), "give a Flow"),
         (lambda: FiniteRankFlow.layered(ocdl.Tanh(), *np.zeros((4, 1, 1, 1)), times=[0, 1]), "N, r, M"),
         (lambda: FiniteRankFlow.selection(ocdl.Tanh(), 0, MU, waves, waves, WIDTH, 1.0).evolve(0, times=[2]), "to 1"),
     ],

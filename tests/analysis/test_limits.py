@@ -225,6 +225,7 @@ def test_richardson_and_orders_are_exact_for_powers():
     ("wrong", "said"),
     [
         (lambda p: thermodynamic_limit(p, deep((4, 8)), controls={"a": 0, "b": 0}), "three grids"),
+        (lambda p: thermodynamic_limit(p, deep((4, 8, 16)), controls={"a": 0, "b": 0, "c": 0}), r"controls=.*\['c'\]"),
         (lambda p: thermodynamic_limit(p, deep((4, 8, 8)), controls={"a": 0, "b": 0}), "increase"),
         (lambda p: thermodynamic_limit(p, deep((4, 8, 16))), "either controls"),
         (lambda p: thermodynamic_limit(p, deep((4, 8, 16)), controls={"a": 0}), "all of a, b"),
