@@ -3,6 +3,7 @@ Every answer names the theorem, its hypotheses as they were measured, and the co
 """
 
 from ocdl.analysis.findings import Finding, Hypothesis
+from ocdl.analysis.finite_rank import FiniteRankFlow, ReducedEvolution
 from ocdl.analysis.flow import Evolution, Flow
 from ocdl.analysis.growth import (
     Growth,
@@ -13,6 +14,7 @@ from ocdl.analysis.growth import (
     separation,
     stability_constants,
 )
+from ocdl.analysis.limits import ThermodynamicLimit, thermodynamic_limit
 from ocdl.analysis.lyapunov import Estimate, Functional, Lyapunov, lyapunov
 from ocdl.analysis.operators import KernelOperator, SingularSystem
 from ocdl.analysis.picard import Picard, picard, picard_factor
@@ -25,6 +27,7 @@ __all__ = [
     "Estimate",
     "Evolution",
     "Finding",
+    "FiniteRankFlow",
     "Flow",
     "Functional",
     "Growth",
@@ -33,9 +36,11 @@ __all__ = [
     "Lyapunov",
     "PhaseDiagram",
     "Picard",
+    "ReducedEvolution",
     "SecondOrderConditions",
     "SignalTheory",
     "SingularSystem",
+    "ThermodynamicLimit",
     "Window",
     "bounded_growth",
     "critical",
@@ -49,4 +54,5 @@ __all__ = [
     "second_order",
     "separation",
     "stability_constants",
+    "thermodynamic_limit",
 ]

@@ -183,7 +183,8 @@ class Flow:
                     f"evolve: from t = {error.reached:g} on the states escape or change too fast."
                 ) from None
             here = at == k
-            x[here] = found.sol(t[here]).T.reshape(-1, *x0.shape)
+            if np.any(here):
+                x[here] = found.sol(t[here]).T.reshape(-1, *x0.shape)
             x[here & (t == a)] = end.reshape(x0.shape)
             end = found.y[:, -1]
             x[here & (t == b)] = end.reshape(x0.shape)
@@ -191,14 +192,20 @@ class Flow:
 
     def _stepped(self, x0: Array) -> Evolution:
         assert self.scheme is not None
-        x = [x0]
-        for k, h in enumerate(np.diff(self.times)):
-            slopes: list[Array] = []
-            for a in self.scheme.A:
-                inner = sum((h * c * s for c, s in zip(a, slopes, strict=False)), x[-1])
-                slopes.append(np.asarray(self.layer(k)(inner)))
-            x.append(sum((h * c * s for c, s in zip(self.scheme.b, slopes, strict=True)), x[-1]))
-        return Evolution(self, self.times, np.stack(x), np.minimum(np.arange(self.count + 1), self.count - 1))
+        x = stepped(self.scheme, self.times, lambda k, x: np.asarray(self.layer(k)(x)), x0)
+        return Evolution(self, self.times, x, np.minimum(np.arange(self.count + 1), self.count - 1))
+
+
+def stepped(scheme: Tableau, times: Array, velocity: Callable[[int, Array], Array], x0: Array) -> Array:
+    """States (N+1, ...) of explicit steps between times (N+1,), with the velocity in layer k at x."""
+    x = [x0]
+    for k, h in enumerate(np.diff(times)):
+        slopes: list[Array] = []
+        for a in scheme.A:
+            inner = sum((h * c * s for c, s in zip(a, slopes, strict=False)), x[-1])
+            slopes.append(velocity(k, inner))
+        x.append(sum((h * c * s for c, s in zip(scheme.b, slopes, strict=True)), x[-1]))
+    return np.stack(x)
 
 
 def reported_depths(times: Any, nodes: Array) -> Array:

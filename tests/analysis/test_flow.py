@@ -6,6 +6,7 @@ from families import activations, name_of
 
 import ocdl
 from ocdl.analysis import Flow, KernelOperator
+from ocdl.sweeps.fused.form import LayerArrays
 
 
 def test_constant_velocities_are_exact():
@@ -33,6 +34,12 @@ def test_a_trained_network_is_its_steps(architecture):
     trained = ocdl.solve(problem, grid, ocdl.Train(max_iterations=20), certificate="first order", on_failure="return")
     flow = Flow.of(problem, grid, trained, steps=True)
     assert np.abs(flow.evolve_samples(trained).x - trained.state.values).max() < 1e-13
+
+
+def test_layers_without_a_reported_depth_are_crossed():
+    layers = LayerArrays(W=np.zeros((3, 2, 2)), v=np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]))
+    flow = Flow(ocdl.Identity(), layers, np.arange(4.0), np.ones(2))
+    assert np.abs(flow.evolve([0.0, 1.0], times=[0.5, 3.0]).x[:, 0] - [[0.05, 1.1], [0.9, 2.2]]).max() < 1e-13
 
 
 @pytest.mark.parametrize("activation", activations(), ids=name_of)

@@ -346,3 +346,25 @@ def test_singular_conditions():
     assert max(abs(found.least[0].gap), abs(found.worst[0].gap)) < 1e-9  # the maximum principle sees no difference
     for sign, change in found.changes.items():
         assert change == pytest.approx(sign * found.HEIGHTS**2 * found.WIDTH**3 / 3, rel=1e-6)
+
+
+def test_thermodynamic_limit():
+    found = example("thermodynamic_limit")
+    limits, means = found.limits, found.means
+    for name, strong, weak in (("layers", 1, 1), ("neurons", 1, 2), ("both", 1, 1), ("neurons, trained", 1, 2)):
+        limit = limits[name]
+        assert all(finding.applies for finding in limit.findings) and limit.converges, name
+        assert (limit.expected, limit.weak_expected) == (strong, weak), name
+        assert limit.orders[-1] == pytest.approx(strong, abs=0.05), name
+        assert limit.weak_orders[-1] == pytest.approx(weak, abs=0.3), name
+    jumps = limits["neurons, jumps"]
+    assert jumps.findings[0].applies and jumps.converges and jumps.converges_weakly
+    assert np.log2(jumps.distance[0] / jumps.distance[-1]) / 2 == pytest.approx(0.5, abs=0.1)
+    assert np.log2(jumps.weak_distance[0] / jumps.weak_distance[-1]) / 2 == pytest.approx(1.0, abs=0.25)
+    layers, cells = limits["alternating layers"], limits["alternating cells"]
+    for name, limit in (("alternating layers", layers), ("alternating cells", cells)):
+        (finding,), (of_mean,) = limit.findings, means[name].findings
+        assert [one.statement[:2] for one in finding.failing] == ["a_"] and of_mean.applies
+        assert abs(found.end(limit) - found.end(means[name])) > 0.01
+    assert layers.converges and cells.converges_weakly and not cells.converges
+    assert np.ptp(cells.distance) < 1e-12 and cells.distance[-1] > 50 * cells.weak_distance[-1]
