@@ -29,10 +29,11 @@ class Activation:
     """σ, applied entry by entry; call it on a numpy array or on a CasADi expression.
 
     ``limits`` are (inf σ, sup σ); ``increasing`` says that σ is non-decreasing, which the
-    closed-form maximum principle needs; ``smooth`` that σ is C².
+    closed-form maximum principle needs; ``smooth`` that σ is C². ``lipschitz`` is sup |σ'|, infinite where not known.
     """
 
     limits = (-math.inf, math.inf)  # no annotations: these are no fields
+    lipschitz = math.inf
     increasing = True
     smooth = True
     limits_said = "limits"  # how the user gives them
@@ -67,6 +68,7 @@ class Activation:
 class Tanh(Activation):
     """σ(s) = tanh s."""
 
+    lipschitz = 1.0
     limits = (-1.0, 1.0)
 
     def formula(self, s: Any) -> Any:
@@ -82,6 +84,7 @@ class Tanh(Activation):
 class Arctan(Activation):
     """σ(s) = arctan s."""
 
+    lipschitz = 1.0
     limits = (-math.pi / 2, math.pi / 2)
 
     def formula(self, s: Any) -> Any:
@@ -97,6 +100,7 @@ class Arctan(Activation):
 class Sigmoid(Activation):
     """σ(s) = 1/(1 + e^−s), written as (1 + tanh(s/2))/2 so that it never overflows."""
 
+    lipschitz = 0.25
     limits = (0.0, 1.0)
 
     def formula(self, s: Any) -> Any:
@@ -112,6 +116,7 @@ class Sigmoid(Activation):
 class ReLU(Activation):
     """σ(s) = max(s, 0)."""
 
+    lipschitz = 1.0
     limits = (0.0, math.inf)
     smooth = False
 
@@ -129,6 +134,7 @@ class ReLU(Activation):
 class LeakyReLU(Activation):
     """σ(s) = max(s, κs) with slope 0 ≤ κ < 1 (Liu and Markowich print κ = 0.1)."""
 
+    lipschitz = 1.0
     smooth = False
     slope: float = 0.1
 
@@ -165,6 +171,10 @@ class ELU(Activation):
     def limits(self) -> tuple[float, float]:  # type: ignore[override]
         return (-self.alpha, math.inf)
 
+    @property
+    def lipschitz(self) -> float:  # type: ignore[override]
+        return max(1.0, self.alpha)
+
     def formula(self, s: Any) -> Any:
         return np.fmax(s, 0.0) + self.alpha * np.expm1(np.fmin(s, 0.0))
 
@@ -178,6 +188,8 @@ class ELU(Activation):
 
 class Identity(Activation):
     """σ(s) = s."""
+
+    lipschitz = 1.0
 
     def formula(self, s: Any) -> Any:
         return s
