@@ -7,7 +7,7 @@ B* the adjoint. A step f⁺ = f + hB*σ(u) has, with |σ(u₁) − σ(u₂)|² �
     ‖f₁⁺ − f₂⁺‖² ≤ ‖f₁ − f₂‖² − h (2 − h ‖B‖² L) (σ(u₁) − σ(u₂), u₁ − u₂),
 
 so that no distance grows where h ‖B‖² L ≤ 2.
-Source: Liu and Markowich, "Selection dynamics for deep neural networks", section 3.5, with σ' ≥ 0 (its σ' ≤ 0 is a slip).
+Source: Liu and Markowich, "Selection dynamics for deep neural networks", section 3.5, where σ' ≤ 0 is a slip.
 """
 
 from __future__ import annotations
