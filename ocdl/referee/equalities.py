@@ -2,8 +2,9 @@
 
 A row c(t, x_s, u, p, d_s) whose interval is a point takes a control away. It is imposed at as many stages a layer as
 the controls have degrees of freedom there (``ControlShape.determined``); inequalities take none and are imposed at
-every stage. A row that is the same for all samples is imposed once, for the first. Where rows and controls meet, the equalities of all samples need
-independent gradients ∂c/∂u: else a combination of them prescribes states alone (a higher index), or nothing.
+every stage. A row that is the same for all samples is imposed once, for the first. Where rows and controls meet, the
+equalities of all samples need independent gradients ∂c/∂u: else a combination of them prescribes states alone (a higher
+index), or nothing.
 A row of states alone that the dynamics keep by themselves (``Invariant``) is imposed nowhere.
 """
 

@@ -62,8 +62,9 @@ class Dissipative(Stability):
     """B_s = −½(M + Mᵀ) ≥ γ: ∫Σ(u) never grows where the layers don't change with the depth; γ = ``margin`` ≥ 0.
 
     B_s − γ = C Cᵀ with C ("C", its lower triangle row by row) and C_ii ≥ 0. These are n(n + 1)/2 quadratic equations
-    with as many controls more; those of B_s enter linearly, so that the gradients are independent everywhere, also
-    where B_s − γ is singular. (Minors ≥ 0 have no gradient there, and principal ones are 2ⁿ.)
+    with as many controls more; B enters linearly, so that the gradients are independent everywhere, also where B_s − γ
+    is singular, as minors are not. C = 0 is stationary, and it is C_ii ≥ 0 that keeps an interior-point method off it:
+    with C free IPOPT stays there.
     Source: Liu and Markowich, Theorem 3.2.
     """
 
