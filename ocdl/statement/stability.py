@@ -95,16 +95,21 @@ class Dissipative(Stability):
 class Nonexpansive(Stability):
     """M_ii + Σ_{j≠i} |M_ij| ≤ −γ: no distance max_i |y_i − y'_i| grows, whatever σ' ≥ 0 is; γ = ``margin`` ≥ 0.
 
+    step: h L, where no step y + hσ(Ky + β) is to expand either: −M_ii + Σ_{j≠i} |M_ij| ≤ 2/(h L); 0 for flows alone.
+
     Linear in M and r ("r", off the diagonal row by row), |M_ij| ≤ r_ij. In the Euclidean norm only diagonal M do this
-    for all slopes σ' ≥ 0; ``Contractive`` layers do by their form. Steps h σ(Ky + β) don't expand either where
-    h L |K_ii| ≤ 1. Source: Söderlind, "The logarithmic norm" (2006), BIT 46.
+    for all slopes σ' ≥ 0; ``Contractive`` layers do by their form.
+    Source: Söderlind, "The logarithmic norm", BIT Numer. Math. 46 (2006).
     """
 
     kernels: ClassVar[bool] = False
     margin: float = 0.0
+    step: float = 0.0
 
     def __post_init__(self) -> None:
         check_margin(self)
+        if not (is_real(self.step) and math.isfinite(self.step) and self.step >= 0.0):
+            raise InvalidInput(f"Nonexpansive(step={self.step!r}): h sup |σ'| is a number, at least 0.")
 
     def parts(self, n: int) -> tuple[Part, ...]:
         return (Part("r", ("pair",), (n * (n - 1),)),) if n > 1 else ()
@@ -113,8 +118,11 @@ class Nonexpansive(Stability):
         n = M.shape[0]
         off = [(i, j) for i in range(n) for j in range(n) if i != j]
         entries = ca.vertcat(*[M[i, j] for i, j in off])
-        sums = [M[i, i] + self.margin + ca.sum1(lent[i * (n - 1) : (i + 1) * (n - 1)]) for i in range(n)]
-        return ca.vertcat(entries - lent, -entries - lent, *sums)
+        sums = [ca.sum1(lent[i * (n - 1) : (i + 1) * (n - 1)]) for i in range(n)]
+        rows = [M[i, i] + sums[i] + self.margin for i in range(n)]
+        if self.step:
+            rows += [sums[i] - M[i, i] - 2.0 / self.step for i in range(n)]
+        return ca.vertcat(entries - lent, -entries - lent, *rows)
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,10 @@ def drawn_stable(member, rng, h):
     return K
 
 
-@pytest.mark.parametrize("member", [ocdl.Nonexpansive(), ocdl.Nonexpansive(0.5), ocdl.Amplification(3.0)], ids=repr)
+PROMISES = [ocdl.Nonexpansive(), ocdl.Nonexpansive(0.5), ocdl.Amplification(3.0)]
+
+
+@pytest.mark.parametrize("member", PROMISES, ids=repr)
 def test_what_the_properties_promise_of_differences_is_observed(member):
     """For slopes from 0 to 1, whatever they are; and M beyond the property does what it forbids."""
     rng, h, norm = np.random.default_rng(0), 0.02, np.inf if isinstance(member, ocdl.Nonexpansive) else 2
@@ -174,6 +177,28 @@ def test_what_the_properties_promise_of_differences_is_observed(member):
         assert np.linalg.norm(differences(K, slopes, h), norm) <= most * (1.0 + 1e-14)
     planted = np.repeat(np.eye(3)[None], 6, axis=0) * 1.1 * (np.log(most) / (6 * h) + 0.1)
     assert np.linalg.norm(differences(planted, np.ones((6, 3)), h), norm) > most
+
+
+def test_steps_as_wide_as_stated_do_not_expand_and_wider_ones_do():
+    """Of an answer, at the slopes it has and at the steepest."""
+    h = 1.5
+    problem = stated(stability=ocdl.Nonexpansive(step=h), horizon=LAYERS * h)
+    solution = ocdl.solve(problem, GRID, ocdl.Ipopt(), start=start(), certificate="first order")
+    flow, rng = Flow.of(problem, GRID, solution, steps=True), np.random.default_rng(0)
+    first = rng.standard_normal((200, 3))
+    apart = flow.evolve(first).x - flow.evolve(first + 0.3 * rng.standard_normal(first.shape)).x
+    distances = np.abs(apart).max(axis=2)
+    assert np.all(distances[1:] <= distances[:-1] * (1.0 + 1e-7))
+    K = solution["K"].values
+    assert np.linalg.norm(np.eye(3) + h * K, np.inf, axis=(1, 2)).max() <= 1.0 + 1e-7
+    free = ocdl.solve(
+        stated(stability=ocdl.Nonexpansive(), horizon=LAYERS * h),
+        GRID,
+        ocdl.Ipopt(),
+        start=start(),
+        certificate="first order",
+    )["K"].values
+    assert np.linalg.norm(np.eye(3) + h * free, np.inf, axis=(1, 2)).max() > 1.01
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,11 @@ from families import concrete, name_of, selection
 import ocdl
 from ocdl.analysis import Flow
 
-MEMBERS = [cls() for cls in concrete(ocdl.Stability, "rows")] + [ocdl.Dissipative(0.3), ocdl.Nonexpansive(0.3)]
+MEMBERS = [cls() for cls in concrete(ocdl.Stability, "rows")] + [
+    ocdl.Dissipative(0.3),
+    ocdl.Nonexpansive(0.3),
+    ocdl.Nonexpansive(step=0.1),
+]
 every = pytest.mark.parametrize("member", MEMBERS, ids=repr)
 GRID = ocdl.Grid(ocdl.Midpoint(3), ocdl.ExplicitEuler(4))
 
@@ -18,7 +22,9 @@ def excess(member, M, budget=1.5):
     if isinstance(member, ocdl.Dissipative):
         return member.margin + np.linalg.eigvalsh(0.5 * (M + M.T))[-1]
     if isinstance(member, ocdl.Nonexpansive):
-        return member.margin + (np.diag(M) + np.sum(np.abs(M), axis=1) - np.abs(np.diag(M))).max()
+        others = np.sum(np.abs(M), axis=1) - np.abs(np.diag(M))
+        steep = (others - np.diag(M)).max() - 2.0 / member.step if member.step else -np.inf
+        return max(member.margin + (np.diag(M) + others).max(), steep)
     return np.linalg.norm(M) - budget
 
 
@@ -119,6 +125,7 @@ def test_what_is_lent_costs_nothing():
     [
         (lambda: ocdl.Dissipative(-1.0), "Dissipative.margin=-1.0"),
         (lambda: ocdl.Nonexpansive(np.nan), "Nonexpansive.margin=nan"),
+        (lambda: ocdl.Nonexpansive(step=-1), "Nonexpansive.step=-1"),
         (lambda: ocdl.Amplification(1.0), "Amplification.most=1.0"),
         (lambda: selection(stability="dissipative"), "ocdl.Dissipative"),
         (lambda: selection(stability=ocdl.Nonexpansive()), "kernel"),
