@@ -167,7 +167,7 @@ def draw(rows):
     """Amplification by depth, λ_min(B_s) by layer, and accuracy under attack."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 3, figsize=(14, 4.2), constrained_layout=True)
+    figure, axes = plt.subplots(1, 3, figsize=(14, 4.6), constrained_layout=True)
     colours = ["#000000", "#0072B2", "#56B4E9", "#009E73", "#D55E00", "#E69F00", "#CC79A7", "#8C564B", "#999999"]
     marks = "os+v^<>PD"  # the constraint and the kernel lie on each other
     depths = H * np.arange(LAYERS + 1)
@@ -183,7 +183,8 @@ def draw(rows):
     axes[1].axhline(0.0, color="0.6", lw=0.8)
     for axis in axes:
         axis.grid(alpha=0.3)
-    axes[0].legend(fontsize=8, ncols=2)
+    axes[1].set_xticks(range(1, LAYERS + 1))
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(rows), fontsize=9)
     return figure
 
 

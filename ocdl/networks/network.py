@@ -17,6 +17,7 @@ from ocdl.networks.head import head, head_parts
 from ocdl.networks.labels import channels_of, checked_labels, padded, rows_of
 from ocdl.networks.layer import Layer
 from ocdl.statement.bounds import Box
+from ocdl.statement.extended import Reduction
 from ocdl.statement.layout import Layout, Part
 from ocdl.statement.losses import HalfSquare, IdentityLink, Loss, Readout
 from ocdl.statement.problem import ControlProblem
@@ -92,6 +93,7 @@ def network(
         layout=Layout(Part("x", ("y",), (n,)), () if tied else layer.parts, held, {}),
         parameter_metric=metric,
         budgets=layer.budgets(depth),
+        reduction=Reduction() if stability is None else stability.reduction,
         discrete=architecture.discrete,
         columnwise=not architecture.by_depth,
     )

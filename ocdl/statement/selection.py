@@ -23,6 +23,7 @@ from ocdl.errors import InvalidInput, NotSupported
 from ocdl.statement.activations import Activation
 from ocdl.statement.bounds import Box
 from ocdl.statement.control_set import ControlSet, PairSet, SetVelocities, path_rows
+from ocdl.statement.extended import Reduction
 from ocdl.statement.labelled import by_labels
 from ocdl.statement.layout import Layout, Part
 from ocdl.statement.losses import HalfSquare, IdentityLink, Link, Loss, Readout
@@ -167,6 +168,7 @@ class SelectionProblem:
             velocity_box=velocity_box if len(x0) == 1 else None,
             sample_box=velocity_box,
             budgets=() if self.stability is None else self.stability.budgets(self.activation),
+            reduction=Reduction() if self.stability is None else self.stability.reduction,
             columnwise=True,
         )
 

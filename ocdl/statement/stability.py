@@ -19,7 +19,8 @@ from ocdl.errors import InvalidInput, NotSupported
 from ocdl.statement.activations import Activation
 from ocdl.statement.bounds import Box
 from ocdl.statement.budget import Budget
-from ocdl.statement.layout import Part
+from ocdl.statement.extended import Reduction
+from ocdl.statement.layout import LENT, Part
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,11 @@ class Stability:
 
     interval: ClassVar[tuple[float, float]] = (-math.inf, 0.0)
     kernels: ClassVar[bool] = True
+
+    @property
+    def reduction(self) -> Reduction:
+        """What the user wrote where the problem has path."""
+        return Reduction(written={"path": (f"stability={self!r}",)})
 
     def parts(self, n: int) -> tuple[Part, ...]:
         """The controls it lends to n states."""
@@ -75,7 +81,7 @@ class Dissipative(Stability):
         check_margin(self)
 
     def parts(self, n: int) -> tuple[Part, ...]:
-        return (Part("C", ("pair",), (n * (n + 1) // 2,)),)
+        return (Part("C", (LENT,), (n * (n + 1) // 2,)),)
 
     def bounds(self, n: int) -> Box:
         i, j = np.tril_indices(n)
@@ -97,8 +103,8 @@ class Nonexpansive(Stability):
 
     step: h L, where no step y + hσ(Ky + β) is to expand either: −M_ii + Σ_{j≠i} |M_ij| ≤ 2/(h L); 0 for flows alone.
 
-    Linear in M and r ("r", off the diagonal row by row), |M_ij| ≤ r_ij. In the Euclidean norm only diagonal M do this
-    for all slopes σ' ≥ 0; ``Contractive`` layers do by their form.
+    Linear in M and r ("r", off the diagonal row by row), |M_ij| ≤ r_ij. In the Euclidean norm only diagonal M ≤ 0
+    do this for all slopes σ' ≥ 0; ``Contractive`` layers do by their form.
     Source: Söderlind, "The logarithmic norm", BIT Numer. Math. 46 (2006).
     """
 
@@ -112,7 +118,7 @@ class Nonexpansive(Stability):
             raise InvalidInput(f"Nonexpansive(step={self.step!r}): h sup |σ'| is a number, at least 0.")
 
     def parts(self, n: int) -> tuple[Part, ...]:
-        return (Part("r", ("pair",), (n * (n - 1),)),) if n > 1 else ()
+        return (Part("r", (LENT,), (n * (n - 1),)),) if n > 1 else ()
 
     def rows(self, M: Any, lent: Any) -> Any:
         n = M.shape[0]
@@ -127,11 +133,11 @@ class Nonexpansive(Stability):
 
 @dataclass(frozen=True)
 class Amplification(Stability):
-    """exp(∫ L |M| dt) ≤ κ, with |M| = (Σ M_ij²)^{½}, ‖b‖ in L²(Y × Y): no difference of two samples, and none of two
-    costates, grows or shrinks by more than the factor κ = ``most`` > 1.
+    """exp(∫ L |M| dt) ≤ κ, with |M| = (Σ M_ij²)^{½}, ‖b‖ in L²(Y × Y): no difference of two samples, and no costate,
+    grows or shrinks by more than the factor κ = ``most`` > 1.
 
     |M|² ≤ s² with s ≥ 0 ("s"), and the budget ∫ s dt = log κ / L, whose slack is that of s. Explicit Runge–Kutta steps
-    with coefficients ≥ 0 grow by no more either. Source: Liu and Markowich, section 3.5, below (3.6).
+    of coefficients ≥ 0 don't let them grow by more either. Source: Liu and Markowich, section 3.5, below (3.6).
     """
 
     most: float = 10.0
@@ -141,7 +147,7 @@ class Amplification(Stability):
             raise InvalidInput(f"Amplification(most={self.most!r}): the factor is a number above 1.")
 
     def parts(self, n: int) -> tuple[Part, ...]:
-        return (Part("s", (), ()),)
+        return (Part("s", (LENT,), (1,)),)
 
     def bounds(self, n: int) -> Box:
         return Box(s=(0.0, None))
@@ -151,7 +157,9 @@ class Amplification(Stability):
 
     def budgets(self, activation: Activation) -> tuple[Budget, ...]:
         if not math.isfinite(activation.lipschitz):
-            raise NotSupported(f"{self!r}: sup |σ'| of {activation!r} is not known; give it a ``lipschitz``.")
+            raise NotSupported(
+                f"{self!r}: a finite sup |σ'| is needed; that of {activation!r} is infinite or not known."
+            )
         return (Budget("s", math.log(self.most) / activation.lipschitz),)
 
 

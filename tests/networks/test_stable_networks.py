@@ -128,6 +128,29 @@ def test_answers_are_as_stable_as_they_had_to_be(stability):
         assert np.exp(HORIZON / LAYERS * np.linalg.norm(K, axis=(1, 2)).sum()) <= stability.most * (1.0 + 1e-8)
 
 
+@pytest.mark.parametrize(
+    ("architecture", "stability"),
+    [
+        (ocdl.Residual(kernel=ocdl.SymmetricKernel()), ocdl.Nonexpansive()),
+        (ocdl.Residual(kernel=ocdl.DissipativeKernel()), ocdl.Dissipative(0.1)),
+        (ocdl.ODENet(), ocdl.Dissipative()),
+        (ocdl.Antisymmetric(damping=0.2), ocdl.Amplification(5.0)),
+    ],
+    ids=lambda member: type(member).__name__,
+)
+def test_constraints_and_kernels_may_meet(architecture, stability):
+    problem = stated(architecture, stability=stability, channels=2)
+    solution = ocdl.solve(problem, ocdl.Kutta3(2), ocdl.Ipopt(), seed=0, certificate="first order")
+    M = Flow.of(problem, ocdl.Kutta3(2), solution).layers.W
+    scale = solution["alpha"].values[:, None, None] if isinstance(architecture, ocdl.ODENet) else 1.0
+    if isinstance(stability, ocdl.Dissipative):
+        assert least_symmetric(scale * M) >= stability.margin - 1e-8
+    elif isinstance(stability, ocdl.Nonexpansive):
+        assert row_sums(M) <= 1e-8
+    else:
+        assert np.exp(HORIZON / 2 * np.linalg.norm(M, axis=(1, 2)).sum()) <= stability.most * (1 + 1e-8)
+
+
 def test_without_constraints_none_of_it_holds():
     problem = stated()
     K = ocdl.solve(problem, GRID, ocdl.Ipopt(), start=start(), certificate="first order")["K"].values
@@ -210,7 +233,7 @@ def test_steps_as_wide_as_stated_do_not_expand_and_wider_ones_do():
         (lambda: stated(stability=ocdl.Tikhonov(1.0)), "ocdl.Dissipative"),
         (lambda: ocdl.DissipativeKernel(-0.1), "margin=-0.1"),
         (lambda: ocdl.BoundedKernel(0.0), "most=0.0"),
-        (lambda: ocdl.solve(stated(stability=ocdl.Nonexpansive()), GRID, ocdl.Train()), "path"),
+        (lambda: ocdl.solve(stated(stability=ocdl.Nonexpansive()), GRID, ocdl.Train()), "stability=Nonexpansive"),
     ],
 )
 def test_what_cannot_be_is_told(wrong, said):

@@ -113,6 +113,17 @@ def test_a_kernel_that_is_not_dissipative_is_reported_as_path():
     assert verdict.violations["path"] >= -least / 3 and verdict.feasibility >= -least / 3
 
 
+def test_answers_begin_others_of_other_widths_with_and_without_constraints():
+    """What is lent is no function of y, and of no interest to a problem that lends nothing."""
+    free, solution, _ = trained(None)
+    held = free.replace(stability=ocdl.Dissipative())
+    fine = ocdl.Grid(ocdl.Midpoint(4), GRID.depth)
+    stages = [(held, GRID), (held, fine), (free, fine), (free.replace(stability=ocdl.Amplification(1.2)), fine)]
+    for problem, grid in stages:
+        solution = ocdl.solve(problem, grid, ocdl.Ipopt(), start=solution, certificate="first order")
+        assert solution.feasibility < 1e-8
+
+
 def test_what_is_lent_costs_nothing():
     core = selection(regulariser=ocdl.Tikhonov(1.0), stability=ocdl.Dissipative()).discretise(GRID.width)
     u = np.zeros(core.m)
@@ -131,12 +142,15 @@ def test_what_is_lent_costs_nothing():
         (lambda: selection(stability=ocdl.Nonexpansive()), "kernel"),
         (lambda: selection(stability=ocdl.Dissipative(), bounds=ocdl.Disc(radius=1.0)), "needs a Box"),
         (
-            lambda: selection(activation=ocdl.CustomActivation(np.tanh), stability=ocdl.Amplification(2.0)).discretise(
-                GRID.width
-            ),
-            "lipschitz",
+            lambda: selection(
+                activation=ocdl.CustomActivation(lambda s: s**3), stability=ocdl.Amplification(2.0)
+            ).discretise(GRID.width),
+            "finite sup",
         ),
-        (lambda: ocdl.solve(selection(stability=ocdl.Dissipative()), GRID, ocdl.InteriorPoint()), "path"),
+        (
+            lambda: ocdl.solve(selection(stability=ocdl.Dissipative()), GRID, ocdl.InteriorPoint()),
+            "stability=Dissipative",
+        ),
     ],
 )
 def test_what_cannot_be_is_told(wrong, said):
