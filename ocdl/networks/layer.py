@@ -55,11 +55,11 @@ class Layer:
 
     def formulas(self, tied: bool) -> dict[str, Any]:
         """Lift and dynamics of the controls, or of parameters in their place."""
+        path = {} if self.stability is None else {"path": self.path}
         if self.architecture.by_depth:
-            return {"dynamics": self.rate}
+            return {"dynamics": self.rate, **path}
         if tied:
             return {"lift": self.tied_lift, "dynamics": self.tied_dynamics}
-        path = {} if self.stability is None else {"path": self.path}
         return {"lift": self.lift, "dynamics": self.dynamics, **path}
 
     def path(self, u: Any) -> Any:
