@@ -32,7 +32,16 @@ from ocdl.networks.chain import Chain
 from ocdl.networks.contractive import Contractive
 from ocdl.networks.convolutional import Convolutional
 from ocdl.networks.hamiltonian import Hamiltonian, Leapfrog
-from ocdl.networks.kernels import ConvolutionKernel, DenseKernel, GramKernel, Kernel, LowRankKernel, SymmetricKernel
+from ocdl.networks.kernels import (
+    BoundedKernel,
+    ConvolutionKernel,
+    DenseKernel,
+    DissipativeKernel,
+    GramKernel,
+    Kernel,
+    LowRankKernel,
+    SymmetricKernel,
+)
 from ocdl.networks.network import network
 from ocdl.networks.odenet import ODENet
 from ocdl.networks.plain import Plain
@@ -126,6 +135,7 @@ from ocdl.statement.point_sets import donut1d, donut2d, sine, spiral, squares
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.regularisers import L1, Regulariser, Tikhonov
 from ocdl.statement.selection import Grid, SelectionProblem
+from ocdl.statement.stability import Amplification, Dissipative, Nonexpansive, Stability
 from ocdl.statement.table import Table
 from ocdl.statement.width import ClenshawCurtis, GaussLegendre, Midpoint, Nodes, TensorProduct, Trapezoid
 from ocdl.sweeps.fused.spread import spread

@@ -2,6 +2,7 @@
 Every answer names the theorem, its hypotheses as they were measured, and the conclusion. Knows solving and below.
 """
 
+from ocdl.analysis.contraction import EnergyEstimate, contractive_flow, energy_estimate
 from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.analysis.finite_rank import FiniteRankFlow, ReducedEvolution
 from ocdl.analysis.flow import Evolution, Flow
@@ -24,6 +25,7 @@ from ocdl.analysis.signal import PhaseDiagram, SignalTheory, critical, phase_dia
 
 __all__ = [
     "ArcCondition",
+    "EnergyEstimate",
     "Estimate",
     "Evolution",
     "Finding",
@@ -43,7 +45,9 @@ __all__ = [
     "ThermodynamicLimit",
     "Window",
     "bounded_growth",
+    "contractive_flow",
     "critical",
+    "energy_estimate",
     "gronwall",
     "growth_constants",
     "linear_growth",

@@ -247,3 +247,11 @@ def test_activations_that_call_themselves_equal_have_their_own_derivatives():
     s = np.linspace(1.0, 2.0, 5)
     for power in (2.0, 3.0):
         np.testing.assert_allclose(Power(power).derivative(s, s**power), power * s ** (power - 1.0), rtol=1e-14)
+
+
+@every_activation
+def test_the_lipschitz_constant_is_the_largest_slope(sigma):
+    s = np.concatenate([-np.geomspace(1e-9, 50, 400)[::-1], np.geomspace(1e-9, 50, 400)])
+    slope = np.abs(sigma.derivative(s, sigma(s))).max()
+    assert sigma.lipschitz == np.inf or slope == pytest.approx(sigma.lipschitz, rel=1e-8)
+    assert np.isfinite(sigma.lipschitz) or isinstance(sigma, CustomActivation)

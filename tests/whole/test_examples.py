@@ -368,3 +368,28 @@ def test_thermodynamic_limit():
         assert abs(found.end(limit) - found.end(means[name])) > 0.01
     assert layers.converges and cells.converges_weakly and not cells.converges
     assert np.ptp(cells.distance) < 1e-12 and cells.distance[-1] > 50 * cells.weak_distance[-1]
+
+
+def test_stable_training():
+    found = example("stable_training")
+    rows, nets = found.rows, found.nets
+    loss = {name: row["loss"] for name, row in rows.items()}
+    attacked = {name: row["under attack"][5] for name, row in rows.items()}
+    amplified = {name: row["amplification"][-1] for name, row in rows.items()}
+    assert found.DISTANCES[5] == pytest.approx(0.1) and all(net.feasibility < 1e-8 for net in nets.values())
+    order = ["plain", "dissipative", "nonexpansive", "nonexpansive steps"]
+    assert all(loss[one] < loss[two] for one, two in pairwise(order))
+    assert all(amplified[one] > amplified[two] for one, two in pairwise(order))
+    assert all(attacked[one] < attacked[two] for one, two in pairwise(order))
+    assert [attacked[name] for name in order] == pytest.approx([0.725, 0.77, 0.785, 0.79], abs=0.03)
+    assert loss["dissipative"] == pytest.approx(loss["by kernel"], abs=1e-7)
+    assert min(rows["dissipative"]["least"].min(), rows["by kernel"]["least"].min()) >= -1e-8
+    assert rows["plain"]["least"].min() < -1.0
+    assert rows["amplification"]["bound"] <= found.KAPPA * (1 + 1e-7) and rows["bounded"]["bound"] < found.KAPPA
+    for name, row in rows.items():
+        assert row["growth"] < 1.1 * amplified[name] and not amplified[name] > row["bound"] * (1 + 1e-12), name
+    K = nets["nonexpansive steps"]["K"].values
+    assert np.linalg.norm(np.eye(2) + found.H * K, np.inf, axis=(1, 2)).max() <= 1 + 1e-7
+    free, small = (found.estimates[name] for name in ("contractive", "contractive steps"))
+    assert not free.finding.applies and free.growth > 1.0 and amplified["contractive"] > 10.0
+    assert small.finding.applies and small.growth <= 1e-12 and amplified["contractive steps"] <= 1 + 1e-12
