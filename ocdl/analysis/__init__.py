@@ -2,8 +2,9 @@
 Every answer names the theorem, its hypotheses as they were measured, and the conclusion. Knows solving and below.
 """
 
+from ocdl.analysis.conditioning import Conditioning
 from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.analysis.flow import Evolution, Flow
 from ocdl.analysis.operators import KernelOperator, SingularSystem
 
-__all__ = ["Evolution", "Finding", "Flow", "Hypothesis", "KernelOperator", "SingularSystem"]
+__all__ = ["Conditioning", "Evolution", "Finding", "Flow", "Hypothesis", "KernelOperator", "SingularSystem"]

@@ -9,13 +9,14 @@ Source: Liu and Markowich, "Selection dynamics for deep neural networks", (2.8).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ocdl.analysis.operators import KernelOperator
+from ocdl.analysis.steps import Step, steps_of
 from ocdl.arrays import Array, finite_array, is_real, shown
 from ocdl.callables import called
 from ocdl.depth.control_shapes import PiecewiseConstant
@@ -195,21 +196,23 @@ class Flow:
                     f"evolve: from t = {error.reached:g} on the states escape or change too fast."
                 ) from None
             here = at == k
-            x[here] = found.sol(t[here]).T.reshape(-1, *x0.shape)
+            if np.any(here):
+                x[here] = found.sol(t[here]).T.reshape(-1, *x0.shape)
             x[here & (t == a)] = end.reshape(x0.shape)
             end = found.y[:, -1]
             x[here & (t == b)] = end.reshape(x0.shape)
         return Evolution(self, t, x, at)
 
+    def steps(self) -> Iterator[Step]:
+        """The steps of a network of steps, from the first to the last."""
+        if self.scheme is None:
+            raise InvalidInput("steps: the layers of this flow are equations; Flow.of(..., steps=True) has steps.")
+        return steps_of(self.activation, self.layers, self.scheme, np.diff(self.times))
+
     def _stepped(self, x0: Array) -> Evolution:
-        assert self.scheme is not None
         x = [x0]
-        for k, h in enumerate(np.diff(self.times)):
-            slopes: list[Array] = []
-            for a in self.scheme.A:
-                inner = sum((h * c * s for c, s in zip(a, slopes, strict=False)), x[-1])
-                slopes.append(np.asarray(self.layer(k)(inner)))
-            x.append(sum((h * c * s for c, s in zip(self.scheme.b, slopes, strict=True)), x[-1]))
+        for step in self.steps():
+            x.append(step.stages(x[-1])[1])
         return Evolution(self, self.times, np.stack(x), np.minimum(np.arange(self.count + 1), self.count - 1))
 
 
