@@ -6,5 +6,6 @@ from ocdl.analysis.conditioning import Conditioning
 from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.analysis.flow import Evolution, Flow
 from ocdl.analysis.operators import KernelOperator, SingularSystem
+from ocdl.analysis.robustness import Robustness
 
-__all__ = ["Conditioning", "Evolution", "Finding", "Flow", "Hypothesis", "KernelOperator", "SingularSystem"]
+__all__ = ["Conditioning", "Evolution", "Finding", "Flow", "Hypothesis", "KernelOperator", "Robustness", "SingularSystem"]

@@ -31,7 +31,7 @@ def secant_range(activation: Activation, centre: Array, radius: Array) -> tuple[
 
     They are widened by what rounding can do to a difference of two values.
     """
-    _check(activation)
+    least, largest = slope_range(activation)
     middle = _slope(activation, centre)
     found = [middle, middle, *_sides(activation, np.abs(centre) <= radius, middle)]
     value = np.asarray(activation(centre))
@@ -42,7 +42,7 @@ def secant_range(activation: Activation, centre: Array, radius: Array) -> tuple[
         found.append(np.where(far, (there - value) / np.where(far, apart, 1.0), _slope(activation, end)))
         size = np.maximum(np.abs(there), np.abs(value)) / np.where(far, np.abs(apart), np.inf)
         slack = np.maximum(slack, ROUNDED * (size + 1.0))
-    return np.min(found, axis=0) - slack, np.max(found, axis=0) + slack
+    return np.maximum(np.min(found, axis=0) - slack, least), np.minimum(np.max(found, axis=0) + slack, largest)
 
 
 def _sides(activation: Activation, within: Array, otherwise: Array) -> list[Array]:
