@@ -8,4 +8,13 @@ from ocdl.analysis.flow import Evolution, Flow
 from ocdl.analysis.operators import KernelOperator, SingularSystem
 from ocdl.analysis.robustness import Robustness
 
-__all__ = ["Conditioning", "Evolution", "Finding", "Flow", "Hypothesis", "KernelOperator", "Robustness", "SingularSystem"]
+__all__ = [
+    "Conditioning",
+    "Evolution",
+    "Finding",
+    "Flow",
+    "Hypothesis",
+    "KernelOperator",
+    "Robustness",
+    "SingularSystem",
+]

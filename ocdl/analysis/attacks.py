@@ -2,7 +2,8 @@
 
     min |δ|  over  m_j(x + δ) ≤ 0,   m_j = O_c − O_j the margin of the class c that is told over another one, j,
 
-by the nearest point of the linearised boundary, again and again: δ ← (∇m·δ − m) ∇m / |∇m|², from x and from random places about it.
+by the nearest point of the linearised boundary, again and again, δ ← (∇m·δ − m) ∇m / |∇m|², from x and from random
+places about it.
 Sources: Hasofer and Lind (1974), Rackwitz and Fiessler (1978) for the iteration; Moosavi-Dezfooli, Fawzi and Frossard,
 "DeepFool" (2016), which takes its first steps.
 """

@@ -5,9 +5,9 @@ stage, with ε = (s − s_c)(z − z̄),
 
     φ(X) − φ(X̄) = (V diag(s_c) W + S)(X − X̄) + V ε,   |ε_i| ≤ R_i |z_i − z̄_i|,   s ∈ [s_c − R, s_c + R].
 
-X − X̄ is linear in the change δ of the inputs and in all the ε of the stages before: a zonotope with one ball. What it says
-of z − z̄ in |δ| ≤ r gives the slopes that the ball can see, and these the next ε. Beside it the product of bounds on the
-norms of the steps is carried along, which alone sees that a contractive network contracts; the better of both counts.
+X − X̄ is linear in the change δ of the inputs and in all the ε of the stages before: a zonotope with one ball. What it
+says of z − z̄ in |δ| ≤ r gives the slopes that the ball can see, and these the next ε. Beside it the product of bounds
+on the norms of the steps is carried along, which alone sees that a contractive network contracts; the better counts.
 Sources: Weng et al., "Towards fast computation of certified robustness for ReLU networks" (2018), for slopes from
 intervals in a ball; Singh et al., "Fast and effective robustness certification" (2018), for zonotopes of layers.
 """
@@ -15,16 +15,14 @@ intervals in a ball; Singh et al., "Fast and effective robustness certification"
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from ocdl.analysis.slopes import secant_range, slope_range
+from ocdl.analysis.lipschitz import Growth, spectral_norm
+from ocdl.analysis.slopes import secant_range
 from ocdl.analysis.steps import Factors, Step, steps_of
 from ocdl.arrays import Array
 from ocdl.solving.layered import LayeredNetwork
-
-SYMMETRIC = 1e-12  # V is a multiple of Wᵀ up to this share
 
 
 @dataclass(eq=False)
@@ -86,7 +84,7 @@ class Deviation:
         """The generators of φ(X) − φ(X̄), where W Z is ``seen``; the ε of this stage are the next, still free."""
         q, root, linear, used = len(self.passed), np.sqrt(R), seen[:, :, : self.d], self.used
         beyond = np.maximum(ranges - self.r[:, None] * np.linalg.norm(linear, axis=2), 0.0)
-        together = self.r * _norm(root[:, :, None] * linear) + np.linalg.norm(root * beyond, axis=1)
+        together = self.r * spectral_norm(root[:, :, None] * linear) + np.linalg.norm(root * beyond, axis=1)
         self.spread[:, q] = R * ranges
         self.passed.append((root, np.minimum(together, np.linalg.norm(root * ranges, axis=1))))
         found = factors.S @ Z if np.any(factors.S) else np.zeros_like(Z)
@@ -103,62 +101,3 @@ class Deviation:
             alone = (np.abs(by) @ self.spread[:, q, :, None])[:, :, 0]
             total = total + np.minimum(alone, np.linalg.norm(by * root[:, None], axis=2) * norm[:, None])
         return np.minimum(total, np.linalg.norm(rows, axis=-1) * ball[:, None])
-
-
-@dataclass(eq=False)
-class Growth:
-    """Lipschitz constants of x + h Σ_j c_j φ_j(X_j), one stage after the other; ``norms``: those of φ_j(X_j)."""
-
-    step: Step
-    norms: list[Any] = field(default_factory=list)
-    first: Any = None
-
-    def add(self, factors: Factors, low: Array, high: Array) -> None:
-        """The next stage, whose slopes go from low to high (S, k)."""
-        if not self.norms:
-            self.first = factors, low, high
-        within = self.of(self.step.tableau.A[len(self.norms)])
-        self.norms.append(within * _norm_bound(factors.S, factors, low, high) if self.step.tableau.stages > 1 else None)
-
-    def of(self, weights: Array) -> Any:
-        """For h c = h weights: the step's own b, or a row of A for a stage."""
-        used = np.flatnonzero(weights[: len(self.norms)])
-        if used.size == 0:
-            return 1.0
-        if used[-1] > 0:
-            return 1.0 + self.step.h * sum(abs(c) * s for c, s in zip(weights, self.norms, strict=False))
-        (F, low, high), c = self.first, self.step.h * weights[0]  # the norm of 1 + hφ', and no sum of norms
-        return _norm_bound(np.eye(F.W.shape[1]) + c * F.S, Factors(c * F.V, F.W, F.S), low, high)
-
-
-def global_bound(network: LayeredNetwork) -> float:
-    """A Lipschitz constant of inputs ↦ x_N, all of them: the product of those of the steps, slopes anywhere in σ'."""
-    low, high = (np.full((1, network.layers.W.shape[1]), end) for end in slope_range(network.activation))
-    found = float(np.linalg.norm(network.entrance.weight, 2))
-    for step in steps_of(network.activation, network.layers, network.tableau, network.widths):
-        growth = Growth(step)
-        for layer in step.layers:
-            growth.add(Factors.of(layer), low, high)
-        found *= float(growth.of(step.tableau.b)[0])
-    return found
-
-
-def _norm_bound(base: Array, factors: Factors, low: Array, high: Array) -> Array:
-    """max ‖base + V D W‖ over diagonal D from low to high (S, k), from above, (S,).
-
-    By its middle and what is left; where V = cWᵀ and the base is symmetric it is monotone in D, and D = low or high.
-    """
-    V, W = factors.V, factors.W
-    c = np.sum(V * W.T) / max(float(np.sum(W * W)), np.finfo(float).tiny)
-    rest = np.linalg.norm(V - c * W.T)
-    if rest <= SYMMETRIC * np.linalg.norm(V) and np.array_equal(base, base.T):
-        ends = np.maximum(*(_norm(base + c * (W.T * end[:, None]) @ W) for end in (low, high)))
-        return np.asarray(ends + rest * np.linalg.norm(W) * np.maximum(np.abs(low), np.abs(high)).max(axis=1))
-    left = np.linalg.norm(V, 2) * np.linalg.norm(W, 2) * 0.5 * (high - low).max(axis=1)
-    return np.asarray(_norm(base + (V * (0.5 * (low + high))[:, None]) @ W) + left)
-
-
-def _norm(A: Array) -> Array:
-    """Spectral norms of matrices (..., m, n), by the smaller of their two Gram matrices."""
-    gram = A @ A.swapaxes(-1, -2) if A.shape[-2] <= A.shape[-1] else A.swapaxes(-1, -2) @ A
-    return np.sqrt(np.maximum(np.linalg.eigvalsh(gram)[..., -1], 0.0))

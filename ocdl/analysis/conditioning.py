@@ -19,9 +19,18 @@ from typing import Any
 import numpy as np
 
 from ocdl.analysis.findings import Finding, Hypothesis
-from ocdl.analysis.flow import Evolution, Flow
+from ocdl.analysis.flow import Evolution
+from ocdl.analysis.lipschitz import flow_bounds
 from ocdl.analysis.operators import Complex
-from ocdl.analysis.variational import extreme_singular_values, log_norms, of_pieces, of_steps, pulled_back
+from ocdl.analysis.slopes import slope_range
+from ocdl.analysis.variational import (
+    extreme_singular_values,
+    log_norms,
+    of_pieces,
+    of_steps,
+    pulled_back,
+    weighted_energy,
+)
 from ocdl.arrays import Array, finite_array, fits_memory, is_real
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.tables import plain_table, plain_text
@@ -115,6 +124,14 @@ class Conditioning:
         """m(φ'), (K, S): the rate at which the worst perturbation of this depth grows, the numerical abscissa."""
         return log_norms(self.linearisations)[1]
 
+    def operator_bounds(self) -> Array:
+        """sup |σ'| ‖b‖ in L²(Y × Y), which ‖σ'(u)B‖ never exceeds, of the layer at each depth, (K,).
+
+        Raises NotSupported where the layers are not σ(a − Bf). Source: Liu and Markowich, section 3.5.
+        """
+        flow, steepest = self.evolution.flow, np.max(np.abs(slope_range(self.evolution.flow.activation)))
+        return np.array([steepest * flow.kernel_operator(int(k)).hilbert_schmidt_norm for k in self.evolution.layer])
+
     # -- beside the theory ----------------------------------------------------------------------------
 
     def backward(self) -> Array:
@@ -132,15 +149,27 @@ class Conditioning:
                 P[s] = pulled_back(e.flow, float(e.t[i]), float(e.t[i + 1]), e.x[i, s], P[s], self.tolerance)
         return P
 
+    @cached_property
+    def finite(self) -> Array:
+        """Bounds (K,) on the growth from the flow's beginning of changes of any size: Lipschitz constants of it all.
+
+        Raises NotSupported where the slopes of σ are not known.
+        """
+        flow = self.evolution.flow
+        return np.asarray(np.exp(np.interp(self.evolution.t, flow.times, np.log(flow_bounds(flow)))))
+
     def growth(self, change: Any) -> Array:
-        """‖x̃(t) − x(t)‖ / ‖change‖, (K, S), of the evolution x̃ that begins at x_0 + change, (n,) or (S, n)."""
+        """‖x̃(t) − x(t)‖ / ‖change‖, (K, S), of the evolution x̃ that begins at x_0 + change, (n,) or (S, n).
+
+        It is at most ``finite``; of small changes at most the largest singular value.
+        """
         e, flow = self.evolution, self.evolution.flow
         if e.t[0] != flow.times[0]:
             raise InvalidInput(f"growth: an evolution from depth {flow.times[0]:g} on is needed; got {e.t[0]:g}.")
         delta = np.broadcast_to(finite_array("growth(change)", change), e.x[0].shape)
         if not np.all(flow.norm(delta) > 0.0):
             raise InvalidInput("growth(change): a change that is not 0 is needed of each sample.")
-        other = flow.evolve(e.x[0] + delta, **({} if flow.scheme is not None else {"times": e.t}))
+        other = flow.evolve(e.x[0] + delta, times=None if flow.scheme is not None else e.t)
         return np.asarray(flow.norm(other.x - e.x) / flow.norm(delta))
 
     def weighted_energy(self, change: Any) -> tuple[Array, Array]:
@@ -155,7 +184,7 @@ class Conditioning:
         root = np.sqrt(flow.weights)
         w0 = root * finite_array("weighted_energy(change)", change)
         w = np.stack([M @ w0 for M in self._propagated(range(len(self.pieces)))]) / root
-        rates = [_energy(flow, int(k), x, wt) for k, x, wt in zip(e.layer, e.x, w, strict=True)]
+        rates = [weighted_energy(flow, int(k), x, wt) for k, x, wt in zip(e.layer, e.x, w, strict=True)]
         energy, rate = np.stack(rates, axis=1)
         return energy, rate
 
@@ -163,7 +192,7 @@ class Conditioning:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What the logarithmic norm proves of these trajectories, and whether adjoint and forward conditioning agree."""
+        """What the logarithmic norm proves of these trajectories, and whether adjoint and forward agree."""
         worst, largest = float(np.max(self.upper)), float(np.max(self.extremes[..., 0]))
         forward, back = (np.linalg.svd(M, compute_uv=False) for M in (self.operator(), self.backward()))
         apart = float(np.max(np.abs(forward - back) / forward[:, :1]))
@@ -178,6 +207,14 @@ class Conditioning:
                 "Backward conditioning is forward conditioning (Liu and Markowich, section 3.5)",
                 (Hypothesis("the adjoint's singular values are those of M", -apart, slack=slack),),
                 f"what is propagated back grows by as much as what goes forward, up to {forward.max():.6g}",
+            ),
+            Finding(
+                "Growth of small perturbations (Liu and Markowich, section 3.5; Dahlquist 1958)",
+                (
+                    Hypothesis.declared("σ is C²", self.evolution.flow.activation.smooth),
+                    Hypothesis("no piece escapes its bound", -self._escape, slack=slack),
+                ),
+                f"they grow by {largest:.6g} at most, within {self.bounds[1].max():.6g} and {self.bounds[0].max():.6g}",
             ),
         )
 
@@ -199,6 +236,14 @@ class Conditioning:
             )
         return plain_text([table, *(f"{one.theorem}: {one.says}." for one in self.findings)])
 
+    @property
+    def _escape(self) -> float:
+        """By how much log ‖M‖ exceeds its bounds in any piece."""
+        with np.errstate(divide="ignore"):
+            largest, least = np.moveaxis(np.log(extreme_singular_values(self.pieces)), -1, 0)
+        beyond = np.maximum(largest - self.upper, np.where(least > -np.inf, self.lower - least, 0.0))
+        return float(np.max(beyond))
+
     def _propagated(self, pieces: range) -> Iterator[Array]:
         """M from the first depth of these pieces to each, itself first."""
         M = np.broadcast_to(np.eye(self.pieces.shape[-1]), self.pieces.shape[1:])
@@ -206,13 +251,3 @@ class Conditioning:
         for i in pieces:
             M = self.pieces[i] @ M
             yield M
-
-
-def _energy(flow: Flow, k: int, x: Array, w: Array) -> tuple[Array, Array]:
-    """E and Ė of layer k at x and w (S, n)."""
-    B, layer, sigma = flow.kernel_operator(k), flow.layer(k), flow.activation
-    u = layer.preactivation(x)
-    value = sigma(u)
-    slope, bend = sigma.derivative(u, value), sigma.curvature(u, value)
-    drift = B.inner(bend * (value @ layer.W.T) * w / slope**2, w)
-    return 0.5 * B.inner(w / slope, w), -B.inner(B(w), w) - 0.5 * drift

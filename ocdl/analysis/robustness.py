@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from ocdl.analysis.attacks import Margins, nearest_other
-from ocdl.analysis.certificates import Deviation, global_bound
+from ocdl.analysis.certificates import Deviation
 from ocdl.analysis.findings import Finding, Hypothesis
+from ocdl.analysis.lipschitz import network_bound
 from ocdl.arrays import Array, finite_array
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.solving.layered import LayeredNetwork
@@ -30,8 +31,8 @@ ROUNDED = 1e-9  # of a radius or a bound, given away to rounding
 
 @dataclass(frozen=True, eq=False)
 class Robustness:
-    """What is known of S samples, each (S,): the class that is ``told`` and whether it is ``right``; the ``margin``, less
-    than 0 where it is not; radii, all 0 there: ``certified``, the largest of the proven ``bounds`` by name,
+    """What is known of S samples, each (S,): the class that is ``told`` and whether it is ``right``; the ``margin``, at
+    most 0 where it is not; radii, all 0 there: ``certified``, the largest of the proven ``bounds`` by name,
     ``linearised`` and ``attacked``, with the ``changes`` (S, d) that reach it (infinite and NaN where none is found).
     """
 
@@ -51,9 +52,9 @@ class Robustness:
 
         Raises NotSupported for other links, and for activations whose slopes are not known.
         """
-        O, x = network.output(inputs), finite_array("inputs", inputs)
-        told = _told(network, O)
-        classes = told if labels is None else _classes(labels, told, 2 if O.shape[1] == 1 else O.shape[1])
+        x, output = finite_array("inputs", inputs), network.output(inputs)
+        told = _told(network, output)
+        classes = told if labels is None else _classes(labels, told, max(2, output.shape[1]))
         rows, offsets = _margins(network, classes)
         J, (S, d) = rows.shape[1], x.shape
         flat = Margins(network, np.repeat(x, J, axis=0), rows.reshape(S * J, -1), offsets.ravel())
@@ -88,9 +89,10 @@ class Robustness:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """The certificate, and whether the attacks respect it."""
-        spare = float(np.min((self.attacked - self.certified)[self.right], initial=np.inf))
+        reached = self.right & np.isfinite(self.attacked)
+        spare = float(np.min((self.attacked - self.certified)[reached], initial=np.inf))
         share, least = int(np.sum(self.right)), float(np.min(self.certified[self.right], initial=np.inf))
-        proof = "Secant slopes of a ball (a zonotope of its layers), and Lipschitz constants (a product of their norms)"
+        proof = "Secant slopes in a ball (zonotopes of layers), and Lipschitz constants (products of norms)"
         return (
             Finding(
                 proof,
@@ -100,8 +102,8 @@ class Robustness:
                     Hypothesis("no attack is nearer than what is proven", spare),
                 ),
                 f"{share} of {self.right.size} samples keep their class, up to rounding, in balls of radius "
-                f"{least:.4g} or more; attacks leave them at {self._median(self.attacked):.4g}, the certified radius is "
-                f"{self._median(self.certified):.4g}, both in the median",
+                f"{least:.4g} or more; in the median {self._median(self.certified):.4g} is certified, "
+                f"{self._median(self.attacked):.4g} attacked",
             ),
         )
 
@@ -126,15 +128,15 @@ def _add_quantiles(table: Any, name: str, values: Array) -> None:
         table.add_row(name, *(f"{q:.4g}" for q in np.quantile(values, [0, 0.25, 0.5, 0.75, 1], method="lower")))
 
 
-def _told(network: LayeredNetwork, O: Array) -> Any:
+def _told(network: LayeredNetwork, output: Array) -> Any:
     """The classes that outputs (S, K) tell."""
-    if isinstance(network.link, Logistic) and O.shape[1] == 1:
-        return (O[:, 0] > 0.0).astype(int)
+    if isinstance(network.link, Logistic) and output.shape[1] == 1:
+        return (output[:, 0] > 0.0).astype(int)
     if isinstance(network.link, Softmax):
-        return O.argmax(axis=1)
+        return output.argmax(axis=1)
     raise NotSupported(
         f"Robustness.of(network): one output behind ocdl.Logistic() or several behind ocdl.Softmax() tell a class; "
-        f"this network has {O.shape[1]} behind {network.link!r}."
+        f"this network has {output.shape[1]} behind {network.link!r}."
     )
 
 
@@ -157,7 +159,7 @@ def _margins(network: LayeredNetwork, classes: Any) -> tuple[Array, Array]:
 
 def _globally(network: LayeredNetwork, rows: Array, margins: Array) -> Array:
     """The radius (S,) in which Lipschitz constants of the whole network leave the margins positive."""
-    slopes = global_bound(network) * np.linalg.norm(rows, axis=2)
+    slopes = network_bound(network) * np.linalg.norm(rows, axis=2)
     held = np.divide(margins, slopes, out=np.full(margins.shape, np.inf), where=slopes > 0.0)
     return np.asarray((1.0 - ROUNDED) * np.maximum(held.min(axis=1), 0.0))
 

@@ -8,6 +8,8 @@ below an end of σ'. Secants vary less than σ' itself.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ocdl.arrays import Array
@@ -45,7 +47,7 @@ def secant_range(activation: Activation, centre: Array, radius: Array) -> tuple[
     return np.maximum(np.min(found, axis=0) - slack, least), np.minimum(np.max(found, axis=0) + slack, largest)
 
 
-def _sides(activation: Activation, within: Array, otherwise: Array) -> list[Array]:
+def _sides(activation: Activation, within: Any, otherwise: Array) -> list[Array]:
     """σ' on both sides of 0 where 0 is ``within``."""
     return [np.where(within, side, otherwise) for side in _slope(activation, np.array([-TINY, TINY]))]
 

@@ -36,7 +36,7 @@ class Step:
 
     def jacobian(self, x: Array) -> Array:
         """∂x⁺/∂x, (..., n, n): the scheme's own derivative, by the stages of the variational equation."""
-        eye, tangents = np.eye(x.shape[-1]), []
+        eye, tangents = np.eye(x.shape[-1]), list[Array]()
         for a, layer, X in zip(self.tableau.A, self.layers, self.stages(x)[0], strict=True):
             at = eye + self.h * sum(c * s for c, s in zip(a, tangents, strict=False))
             tangents.append(layer.jacobian(X) @ at)

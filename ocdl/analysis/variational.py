@@ -126,4 +126,15 @@ def _followed(rate: Callable[..., Array], a: float, b: float, y: Array, toleranc
 def log_norms(A: Array) -> tuple[Array, Array, Array]:
     """‖A‖, m(A) and −m(−A) of matrices (..., n, n)."""
     symmetric = np.linalg.eigvalsh(0.5 * (A + A.swapaxes(-1, -2)))
-    return np.asarray(np.linalg.norm(A, 2, axis=(-2, -1))), symmetric[..., -1], symmetric[..., 0]
+    norms = np.linalg.norm(A, 2, axis=(-2, -1))
+    return np.asarray(norms), np.asarray(symmetric[..., -1]), np.asarray(symmetric[..., 0])
+
+
+def weighted_energy(flow: Flow, k: int, x: Array, w: Array) -> tuple[Array, Array]:
+    """E and Ė of layer k at x and w (S, n)."""
+    B, layer, sigma = flow.kernel_operator(k), flow.layer(k), flow.activation
+    u = layer.preactivation(x)
+    value = sigma(u)
+    slope, bend = sigma.derivative(u, value), sigma.curvature(u, value)
+    drift = B.inner(bend * (value @ layer.W.T) * w / slope**2, w)
+    return 0.5 * B.inner(w / slope, w), -B.inner(B(w), w) - 0.5 * drift

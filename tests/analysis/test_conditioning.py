@@ -11,21 +11,23 @@ from ocdl.analysis.variational import extreme_singular_values
 from ocdl.sweeps.fused.form import LayerArrays
 from ocdl.sweeps.fused.layer import DenseLayer
 
-RNG = np.random.default_rng(3)
+
+def draw(*shape, seed=3):
+    return np.random.default_rng([seed, *shape]).standard_normal(shape)
 
 
 def flow(M=4, horizon=1.5, kernel=None, activation=None):
     """σ(a − Bf) of a random kernel on Gauss's points, or of a given one."""
     nodes = ocdl.GaussLegendre(M).on((0, 1))
-    B = KernelOperator(3.0 * RNG.standard_normal((M, M)) if kernel is None else kernel, nodes)
-    return Flow.selection(activation or ocdl.Tanh(), RNG.standard_normal(M), B, horizon)
+    B = KernelOperator(3.0 * draw(M, M) if kernel is None else kernel, nodes)
+    return Flow.selection(activation or ocdl.Tanh(), draw(M), B, horizon)
 
 
 def layered(N=3, M=3, **how):
     """N layers of random coefficients, continuous or the steps of a scheme, with weights that differ."""
     layers = LayerArrays(
-        *(RNG.standard_normal((N, M, M)), RNG.standard_normal((N, M)), RNG.standard_normal((N, M, M))),
-        *(RNG.standard_normal((N, M, M)), None),
+        *(draw(N, M, M), draw(N, M), draw(N, M, M, seed=4)),
+        *(draw(N, M, M, seed=5), None),
     )
     return Flow(ocdl.Tanh(), layers, np.linspace(0.0, 0.9, N + 1), np.array([0.5, 1.0, 2.0]), **how)
 
@@ -35,7 +37,7 @@ NETWORKS = [layered(), *(layered(scheme=tableau) for tableau in EXPLICIT), flow(
 
 
 def conditioning(network, x0=None, **how):
-    x0 = RNG.standard_normal((2, network.weights.size)) if x0 is None else x0
+    x0 = draw(2, network.weights.size) if x0 is None else x0
     times = {} if network.scheme is not None else {"times": np.linspace(0.0, network.times[-1], 4)}
     return Conditioning.along(network.evolve(x0, **(times | how)), tolerance=1e-11)
 
@@ -53,7 +55,7 @@ def test_operators_are_derivatives_of_the_flow_and_compose(network):
 
 
 def test_operators_do_not_depend_on_the_depths_between():
-    network, x0 = layered(), RNG.standard_normal((1, 3))
+    network, x0 = layered(), draw(1, 3)
     whole = Conditioning.along(network.evolve(x0, times=[0.0, 0.9]))
     parts = Conditioning.along(network.evolve(x0, times=[0.0, 0.1, 0.55, 0.9]))
     assert np.abs(whole.operator() - parts.operator()).max() < 1e-8
@@ -102,18 +104,57 @@ def test_nothing_grows_where_the_logarithmic_norm_is_negative():
     B = KernelOperator.of(lambda y, z: np.cos(np.pi * (y - z)), ocdl.GaussLegendre(5))
     found = conditioning(Flow.selection(ocdl.Identity(), 0.2, B, 4.0))
     assert found.findings[0].applies and found.extremes[..., 0].max() <= 1.0 + 1e-9
-    for change in RNG.standard_normal((3, 5)):
+    for change in draw(3, 5):
         assert found.growth(change).max() <= 1.0 + 1e-9
+
+
+@pytest.mark.parametrize("activation", [a for a in activations() if a.smooth], ids=name_of)
+def test_growth_is_found_within_the_bounds_of_smooth_activations(activation):
+    (*_, growth) = conditioning(flow(activation=activation)).findings
+    assert growth.applies and "at most" in growth.says
+    (*_, nothing) = conditioning(flow(activation=ocdl.ReLU(), horizon=0.1)).findings
+    assert [one.statement for one in nothing.failing] == ["σ is C²"]
+
+
+def test_linearisations_never_exceed_the_norm_of_the_kernel():
+    for seed in range(5):
+        found = conditioning(flow(kernel=draw(4, 4, seed=seed)))
+        norms = np.linalg.norm(found.linearisations, 2, axis=(-2, -1)).max(axis=1)
+        assert np.all(norms <= found.operator_bounds())
+    with pytest.raises(ocdl.NotSupported, match="a − Bf"):
+        conditioning(layered()).operator_bounds()
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_no_finite_change_grows_beyond_the_lipschitz_constants(network):
+    found = conditioning(network)
+    assert np.all(found.extremes[..., 0].max(axis=1) <= found.finite * (1 + 1e-9))
+    for size in (1e-3, 1.0, 30.0):
+        changes = size * draw(*found.evolution.x.shape[1:])
+        assert np.all(found.growth(changes).max(axis=1) <= found.finite * (1 + 1e-9))
+
+
+def test_contractive_flows_have_the_lipschitz_constant_1_and_their_mirror_images_do_not():
+    W = draw(2, 3, 3)
+    for sign in (1, -1):
+        layers = LayerArrays(-W, np.zeros((2, 3)), sign * W.swapaxes(1, 2))
+        network = Flow(ocdl.Tanh(), layers, np.array([0.0, 0.5, 1.0]), np.ones(3))
+        found = conditioning(network)
+        grown = found.growth(0.01 * np.ones(3)).max()
+        assert (
+            (grown <= 1.0 + 1e-12 and found.finite[-1] < 1.0 + 1e-9) if sign == 1 else (1.0 < grown <= found.finite[-1])
+        )
+        assert found.findings[0].applies == (sign == 1)
 
 
 def test_what_the_network_amplifies_grows_by_the_singular_value():
     network = layered()
-    found = conditioning(network, RNG.standard_normal((1, 3)))
+    found = conditioning(network, draw(1, 3))
     out, values, into = found.singular_system()
     small = 1e-6 * into[0, :, 0]
     assert network.norm(into[0, :, 0]) == pytest.approx(1.0) and network.norm(out[0, :, 0]) == pytest.approx(1.0)
     assert found.growth(small)[-1, 0] == pytest.approx(values[0, 0], rel=1e-5)
-    others = [found.growth(1e-6 * d)[-1, 0] for d in RNG.standard_normal((20, 3))]
+    others = [found.growth(1e-6 * d)[-1, 0] for d in draw(20, 3)]
     assert max(others) <= values[0, 0] * (1 + 1e-5) and min(others) >= values[0, -1] * (1 - 1e-5)
 
 
@@ -123,22 +164,20 @@ def test_the_weighted_energy_changes_as_it_should(activation):
     t, weights = np.polynomial.legendre.leggauss(12)
     times = np.concatenate([[0.0], 0.5 + 0.5 * t, [1.0]])
     found = conditioning(network, np.zeros((1, 4)), times=times)
-    energy, rate = found.weighted_energy(RNG.standard_normal(4))
+    energy, rate = found.weighted_energy(draw(4))
     assert energy[-1, 0] - energy[0, 0] == pytest.approx(0.5 * weights @ rate[1:-1, 0], rel=1e-7, abs=1e-9)
 
 
 @pytest.mark.parametrize("tableau", EXPLICIT)
 def test_steps_pull_back_what_their_jacobians_do(tableau):
-    layers = tuple(
-        DenseLayer(ocdl.Tanh(), *RNG.standard_normal((2, 3, 3))[:1], RNG.standard_normal(3)) for _ in tableau.b
-    )
-    step, x, p = Step(layers, tableau, 0.7), RNG.standard_normal((5, 3)), RNG.standard_normal((5, 3))
+    layers = tuple(DenseLayer(ocdl.Tanh(), draw(3, 3, seed=i), draw(3, seed=i)) for i in range(tableau.stages))
+    step, x, p = Step(layers, tableau, 0.7), draw(5, 3), draw(5, 3)
     expected = np.einsum("sij,si->sj", step.jacobian(x), p)
     assert np.abs(step.pulled_back(x, p) - expected).max() < 1e-14
 
 
 def test_extreme_singular_values_of_large_matrices_are_those_of_the_whole_decomposition():
-    M = RNG.standard_normal((1, 210, 210))
+    M = draw(1, 210, 210)
     whole = np.linalg.svd(M, compute_uv=False)[..., [0, -1]]
     assert extreme_singular_values(M) == pytest.approx(whole, rel=1e-9)
     M[0, :, 3] = 0.0
