@@ -58,7 +58,8 @@ class Deviation:
 
     def bound(self, rows: Array) -> Array:
         """Bounds (S, m) on |g·(x − x̄)|, of each row g of rows (S, m, n) or (m, n)."""
-        return self._bound(rows @ self.generators, rows, self.ball)
+        seen = rows @ self.generators
+        return self._range(seen, self._rest(seen), rows, self.ball)
 
     def advance(self, step: Step) -> None:
         """One step further."""
@@ -68,10 +69,12 @@ class Deviation:
         for a, layer, X in zip(tableau.A, step.layers, inner, strict=True):
             F, at = Factors.of(layer), Z + sum(h * c * s for c, s in zip(a, slopes, strict=False))
             seen = F.W @ at[:, :, : self.used]
-            ranges = self._bound(seen, F.W, self.ball * growth.of(a))
+            rest = self._rest(seen)
+            ranges = self._range(seen, rest, F.W, self.ball * growth.of(a))
             low, high = secant_range(layer.activation, layer.preactivation(X), ranges)
-            slopes.append(self._passed(F, at, seen, ranges, 0.5 * (low + high), 0.5 * (high - low)))
             growth.add(F, low, high)
+            self._pass(seen, rest, ranges, 0.5 * (high - low))
+            slopes.append(self._moved(F, at, seen, 0.5 * (low + high)))
         self.generators = Z + sum(h * c * s for c, s in zip(tableau.b, slopes, strict=True))
         self.ball = self.ball * growth.of(tableau.b)
 
@@ -80,24 +83,31 @@ class Deviation:
         """How many generators are there by now: those of δ, and of the stages that are passed."""
         return self.d + len(self.passed) * self.spread.shape[2]
 
-    def _passed(self, factors: Factors, Z: Array, seen: Array, ranges: Array, centre: Array, R: Array) -> Array:
-        """The generators of φ(X) − φ(X̄), where W Z is ``seen``; the ε of this stage are the next, still free."""
-        q, root, linear, used = len(self.passed), np.sqrt(R), seen[:, :, : self.d], self.used
-        beyond = np.maximum(ranges - self.r[:, None] * np.linalg.norm(linear, axis=2), 0.0)
-        together = self.r * spectral_norm(root[:, :, None] * linear) + np.linalg.norm(root * beyond, axis=1)
-        self.spread[:, q] = R * ranges
+    def _pass(self, seen: Array, rest: Array, ranges: Array, R: Array) -> None:
+        """What this stage's ε can be, where W Z is ``seen``: each alone, and all together."""
+        root, linear = np.sqrt(R), seen[:, :, : self.d]
+        together = self.r * spectral_norm(root[:, :, None] * linear) + np.linalg.norm(root * rest, axis=1)
+        self.spread[:, len(self.passed)] = R * ranges
         self.passed.append((root, np.minimum(together, np.linalg.norm(root * ranges, axis=1))))
+
+    def _moved(self, factors: Factors, Z: Array, seen: Array, centre: Array) -> Array:
+        """The generators of φ(X) − φ(X̄): those of X − X̄, which W sees, and the ε of the stage that is just passed."""
         found = factors.S @ Z if np.any(factors.S) else np.zeros_like(Z)
-        found[:, :, :used] += factors.V @ (centre[:, :, None] * seen)
-        found[:, :, used : self.used] += factors.V
+        before = seen.shape[2]
+        found[:, :, :before] += factors.V @ (centre[:, :, None] * seen)
+        found[:, :, before : self.used] += factors.V
         return np.asarray(found)
 
-    def _bound(self, seen: Array, rows: Array, ball: Array) -> Array:
-        """Of rows that see these generators, (S, m, used)."""
-        total = self.r[:, None] * np.linalg.norm(seen[:, :, : self.d], axis=2)
-        k = self.spread.shape[2]
+    def _rest(self, seen: Array) -> Array:
+        """Bounds (S, m) on what all the ε make of rows that see the generators so, (S, m, used)."""
+        k, total = self.spread.shape[2], np.zeros(seen.shape[:2])
         for q, (root, norm) in enumerate(self.passed):
             by = seen[:, :, self.d + q * k : self.d + (q + 1) * k]
             alone = (np.abs(by) @ self.spread[:, q, :, None])[:, :, 0]
-            total = total + np.minimum(alone, np.linalg.norm(by * root[:, None], axis=2) * norm[:, None])
-        return np.minimum(total, np.linalg.norm(rows, axis=-1) * ball[:, None])
+            total += np.minimum(alone, np.linalg.norm(by * root[:, None], axis=2) * norm[:, None])
+        return total
+
+    def _range(self, seen: Array, rest: Array, rows: Array, ball: Array) -> Array:
+        """Bounds (S, m) on what rows make of X − X̄, where ‖X − X̄‖ ≤ ball."""
+        linear = self.r[:, None] * np.linalg.norm(seen[:, :, : self.d], axis=2)
+        return np.minimum(linear + rest, np.linalg.norm(rows, axis=-1) * ball[:, None])

@@ -90,6 +90,28 @@ def test_no_output_deviates_by_more_than_its_bound(case):
     assert bound[1, 0] / radius[1] == pytest.approx(np.linalg.norm(seen[1]), rel=1e-3)  # sharp in small balls
 
 
+def contractive(seed, *, layers=8, n=4, d=3):
+    """x⁺ = x − hBᵀσ(Bx + β) with |B| = 1 and h = 1: a contraction."""
+    rng = np.random.default_rng(seed)
+    B = rng.standard_normal((layers, n, n))
+    B /= np.linalg.norm(B, 2, axis=(1, 2))[:, None, None]
+    arrays = LayerArrays(-B, rng.standard_normal((layers, n)), B.swapaxes(1, 2))
+    return replace(random_network(seed, n=n, d=d), layers=arrays, widths=np.ones(layers))
+
+
+@pytest.mark.parametrize("network", [random_network(4, n=4, d=3), contractive(1)], ids=["wild", "contractive"])
+@pytest.mark.parametrize("radius", [0.01, 0.3, 3.0])
+def test_what_is_said_of_every_layer_on_the_way_holds(network, radius):
+    rng = np.random.default_rng(5)
+    x, directions = rng.standard_normal((1, 3)), rng.standard_normal((2000, 3))
+    found = Deviation.of(network, x, np.array([radius]))
+    states = network.features(x + radius * directions / np.linalg.norm(directions, axis=1)[:, None])
+    for q, (W, (root, norm)) in enumerate(zip(network.layers.W, found.passed, strict=True)):
+        apart = (states[q] - network.features(x)[q]) @ W.T
+        assert np.all(root**2 * np.abs(apart) <= found.spread[:, q] * (1 + 1e-9))
+        assert np.all(np.linalg.norm(root * apart, axis=1) <= norm * (1 + 1e-9))
+
+
 @pytest.mark.parametrize("tableau", EXPLICIT)
 def test_gradients_are_those_of_the_network(tableau):
     network, rng = random_network(2, tableau=tableau, dense=True, classes=3), np.random.default_rng(3)
@@ -111,15 +133,13 @@ def test_linear_networks_have_the_radius_of_the_plane():
 
 def test_a_contractive_network_keeps_its_margin():
     """x⁺ = x − hBᵀσ(Bx + β) with h|B|² ≤ 2 is a contraction, which the product of its steps sees: radius ≥ m / |A|."""
-    rng = np.random.default_rng(0)
-    B = rng.standard_normal((8, 3, 3))
-    B /= np.linalg.norm(B, 2, axis=(1, 2))[:, None, None]
-    layers = LayerArrays(-B, rng.standard_normal((8, 3)), B.swapaxes(1, 2))
-    network = replace(random_network(0), layers=layers, widths=np.full(8, 1.0))
+    network = contractive(0)
     assert network_bound(network) == pytest.approx(1.0, abs=1e-9)
-    found = Robustness.of(network, rng.standard_normal((5, 2)))
+    found = Robustness.of(network, np.random.default_rng(0).standard_normal((5, 3)))
     assert np.all(found.certified >= (1 - 1e-8) * found.margin / np.linalg.norm(network.readout.weight))
-    grows = replace(network, layers=layers._replace(V=-layers.V))  # planted: of the other sign it is none
+    grows = replace(
+        network, layers=network.layers._replace(V=-network.layers.V)
+    )  # planted: of the other sign it is none
     assert network_bound(grows) > 10.0
 
 
