@@ -90,6 +90,8 @@ def draw(rows: list[Row]):
     longest = 1.08 * max(row.robustness.attacked.max() for row in rows)
     axes[1].plot([0, longest], [0, longest], color="#444444", lw=0.8, ls=":", label="certified = attacked")
     axes[1].set(xlim=(0, longest), ylim=(0, longest), xlabel="attacked radius |δ|", ylabel="certified radius")
+    for label in (axes[1].xaxis.label, axes[1].yaxis.label):
+        label.set_size(8.5)
     axes[1].tick_params(labelsize=8)
     axes[1].set_title("radii of images told rightly", loc="left", fontsize=9.5, weight="bold")
     axes[1].legend(fontsize=8, loc="upper left")

@@ -175,8 +175,8 @@ class Conditioning:
     def weighted_energy(self, change: Any) -> tuple[Array, Array]:
         """E = ½ ∫ w²/σ'(u) dy of w(t_0) = change, (n,), and Ė = −(Bw, w) − ½ ∫ σ''(u) u_t w²/σ'(u)² dy, (K, S) each.
 
-        B of any layer, which is constant in it. Raises NotSupported where the layers are not σ(a − Bf), or steps.
-        Source: Liu and Markowich, section 3.5.
+        B of a layer is constant in it. Raises NotSupported where the layers are not σ(a − Bf), or are steps.
+        Source: Liu and Markowich, section 3.5, which prints σ''u(t) for σ''u_t.
         """
         e, flow = self.evolution, self.evolution.flow
         if flow.scheme is not None:
