@@ -120,7 +120,7 @@ class Robustness:
         return plain_text([table, *map(str, self.findings)])
 
     def _median(self, values: Array) -> float:
-        return float(np.median(values[self.right])) if np.any(self.right) else 0.0
+        return float(np.quantile(values[self.right], 0.5, method="lower")) if np.any(self.right) else 0.0
 
 
 def _add_quantiles(table: Any, name: str, values: Array) -> None:
