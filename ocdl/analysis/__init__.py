@@ -2,6 +2,7 @@
 Every answer names the theorem, its hypotheses as they were measured, and the conclusion. Knows solving and below.
 """
 
+from ocdl.analysis.conditioning import Conditioning
 from ocdl.analysis.contraction import EnergyEstimate, contractive_flow, energy_estimate
 from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.analysis.finite_rank import FiniteRankFlow, ReducedEvolution
@@ -20,11 +21,13 @@ from ocdl.analysis.lyapunov import Estimate, Functional, Lyapunov, lyapunov
 from ocdl.analysis.operators import KernelOperator, SingularSystem
 from ocdl.analysis.picard import Picard, picard, picard_factor
 from ocdl.analysis.picard_window import Window
+from ocdl.analysis.robustness import Robustness
 from ocdl.analysis.second_order import ArcCondition, SecondOrderConditions, second_order
 from ocdl.analysis.signal import PhaseDiagram, SignalTheory, critical, phase_diagram
 
 __all__ = [
     "ArcCondition",
+    "Conditioning",
     "EnergyEstimate",
     "Estimate",
     "Evolution",
@@ -39,6 +42,7 @@ __all__ = [
     "PhaseDiagram",
     "Picard",
     "ReducedEvolution",
+    "Robustness",
     "SecondOrderConditions",
     "SignalTheory",
     "SingularSystem",

@@ -20,7 +20,8 @@ import numpy as np
 from ocdl.analysis.crossing import crossed
 from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.analysis.finite_rank_layer import FiniteRankLayer
-from ocdl.analysis.flow import Flow, nodal_values, reported_depths, stepped
+from ocdl.analysis.flow import Flow, nodal_values, reported_depths
+from ocdl.analysis.steps import ExplicitStep, stepped
 from ocdl.arrays import Array, finite_array, is_real
 from ocdl.depth.schemes import DepthScheme, Tableau
 from ocdl.errors import InvalidInput, NotSupported
@@ -231,12 +232,10 @@ class FiniteRankFlow:
         return ReducedEvolution(self, t, x, at, apart)
 
     def _stepped(self, f: Array) -> ReducedEvolution:
-        def velocity(k: int, x: Array) -> Array:
-            return self.layers[k].velocity(self.layers[k].inner(x))
-
         assert self.scheme is not None
-        last = len(self.layers) - 1
-        x = stepped(self.scheme, self.times, velocity, f)
+        last, copies = len(self.layers) - 1, self.scheme.stages
+        steps = zip(self.layers, np.diff(self.times), strict=True)
+        x = stepped((ExplicitStep((layer.of_states,) * copies, self.scheme, float(h)) for layer, h in steps), f)
         return ReducedEvolution(self, self.times, x, np.minimum(np.arange(last + 2), last), 0.0)
 
 

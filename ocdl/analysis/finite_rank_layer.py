@@ -41,6 +41,10 @@ class FiniteRankLayer:
         """f_t = σ(u), (..., M)."""
         return np.asarray(self.activation(self.preactivation(c)))
 
+    def of_states(self, f: Array) -> Array:
+        """f_t at states f (..., M)."""
+        return self.velocity(self.inner(f))
+
     def at(self, c: Array, i: Any) -> Array:
         """σ(u) of rows c (P, K, r) at neuron i (P,) each, (P, K)."""
         return np.asarray(self.activation(self.bias[i, None] - np.einsum("pkr,pr->pk", c, self.mu * self.phi[i])))

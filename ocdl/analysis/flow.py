@@ -9,13 +9,14 @@ Source: Liu and Markowich, "Selection dynamics for deep neural networks", (2.8).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ocdl.analysis.operators import KernelOperator
+from ocdl.analysis.steps import Step, stepped, steps_of
 from ocdl.arrays import Array, finite_array, is_real, shown
 from ocdl.callables import called
 from ocdl.depth.control_shapes import PiecewiseConstant
@@ -190,22 +191,15 @@ class Flow:
             x[here & (t == b)] = end.reshape(x0.shape)
         return Evolution(self, t, x, at)
 
+    def steps(self) -> Iterator[Step]:
+        """The steps of a network of steps, from the first to the last."""
+        if self.scheme is None:
+            raise InvalidInput("steps: the layers of this flow are equations; Flow.of(..., steps=True) has steps.")
+        return steps_of(self.activation, self.layers, self.scheme, np.diff(self.times))
+
     def _stepped(self, x0: Array) -> Evolution:
-        assert self.scheme is not None
-        x = stepped(self.scheme, self.times, lambda k, x: np.asarray(self.layer(k)(x)), x0)
+        x = stepped(self.steps(), x0)
         return Evolution(self, self.times, x, np.minimum(np.arange(self.count + 1), self.count - 1))
-
-
-def stepped(scheme: Tableau, times: Array, velocity: Callable[[int, Array], Array], x0: Array) -> Array:
-    """States (N+1, ...) of explicit steps between times (N+1,), with the velocity in layer k at x."""
-    x = [x0]
-    for k, h in enumerate(np.diff(times)):
-        slopes: list[Array] = []
-        for a in scheme.A:
-            inner = sum((h * c * s for c, s in zip(a, slopes, strict=False)), x[-1])
-            slopes.append(velocity(k, inner))
-        x.append(sum((h * c * s for c, s in zip(scheme.b, slopes, strict=True)), x[-1]))
-    return np.stack(x)
 
 
 def reported_depths(times: Any, nodes: Array) -> Array:

@@ -393,3 +393,19 @@ def test_stable_training():
     free, small = (found.estimates[name] for name in ("contractive", "contractive steps"))
     assert not free.finding.applies and free.growth > 1.0 and amplified["contractive"] > 10.0
     assert small.finding.applies and small.growth <= 1e-12 and amplified["contractive steps"] <= 1 + 1e-12
+
+
+def test_digits_robustness():
+    weak, strong = example("digits_robustness").rows
+    for row in (weak, strong):
+        found = row.robustness
+        assert found.right.sum() >= 14 and row.accuracy > 0.8
+        assert np.all(found.certified <= found.attacked) and np.all(found.certified[found.right] > 0.0)
+        assert np.all(found.bounds["local"] >= found.bounds["global"]) and found.findings[0].applies
+        told = found.network.output(row.images.inputs + found.changes).argmax(axis=1)
+        assert np.all(told[found.right] != row.images.labels[found.right])
+    assert np.median(weak.robustness.ratio) > 0.55 and np.median(strong.robustness.ratio) > 0.7
+    assert strong.median[0] > 1.3 * weak.median[0] and strong.median[1] > weak.median[1]
+    grown = [row.conditioning.extremes[-1, :, 0].max() for row in (weak, strong)]
+    assert grown[0] > 1.2 * grown[1] > 2.0
+    assert all(row.conditioning.findings[1].applies for row in (weak, strong))
