@@ -5,5 +5,6 @@ Every answer names the theorem, its hypotheses as they were measured, and the co
 from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.analysis.flow import Evolution, Flow
 from ocdl.analysis.operators import KernelOperator, SingularSystem
+from ocdl.analysis.reachability.verdict import Reachability, Verdict, reachable
 
-__all__ = ["Evolution", "Finding", "Flow", "Hypothesis", "KernelOperator", "SingularSystem"]
+__all__ = ["Evolution", "Finding", "Flow", "Hypothesis", "KernelOperator", "Reachability", "SingularSystem", "Verdict", "reachable"]

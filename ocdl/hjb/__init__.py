@@ -1,9 +1,9 @@
 """The HJB route: value iteration on a grid of states, its feedback, and proven bounds.
-It knows solving and what is below it, no other route.
+It knows analysis and what is below it, no other route.
 """
 
 from ocdl.hjb.bounds.lower_bound import LowerBound, lower_bound
-from ocdl.hjb.bounds.reach import reachable_box
+from ocdl.analysis.reachability.comparison import reachable_box
 from ocdl.hjb.feedback.value_function import Rollout, ValueFunction
 from ocdl.hjb.value_iteration import Plan, ValueIteration
 

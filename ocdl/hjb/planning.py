@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ocdl.arrays import is_whole, shown
 from ocdl.errors import InvalidInput, NotSupported
-from ocdl.hjb.bounds.reach import enclosure
+from ocdl.analysis.reachability.comparison import enclosure
 from ocdl.hjb.grids.flows import fastest_speeds
 from ocdl.hjb.grids.grid import (
     DEFAULT_NODES,

@@ -20,9 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.errors import NotSupported
-from ocdl.hjb.bounds.ranges import Interval, Ranges, derivative_range, product
-from ocdl.hjb.grids.flows import split_preactivations
-from ocdl.statement.velocity_box import VelocityBox
+from ocdl.analysis.reachability.ranges import Interval, Ranges, derivative_range, product
+from ocdl.statement.velocity_box import VelocityBox, split_preactivations
 
 Array = NDArray[np.float64]
 
