@@ -6,8 +6,9 @@ some control if and only if, at almost every depth,
     σ(s⁻_i(y(t))) ≤ ẏ_i(t) ≤ σ(s⁺_i(y(t))),   i = 1, …, M.
 
 On a polygon ẏ is constant between corners and s^± are linear between corners and zeros of the y_j, so that finitely
-many inequalities decide it: no integrator has a part in the proof. With them hold those of all curves y + (t/T) d,
-|d_i| ≤ δ, which end in the box of half-width δ around y(T), as long as the slack in s exceeds (t/T) δ Σ_j |∂s_i/∂f_j|.
+many inequalities decide it: no integrator has a part in the proof. With them hold those of all curves y + ρ(t)∘d,
+|d_i| ≤ δ_i, which end in a box around y(T), as long as the room left by y exceeds ρ_i' δ_i and what ρ∘δ moves s by,
+Σ_j |∂s_i/∂f_j| ρ_j δ_j; ρ_i rises from 0 to 1 in proportion to the room.
 Source: Liu and Markowich, "Selection dynamics for deep neural networks", section 4.2; Filippov, SIAM J. Control 1
 (1962), for the control.
 """
@@ -27,17 +28,35 @@ BISECTIONS = 40  # of a margin
 
 def slack(extremes: Extremes, t: Array, y: Array, margin: Array | float = 0.0) -> Array:
     """By how much all velocities lie inside the box, at least, on polygons with corners y (K+1, ..., M) at depths t
-    (K+1,), and on all those curves that end within ``margin`` of theirs; shape (...).
+    (K+1,), and on all those curves that end within ``margin`` of theirs, a number or one per component; shape (...).
     """
-    tail = (slice(None), *[None] * (y.ndim - 1))
-    v, d = np.diff(y, axis=0) / np.diff(t)[tail], np.asarray(margin, dtype=float)[..., None]
-    shares = _shares(y)
-    points = y[:-1] + shares * (y[1:] - y[:-1])
-    passed = (t[:-1][tail] + shares * np.diff(t)[tail]) / t[-1]
-    slow, fast = extremes.box.preactivations(points)
-    low, high = (slope.sum(axis=1) * d * passed for slope in extremes.slopes)
-    least, most = extremes.velocity(slow + low), extremes.velocity(fast - high)
-    return np.asarray((np.minimum(v - least, most - v) - d / t[-1]).min(axis=(0, 1, -1)))
+    room = _room(extremes, t, y)
+    if not np.any(margin):
+        return np.asarray(room.min(axis=(0, -1)))
+    rising = np.maximum(room, 0.0) * _column(np.diff(t), y)
+    total = rising.sum(axis=0)
+    rising = np.where(total > 0.0, rising, _column(np.diff(t), y)) / np.where(total > 0.0, total, t[-1])
+    begun = np.concatenate([np.zeros_like(rising[:1]), np.cumsum(rising, axis=0)])
+    left = _room(extremes, t, y, begun * margin) - rising / _column(np.diff(t), y) * margin
+    return np.asarray(left.min(axis=(0, -1)))
+
+
+def _column(steps: Array, y: Array) -> Array:
+    return steps.reshape(-1, *[1] * (y.ndim - 1))
+
+
+def _room(extremes: Extremes, t: Array, y: Array, beside: Array | float = 0.0) -> Array:
+    """The least distance of the velocities from the ends of the box on every step, (K, ..., M), for all states within
+    ``beside`` of the polygon, which is a number or linear on each step as y is.
+    """
+    v, shares = np.diff(y, axis=0) / _column(np.diff(t), y), _shares(y)
+    slow, fast = extremes.box.preactivations(y[:-1] + shares * (y[1:] - y[:-1]))
+    low, high = (np.broadcast_to(beside, y.shape) @ slope.T for slope in extremes.slopes)
+    least, most = (
+        extremes.velocity(s + sign * (by[:-1] + shares * (by[1:] - by[:-1])))
+        for s, by, sign in ((slow, low, 1.0), (fast, high, -1.0))
+    )
+    return np.asarray(np.minimum(v - least, most - v).min(axis=0))
 
 
 def _shares(y: Array) -> Array:

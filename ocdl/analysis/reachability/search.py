@@ -98,9 +98,13 @@ def starts(count: int, layers: int, neurons: int) -> Array:
 
 
 def searched(steps: Steps, targets: Array, phi: Array, damping: float = FIRST) -> tuple[Array, Array]:
-    """φ (S, layers, M) and the distances |x(T) − target| (S,) that were found for targets (S, M), from another φ."""
-    share = np.ones(len(phi))
-    x, by_phi = _end(steps, phi)
+    """φ (S, layers, M) and the distances |x(T) − target| (S,) that were found for targets (S, M), from another φ.
+
+    A target may be NaN in components that are free.
+    """
+    share, asked = np.ones(len(phi)), np.isfinite(targets)
+    targets = np.where(asked, targets, 0.0)
+    x, by_phi = _end(steps, phi, asked)
     size = 1.0 + float(np.abs(targets).max())
     for _ in range(ITERATIONS):
         off, flat = x - targets, phi.reshape(len(phi), -1)
@@ -108,7 +112,7 @@ def searched(steps: Steps, targets: Array, phi: Array, damping: float = FIRST) -
         wanted = np.linalg.solve(gram, (by_phi @ flat[..., None]) - off[..., None])
         step = ((np.swapaxes(by_phi, 1, 2) @ wanted)[..., 0] - flat) * share[:, None]
         trial = (flat + step).reshape(phi.shape)
-        there, slope = _end(steps, trial)
+        there, slope = _end(steps, trial, asked)
         merits = [_merit(at - targets, p, damping) for at, p in ((x, phi), (there, trial))]
         better = merits[1] <= merits[0]
         phi, by_phi = (
@@ -127,7 +131,9 @@ def _merit(off: Array, phi: Array, damping: float) -> Array:
     return np.asarray(np.sum(off * off, axis=1) + damping * np.sum(phi * phi, axis=(1, 2)))
 
 
-def _end(steps: Steps, phi: Array) -> tuple[Array, Array]:
+def _end(steps: Steps, phi: Array, asked: Array) -> tuple[Array, Array]:
+    """x(T) and its derivative by φ, 0 in components that are not asked about."""
     theta = np.tanh(phi)
     x, slope = steps.end(theta)
-    return x, slope * (1.0 - theta * theta).reshape(len(phi), 1, -1)
+    slope = slope * (1.0 - theta * theta).reshape(len(phi), 1, -1)
+    return np.where(asked, x, 0.0), np.where(asked[..., None], slope, 0.0)

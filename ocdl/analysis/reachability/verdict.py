@@ -133,13 +133,14 @@ def _margin_of_no(sample: Sample, c: Array, steps: int, halvings: int) -> tuple[
     outside = float(np.max(np.maximum(c - high, low - c)))
     if outside > 0.0:
         return outside, _excluded("the comparison system", outside)
+    by = f"a corridor in up to {2**halvings} parts" if halvings else "a corridor to the target"
     every = Corridor.from_start(sample.extremes, sample.x0, sample.horizon, steps)
     if not every.excludes(c, c, halvings):
         return 0.0, None
     for margin in float(np.max(high - low)) * 0.5 ** np.arange(1, HALF_WIDTHS):
         if every.excludes(c - margin, c + margin, halvings):
-            return float(margin), _excluded(f"a corridor in up to {2**halvings} parts", float(margin))
-    return 0.0, _excluded(f"a corridor in up to {2**halvings} parts", 0.0)
+            return float(margin), _excluded(by, float(margin))
+    return 0.0, _excluded(by, 0.0)
 
 
 SOURCE = "Liu and Markowich, section 4.2"
