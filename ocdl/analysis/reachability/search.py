@@ -17,8 +17,8 @@ import numpy as np
 from ocdl.analysis.reachability.extremes import Extremes
 from ocdl.arrays import Array
 
-ITERATIONS = 30
-FIRST, LAST, FALL = 1e-1, 1e-9, 0.45  # of λ
+ITERATIONS = 25
+FIRST, LAST, FALL = 1e-1, 1e-12, 0.3  # of λ
 SHRINK = 0.3  # of a step that raised the merit
 STRONG = 1.5  # φ of a start that heads for a corner of the box
 
@@ -97,18 +97,18 @@ def starts(count: int, layers: int, neurons: int) -> Array:
     return np.stack(found)[:count]
 
 
-def searched(steps: Steps, targets: Array, phi: Array, damping: float = FIRST) -> tuple[Array, Array]:
+def searched(steps: Steps, targets: Array, phi: Array, first: float = FIRST) -> tuple[Array, Array]:
     """φ (S, layers, M) and the distances |x(T) − target| (S,) that were found for targets (S, M), from another φ.
 
     A target may be NaN in components that are free.
     """
-    share, asked = np.ones(len(phi)), np.isfinite(targets)
+    share, damping, asked = np.ones(len(phi)), np.full(len(phi), first), np.isfinite(targets)
     targets = np.where(asked, targets, 0.0)
     x, by_phi = _end(steps, phi, asked)
     size = 1.0 + float(np.abs(targets).max())
     for _ in range(ITERATIONS):
         off, flat = x - targets, phi.reshape(len(phi), -1)
-        gram = by_phi @ np.swapaxes(by_phi, 1, 2) + damping * np.eye(off.shape[1])
+        gram = by_phi @ np.swapaxes(by_phi, 1, 2) + damping[:, None, None] * np.eye(off.shape[1])
         wanted = np.linalg.solve(gram, (by_phi @ flat[..., None]) - off[..., None])
         step = ((np.swapaxes(by_phi, 1, 2) @ wanted)[..., 0] - flat) * share[:, None]
         trial = (flat + step).reshape(phi.shape)
@@ -120,14 +120,13 @@ def searched(steps: Steps, targets: Array, phi: Array, damping: float = FIRST) -
         )
         x = np.where(better[:, None], there, x)
         share = np.where(better, np.minimum(1.0, 2.0 * share), SHRINK * share)
-        if np.mean(better) >= 0.5:
-            damping = max(LAST, FALL * damping)
+        damping = np.where(better, np.maximum(LAST, FALL * damping), damping)
         if np.all(np.abs(x - targets).max(axis=1) <= 1e-9 * size):
             break
     return phi, np.linalg.norm(x - targets, axis=1)
 
 
-def _merit(off: Array, phi: Array, damping: float) -> Array:
+def _merit(off: Array, phi: Array, damping: Array) -> Array:
     return np.asarray(np.sum(off * off, axis=1) + damping * np.sum(phi * phi, axis=(1, 2)))
 
 

@@ -28,8 +28,7 @@ from ocdl.statement.width import Width
 
 EACH = 4  # Runge–Kutta steps of a layer in the search
 CORNERS = (40, 320)  # of a curve, for each layer
-CORRECTIONS = 4  # of controls, by what their simulation misses the target
-CLOSE = 1e-10
+CLOSE, GAIN = 1e-9, 0.8  # controls are corrected until they end so close, or gain too little
 HALF_WIDTHS = 40  # tried for a margin, each half the one before
 
 
@@ -98,19 +97,19 @@ def reachable(
 def _nearest(sample: Sample, c: Array, layers: int, searches: int) -> tuple[Array, tuple[Array, Array], float]:
     """φ (searches, layers, M) of all searches, and of the nearest the controls and the distance of their simulation.
 
-    What the simulation misses the target by is added to the target of the search, until it misses no more.
+    The search goes on with what its few steps are wrong by put right, until the simulation ends at the target.
     """
     steps, tried = Steps(sample.extremes, sample.x0, sample.horizon, layers, EACH), []
     phi, off = searched(steps, np.repeat(c[None], searches, axis=0), starts(searches, layers, c.size))
-    one, aim, size = phi[[int(np.argmin(off))]], c, 1.0 + float(np.abs(c).max())
-    for _ in range(CORRECTIONS):
+    one, near = phi[[int(np.argmin(off))]], CLOSE * (1.0 + float(np.abs(c).max()))
+    while True:
         controls = sample.pieces(np.tanh(one[0]), CORNERS[0])
-        miss = sample.simulated(controls) - c
-        tried.append((float(np.linalg.norm(miss)), controls))
-        if tried[-1][0] <= CLOSE * size or off.min() > np.sqrt(CLOSE) * size:
+        end = sample.simulated(controls)
+        tried.append((float(np.linalg.norm(end - c)), controls))
+        if tried[-1][0] <= near or len(tried) > 1 and tried[-1][0] > GAIN * tried[-2][0]:
             break
-        aim = aim - miss
-        one, _ = searched(steps, aim[None], one, LAST)
+        wrong = end - steps.states(np.tanh(one))[-1, 0]
+        one, _ = searched(steps, (c - wrong)[None], one, LAST)
     distance, controls = min(tried, key=lambda pair: pair[0])
     return phi, controls, distance
 
