@@ -68,7 +68,7 @@ def componentwise(problem: Problem, width: Width | None = None) -> ReachableBox:
         for i in range(M):
             theta = _granted(wishes, end, i)
             given = _sought(sample, end, i, float(bounds[end, i])) if theta is None else theta
-            pieces = sample.pieces(given, EACH)
+            pieces = sample.pieces(given)
             attained[end, i] = sample.simulated(pieces)[i]
             slack = float(np.abs(bounds - coarse)[end, i]) + 100.0 * TOLERANCE
             gap = float(np.abs(bounds[end, i] - attained[end, i]))
@@ -94,7 +94,7 @@ def _wishes(sample: Sample) -> Array:
 
 
 def _granted(wishes: Array, end: int, i: int) -> Array | None:
-    """θ (1, M) that grants all wishes of this end, and of those it wants; None where they clash."""
+    """ϑ (1, M) that grants all wishes of this end, and of those it wants; None where they clash."""
     ends, waiting = {i: end}, [i]
     while waiting:
         k = waiting.pop()
@@ -109,7 +109,7 @@ def _granted(wishes: Array, end: int, i: int) -> Array | None:
 
 
 def _sought(sample: Sample, end: int, i: int, bound: float) -> Array:
-    """θ (layers, M) that brings x_i(T) as close to its bound as a search finds, pushed to ±1 where that helps."""
+    """ϑ (layers, M) that brings x_i(T) as close to its bound as a search finds, pushed to ±1 where that helps."""
     steps = Steps(sample.extremes, sample.x0, sample.horizon, LAYERS, EACH)
     aim = np.full((SEARCHES, sample.box.width), np.nan)
     aim[:, i] = bound

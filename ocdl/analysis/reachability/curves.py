@@ -22,7 +22,6 @@ import numpy as np
 from ocdl.analysis.reachability.extremes import Extremes
 from ocdl.arrays import Array
 
-HALVINGS = 60  # of the interval of θ
 BISECTIONS = 40  # of a margin
 
 
@@ -114,18 +113,9 @@ class Curve:
         """y (M,)."""
         return np.array([np.interp(depth, self.t, row) for row in self.y.T])
 
-    def theta(self, depth: float) -> Array:
-        """θ ∈ [−1, 1]^M of the rank-one controls that give ẏ: the root of σ(s(θ)) = ẏ, s from s⁻ to s⁺, by bisection."""
+    def controls(self, depth: float) -> tuple[Array, Array]:
+        """Rank-one controls a (M,) and b (M, M) that drive the state along the curve."""
         k = int(np.clip(np.searchsorted(self.t, depth, side="right") - 1, 0, self.t.size - 2))
         v = (self.y[k + 1] - self.y[k]) / (self.t[k + 1] - self.t[k])
-        slow, fast = self.extremes.box.preactivations(self.at(depth))
-        low, high = -np.ones_like(v), np.ones_like(v)
-        for _ in range(HALVINGS):
-            middle = 0.5 * (low + high)
-            below = self.extremes.velocity(slow + 0.5 * (1.0 + middle) * (fast - slow)) < v
-            low, high = np.where(below, middle, low), np.where(below, high, middle)
-        return 0.5 * (low + high)
-
-    def controls(self, depth: float) -> tuple[Array, Array]:
-        """a (M,) and b (M, M) that drive the state along the curve."""
-        return self.extremes.box.controls(self.at(depth), self.theta(depth))
+        f = self.at(depth)
+        return self.extremes.box.controls(f, self.extremes.theta(f, v))

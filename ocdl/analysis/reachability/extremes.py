@@ -16,6 +16,8 @@ import numpy as np
 from ocdl.arrays import Array
 from ocdl.statement.velocity_box import SplitPreactivation, VelocityBox, split_preactivations
 
+HALVINGS = 60
+
 
 @dataclass(frozen=True, eq=False)
 class Extremes:
@@ -35,6 +37,18 @@ class Extremes:
 
     def velocity(self, s: Array) -> Array:
         return np.asarray(self.box.activation(s))
+
+    def theta(self, f: Array, v: Array) -> Array:
+        """θ ∈ [−1, 1]^M of the rank-one controls that give the velocities v at f: the root of σ(s(θ)) = v, where s(θ) =
+        ½(1 − θ) s⁻ + ½(1 + θ) s⁺, by bisection, which needs no derivative of σ.
+        """
+        slow, fast = self.box.preactivations(f)
+        low, high = -np.ones_like(v), np.ones_like(v)
+        for _ in range(HALVINGS):
+            middle = 0.5 * (low + high)
+            below = self.velocity(0.5 * (1.0 - middle) * slow + 0.5 * (1.0 + middle) * fast) < v
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        return 0.5 * (low + high)
 
     def of_others(self, low: Array, high: Array) -> tuple[Array, Array]:
         """The smallest s⁻_i and the largest s⁺_i over low_j ≤ f_j ≤ high_j, j ≠ i, without what f_i adds."""

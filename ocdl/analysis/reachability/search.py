@@ -1,11 +1,11 @@
-"""Searching for controls that reach targets: damped Gauss–Newton for θ on a few layers, many searches at once.
+"""Searching for controls that reach targets: damped Gauss–Newton on a few layers, many searches at once.
 
-    ẋ_i = σ(s_i),  s = ½(s⁻ + s⁺) + ½θ∘(s⁺ − s⁻),   θ = tanh φ constant on each layer,
+    ẋ_i = ½(1 − ϑ_i) σ(s⁻_i) + ½(1 + ϑ_i) σ(s⁺_i),   ϑ = tanh φ constant on each layer,
     minimise |x(T; φ) − target|² + λ|φ|²,  λ falling:
 
-tanh keeps θ in the box, and the least |φ| keeps it away from its faces, where no room is left for a proof. Derivatives
-are those of the Runge–Kutta steps themselves; s^± has kinks where a state is 0, on which the derivative is that of one
-side. What is found is no proof: ``curves`` gives it.
+ϑ says where in its interval a velocity is, and has a say where σ' = 0 too; tanh keeps it in the box, and the least |φ|
+away from the faces, where no room is left for a proof. Derivatives are those of the Runge–Kutta steps themselves; s^±
+has kinks where a state is 0, on which the derivative is that of one side. What is found is no proof: ``curves`` gives it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Steps:
         return np.linspace(0.0, self.horizon, self.layers * self.each + 1)
 
     def states(self, theta: Array) -> Array:
-        """At all steps (K+1, S, M), of θ (S, layers, M)."""
+        """At all steps (K+1, S, M), of ϑ (S, layers, M)."""
         x = np.broadcast_to(self.x0, theta[:, 0].shape)
         found = [x]
         for k in np.repeat(np.arange(self.layers), self.each):
@@ -47,7 +47,7 @@ class Steps:
         return np.stack(found)
 
     def end(self, theta: Array) -> tuple[Array, Array]:
-        """x(T) (S, M) and its derivative by θ (S, M, layers·M)."""
+        """x(T) (S, M) and its derivative by ϑ (S, M, layers·M)."""
         S, N, M = theta.shape
         x, slope = np.broadcast_to(self.x0, (S, M)), np.zeros((S, M, N * M))
         for k in np.repeat(np.arange(N), self.each):
@@ -71,23 +71,25 @@ class Steps:
         return x + h / 6.0 * total, slope + h / 6.0 * turns
 
     def _rate(self, x: Array, theta: Array, derivatives: bool) -> tuple[Array, Array, Array]:
-        """ẋ (S, M), and its derivatives by x (S, M, M) and θ_i (S, M)."""
-        box = self.extremes.box
-        slow, fast = box.preactivations(x)
-        half = 0.5 * (fast - slow)
-        s = 0.5 * (slow + fast) + theta * half
-        value = self.extremes.velocity(s)
+        """ẋ (S, M), and its derivatives by x (S, M, M) and ϑ_i (S, M)."""
+        box, M = self.extremes.box, x.shape[1]
+        ends = box.preactivations(x)
+        slow, fast = (self.extremes.velocity(s) for s in ends)
+        value = 0.5 * (1.0 - theta) * slow + 0.5 * (1.0 + theta) * fast
         if not derivatives:
             return value, value, value
-        steep = box.activation.derivative(s, value)
-        kernel = box.controls(x, theta)[1]
-        return value, -steep[..., None] * kernel * box.weights, steep * half
+        by_state = np.zeros((*x.shape, M))
+        for s, v, sign in zip(ends, (slow, fast), (-1.0, 1.0), strict=True):
+            kernel = box.controls(x, np.full(x.shape, sign))[1]
+            steep = 0.5 * (1.0 + sign * theta) * box.activation.derivative(s, v)
+            by_state -= steep[..., None] * kernel * box.weights
+        return value, by_state, 0.5 * (fast - slow)
 
 
 def starts(count: int, layers: int, neurons: int) -> Array:
-    """φ (count, layers, M): none; excursions of one neuron, there and back; then random corners, held."""
+    """φ (count, layers, M): none; all fast; excursions of one neuron, there and back; then random ones, held."""
     rng = np.random.default_rng(0)
-    found = [np.zeros((layers, neurons))]
+    found = [np.zeros((layers, neurons)), np.full((layers, neurons), STRONG)]
     for sign in (1.0, -1.0):
         for i in range(neurons):
             out = np.zeros((layers, neurons))

@@ -21,6 +21,7 @@ from ocdl.statement.velocity_box import VelocityBox
 from ocdl.statement.width import Width
 
 TOLERANCE = 1e-11  # of simulations
+PIECES, FINER = 6, 6  # of a layer of ϑ, and Runge–Kutta steps of each
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,17 +60,21 @@ class Sample:
         flown = simulate(self.problem, controls, tolerance=TOLERANCE)
         return np.asarray(flown.state.values[-1]).reshape(-1)
 
-    def pieces(self, theta: Array, each: int) -> tuple[Array, Array]:
-        """Rank-one controls of θ (layers, M) as times (K+1,) and rows (K, m): new pieces where a state crosses 0."""
-        steps = Steps(self.extremes, self.x0, self.horizon, len(theta), each)
+    def pieces(self, theta: Array) -> tuple[Array, Array]:
+        """Rank-one controls near ϑ (layers, M) as times (K+1,) and rows (K, m), constant on each piece; another piece
+        begins where a state crosses 0. The velocities in the middle of the pieces are those of ϑ.
+        """
+        steps = Steps(self.extremes, self.x0, self.horizon, len(theta), PIECES * FINER)
         t, y = steps.times, steps.states(theta[None])[:, 0]
         k, j = np.nonzero(y[:-1] * y[1:] < 0.0)
         crossings = t[k] + y[k, j] / (y[k, j] - y[k + 1, j]) * (t[k + 1] - t[k])
-        every = np.unique(np.concatenate([np.linspace(0.0, self.horizon, len(theta) + 1), crossings]))
+        every = np.unique(np.concatenate([t[::FINER], crossings]))
         middles = 0.5 * (every[:-1] + every[1:])
-        states = np.stack([np.interp(middles, t, row) for row in y.T], axis=1)
-        layer = np.minimum((middles / self.horizon * len(theta)).astype(int), len(theta) - 1)
-        a, b = self.box.controls(states, theta[layer])
+        f = np.stack([np.interp(middles, t, row) for row in y.T], axis=1)
+        share = theta[np.minimum((middles / self.horizon * len(theta)).astype(int), len(theta) - 1)]
+        slow, fast = self.box.velocities(f)
+        v = 0.5 * (1.0 - share) * slow + 0.5 * (1.0 + share) * fast
+        a, b = self.box.controls(f, self.extremes.theta(f, v))
         return every, np.concatenate([a, b.reshape(len(b), -1)], axis=1)
 
 

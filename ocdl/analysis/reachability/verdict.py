@@ -103,7 +103,7 @@ def _nearest(sample: Sample, c: Array, layers: int, searches: int) -> tuple[Arra
     phi, off = searched(steps, np.repeat(c[None], searches, axis=0), starts(searches, layers, c.size))
     one, near = phi[[int(np.argmin(off))]], CLOSE * (1.0 + float(np.abs(c).max()))
     while True:
-        controls = sample.pieces(np.tanh(one[0]), CORNERS[0])
+        controls = sample.pieces(np.tanh(one[0]))
         end = sample.simulated(controls)
         tried.append((float(np.linalg.norm(end - c)), controls))
         if tried[-1][0] <= near or len(tried) > 1 and tried[-1][0] > GAIN * tried[-2][0]:
