@@ -51,7 +51,7 @@ def ends_of_controls(problem, width, seed, count=60):
 
 def interval(problem):
     """The two scalar equations of one neuron."""
-    (core,) = (problem.discretise(ocdl.Midpoint(1)),)
+    core = problem.discretise(ocdl.Midpoint(1))
     box = core.velocity_box
 
     def end(which):
@@ -81,7 +81,8 @@ def test_verdicts_of_one_neuron_turn_at_the_ends_of_its_interval(side):
     problem = stated([0.4], a=(-0.5, 1.2), b=(-0.6, 0.8))
     ends = interval(problem)
     within = 2e-3 * (ends[1] - ends[0]) * (1 - 2 * side)
-    inner, outer = (reachable(problem, ocdl.Midpoint(1), ends[side] + by, **QUICK) for by in (within, -0.1))
+    beyond = -0.1 * (1 - 2 * side)
+    inner, outer = (reachable(problem, ocdl.Midpoint(1), ends[side] + by, **QUICK) for by in (within, beyond))
     assert inner.verdict is Verdict.YES and inner.distance < 1e-5
     assert outer.verdict is Verdict.NO
     value = 0.5 * outer.margin**2  # V = ½ dist²
@@ -136,7 +137,7 @@ def test_every_verdict_is_kept_by_simulations(seed):
     target = ends[0] + rng.uniform(-0.4, 0.4, width.size)
     found = reachable(problem, width, target, **QUICK)
     flown = ocdl.simulate(problem, found.controls, grid=width, tolerance=1e-10)
-    assert flown.violation["controls"] <= 1e-12
+    assert flown.violations["controls"] <= 1e-12
     assert np.linalg.norm(flown.state.values[-1].ravel() - target) == pytest.approx(found.distance, abs=1e-7)
     if found.verdict is Verdict.YES:
         assert found.finding.applies and found.distance < 1e-5
@@ -154,7 +155,7 @@ def test_controls_along_the_curve_arrive_exactly():
     assert straight.slack > 0.1
     controls = {"a": lambda t: straight.controls(t)[0], "b": lambda t: straight.controls(t)[1]}
     flown = ocdl.simulate(problem, controls, grid=width)
-    assert flown.violation["controls"] <= 1e-12
+    assert flown.violations["controls"] <= 1e-12
     assert np.abs(flown.state.values[-1] - found.target).max() < 1e-8
 
 
@@ -219,7 +220,7 @@ def test_bounds_are_attained_where_it_is_said(seed):
     ends = ends_of_controls(problem, width, seed)
     assert np.all(box.low <= ends.min(axis=0)) and np.all(ends.max(axis=0) <= box.high)
     assert np.all(box.low <= box.attained[0]) and np.all(box.attained[1] <= box.high)
-    assert np.all(box.gap[box.exact] < 1e-5)
+    assert np.all(box.gap[box.exact] < 1e-4)
     if width.size == 1:
         assert np.all(box.exact)
 
@@ -241,8 +242,8 @@ def test_inner_and_outer_cells_bracket_the_set():
 
 
 def test_the_set_need_not_be_convex():
-    found = reachable_set(hourglass(), ocdl.Midpoint(2), cells=16)
-    assert found.met[15, 0] and found.met[15, 15] and not found.outer[15, 7:9].any()
+    found = reachable_set(hourglass(), ocdl.Midpoint(2), cells=21)
+    assert found.met[19, 1] and found.met[19, 19] and not found.outer[19, 10]
     assert np.abs(found.trajectories[0] - found.start).max() == 0.0
 
 

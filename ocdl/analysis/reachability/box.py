@@ -59,7 +59,7 @@ def componentwise(problem: Problem, width: Width | None = None) -> ReachableBox:
     """The box of all x(T) that controls of one sample can reach; problem and width as in ``reachable``."""
     sample = one_sample("componentwise", problem, width)
     bounds = np.stack(reachable_box(sample.box, sample.x0, sample.horizon, BOUND))
-    coarse = np.stack(reachable_box(sample.box, sample.x0, sample.horizon, BOUND // 2))
+    coarse = np.stack(reachable_box(sample.box, sample.x0, sample.horizon, BOUND // 4))
     wishes = _wishes(sample)
     M = sample.box.width
     attained, controls, findings = np.empty((2, M)), [], []

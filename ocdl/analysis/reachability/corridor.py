@@ -151,7 +151,8 @@ class Corridor:
 def _peak(first: Array, last: Array, fast: Array, slow: Array, h: float) -> Array:
     """max over 0 ≤ τ ≤ h of min(first + fast τ, last − slow (h − τ))."""
     spread = np.maximum(fast - slow, np.finfo(float).tiny)
-    tau = np.clip((last - slow * h - first) / spread, 0.0, h)
+    meeting = np.clip((last - slow * h - first) / spread, 0.0, h)
+    tau = np.where(slow > 0.0, h, np.where(fast < 0.0, 0.0, meeting))
     return np.asarray(np.minimum(first + fast * tau, last - slow * (h - tau)))
 
 
