@@ -2,8 +2,8 @@
 It knows analysis and what is below it, no other route.
 """
 
-from ocdl.hjb.bounds.lower_bound import LowerBound, lower_bound
 from ocdl.analysis.reachability.comparison import reachable_box
+from ocdl.hjb.bounds.lower_bound import LowerBound, lower_bound
 from ocdl.hjb.feedback.value_function import Rollout, ValueFunction
 from ocdl.hjb.value_iteration import Plan, ValueIteration
 

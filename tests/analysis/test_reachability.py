@@ -151,7 +151,9 @@ def test_controls_along_the_curve_arrive_exactly():
     problem, width = stated([0.3, -0.2]), ocdl.Midpoint(2)
     found = reachable(problem, width, [0.5, 0.3], **QUICK)
     assert found.verdict is Verdict.YES
-    straight = Curve.through(found.curve.extremes, np.array([0.0, 1.0]), np.array([[0.3, -0.2], [0.5, 0.3]]), found.target)
+    straight = Curve.through(
+        found.curve.extremes, np.array([0.0, 1.0]), np.array([[0.3, -0.2], [0.5, 0.3]]), found.target
+    )
     assert straight.slack > 0.1
     controls = {"a": lambda t: straight.controls(t)[0], "b": lambda t: straight.controls(t)[1]}
     flown = ocdl.simulate(problem, controls, grid=width)

@@ -27,7 +27,7 @@ from ocdl.statement.width import Width
 LOW, HIGH = 0, 1
 WISHES = 256  # steps over which they are read
 BOUND = 1024  # steps of the bounds
-LAYERS, EACH, SEARCHES = 8, 8, 16
+LAYERS, EACH, SEARCHES = 6, 4, 5
 
 
 @dataclass(frozen=True, eq=False)

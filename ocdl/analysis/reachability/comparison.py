@@ -19,8 +19,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.errors import NotSupported
 from ocdl.analysis.reachability.ranges import Interval, Ranges, derivative_range, product
+from ocdl.errors import NotSupported
 from ocdl.statement.velocity_box import VelocityBox, split_preactivations
 
 Array = NDArray[np.float64]

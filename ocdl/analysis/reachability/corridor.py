@@ -1,7 +1,7 @@
 """A target is out of reach: the corridor between two boxes of states is empty.
 
-Every trajectory from x^0 that ends in a box of targets stays between bounds lo(t) ≤ x(t) ≤ hi(t). They begin as those of
-the comparison system and are narrowed in turn, forwards from x^0 and backwards from the targets: over a step of length h
+Every trajectory from x^0 that ends in a box of targets stays between bounds lo(t) ≤ x(t) ≤ hi(t). They begin as those
+of the comparison system and are narrowed in turn, forwards from x^0 and backwards from the targets: over a step h
 
     hi_i(t + h) ≤ hi_i(t) + h max { σ(s⁺_i(f)) : f in the corridor during the step, f_i near hi_i },
     hi_i(t) ≤ hi_i(t + h) − h min { σ(s⁻_i(f)) : … },
@@ -79,16 +79,14 @@ class Corridor:
         """Of a single corridor: it is proven that no trajectory ends in the box [low, high], (M,) each."""
         left = self.to(low[None], high[None])
         for _ in range(halvings):
-            left = left.picked(~left.empty)
+            left = left.picked(np.logical_not(left.empty))
             if not left.low.shape[1]:
                 return True
             left = left.halved().narrowed()
         return bool(np.all(left.empty))
 
     def picked(self, which: Array) -> Corridor:
-        return Corridor(
-            self.extremes, self.step, self.low[:, which], self.high[:, which], self.between[:, :, which]
-        )
+        return Corridor(self.extremes, self.step, self.low[:, which], self.high[:, which], self.between[:, :, which])
 
     def halved(self) -> Corridor:
         """Twice as many: each cut in two where it is widest."""

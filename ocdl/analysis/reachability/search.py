@@ -5,7 +5,7 @@
 
 ϑ says where in its interval a velocity is, and has a say where σ' = 0 too; tanh keeps it in the box, and the least |φ|
 away from the faces, where no room is left for a proof. Derivatives are those of the Runge–Kutta steps themselves; s^±
-has kinks where a state is 0, on which the derivative is that of one side. What is found is no proof: ``curves`` gives it.
+has kinks where a state is 0, on which the derivative is that of one side. What is found is no proof: ``curves`` is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ocdl.arrays import Array
 
 ITERATIONS = 25
 FIRST, LAST, FALL = 1e-1, 1e-12, 0.3  # of λ
-SHRINK = 0.3  # of a step that raised the merit
+SHRINK, STALLED = 0.3, 1e-4  # of a step that raised the merit, and where to give up
 STRONG = 1.5  # φ of a start that heads for a corner of the box
 
 
@@ -117,13 +117,11 @@ def searched(steps: Steps, targets: Array, phi: Array, first: float = FIRST) -> 
         there, slope = _end(steps, trial, asked)
         merits = [_merit(at - targets, p, damping) for at, p in ((x, phi), (there, trial))]
         better = merits[1] <= merits[0]
-        phi, by_phi = (
-            np.where(better[:, None, None], *pair) for pair in ((trial, phi), (slope, by_phi))
-        )
+        phi, by_phi = (np.where(better[:, None, None], *pair) for pair in ((trial, phi), (slope, by_phi)))
         x = np.where(better[:, None], there, x)
         share = np.where(better, np.minimum(1.0, 2.0 * share), SHRINK * share)
         damping = np.where(better, np.maximum(LAST, FALL * damping), damping)
-        if np.all(np.abs(x - targets).max(axis=1) <= 1e-9 * size):
+        if np.all((np.abs(x - targets).max(axis=1) <= 1e-9 * size) | (share < STALLED)):
             break
     return phi, np.linalg.norm(x - targets, axis=1)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -84,33 +85,36 @@ def reachable_set(
     edges = tuple(np.linspace(low[i], high[i], counts[i] + 1) for i in range(M))
     middles = np.meshgrid(*(0.5 * (edge[:-1] + edge[1:]) for edge in edges), indexing="ij")
     centres, half = np.stack(middles, axis=-1).reshape(-1, M), 0.5 * np.array([edge[1] - edge[0] for edge in edges])
-    outer = ~_outside(sample, centres, half)
+    outer = _outer(sample, centres, half)
     inner, met, theta = _reached(sample, centres, half, outer, counts)
     steps = Steps(sample.extremes, sample.x0, sample.horizon, LAYERS, CORNERS)
     kept = np.flatnonzero(met)
     kept = kept[np.unique(np.linspace(0, kept.size - 1, min(shown, kept.size)).astype(int))] if kept.size else kept
     drawn = _to(steps, theta[kept], centres[kept])
     tube = Comparison(sample.box).tube(sample.x0, sample.x0, sample.horizon, LAYERS * CORNERS).nodes
-    cells_of = (kind.reshape(counts) for kind in (inner, met, outer))
-    return ReachableSet(edges, *cells_of, steps.times, tube, drawn)
+    inner, met, outer = (kind.reshape(counts) for kind in (inner, met, outer))
+    return ReachableSet(edges, inner, met, outer, steps.times, tube, drawn)
 
 
 def _counts(cells: int | Sequence[int] | None, M: int) -> tuple[int, ...]:
-    default = {1: 400, 2: 40, 3: 10}.get(M, 2)
-    given = default if cells is None else cells
-    counts = (given,) * M if is_whole(given) else tuple(np.ravel(np.asarray(given, dtype=object)).tolist())
+    given: Any = {1: 400, 2: 40, 3: 10}.get(M, 2) if cells is None else cells
+    counts = (given,) * M if is_whole(given) else tuple(given)
     if len(counts) != M or not all(is_whole(count) and count >= 1 for count in counts):
-        raise InvalidInput(f"reachable_set(cells={cells!r}): one positive whole number, or one for each of {M} neurons.")
+        raise InvalidInput(
+            f"reachable_set(cells={cells!r}): one positive whole number, or one for each of {M} neurons."
+        )
     if np.prod(counts, dtype=float) > MOST:
-        raise InvalidInput(f"reachable_set(cells={cells!r}): at most {MOST} cells; got {np.prod(counts, dtype=float):g}.")
+        raise InvalidInput(
+            f"reachable_set(cells={cells!r}): at most {MOST} cells; got {np.prod(counts, dtype=float):g}."
+        )
     return tuple(int(count) for count in counts)
 
 
-def _outside(sample: Sample, centres: Array, half: Array) -> Array:
-    """Whether no trajectory ends in the cells (K,)."""
+def _outer(sample: Sample, centres: Array, half: Array) -> Array:
+    """Whether it is not excluded that a trajectory ends in the cells (K,)."""
     every = Corridor.from_start(sample.extremes, sample.x0, sample.horizon, STEPS)
     parts = [centres[k : k + AT_ONCE] for k in range(0, len(centres), AT_ONCE)]
-    return np.concatenate([every.to(part - half, part + half).empty for part in parts])
+    return np.logical_not(np.concatenate([every.to(part - half, part + half).empty for part in parts]))
 
 
 def _reached(
@@ -138,7 +142,7 @@ def _to(steps: Steps, theta: Array, ends: Array) -> Array:
     return y + (steps.times / steps.times[-1])[:, None, None] * (ends - y[-1])
 
 
-def _nearest(found: Array, counts: tuple[int, ...]) -> Array:
+def _nearest(found: Any, counts: tuple[int, ...]) -> Any:
     """The index of a neighbour of each cell that was found (K,), −1 where there is none."""
     index = np.where(found, np.arange(found.size), -1).reshape(counts)
     nearest = np.full(counts, -1)

@@ -106,7 +106,7 @@ def _nearest(sample: Sample, c: Array, layers: int, searches: int) -> tuple[Arra
         controls = sample.pieces(np.tanh(one[0]))
         end = sample.simulated(controls)
         tried.append((float(np.linalg.norm(end - c)), controls))
-        if tried[-1][0] <= near or len(tried) > 1 and tried[-1][0] > GAIN * tried[-2][0]:
+        if tried[-1][0] <= near or (len(tried) > 1 and tried[-1][0] > GAIN * tried[-2][0]):
             break
         wrong = end - steps.states(np.tanh(one))[-1, 0]
         one, _ = searched(steps, (c - wrong)[None], one, LAST)

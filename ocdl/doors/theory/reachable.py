@@ -1,4 +1,4 @@
-"""The reachable set of one sample: a tube over depth for one neuron, cells in the plane for two, projections for three."""
+"""The reachable set of one sample: a tube over depth of one neuron, the plane of two, projections of three."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def plot_reachable(
 ) -> Figure:
     """What ``ocdl.analysis.reachable_set`` returns, with trajectories, and targets with their verdicts.
 
-    Dark cells are proven to be reached, lighter ones at their centre, grey ones are not excluded, all else is. One neuron: the tube of its
-    states over depth; two: the plane; three: its three projections, on as many axes. More are not drawn.
+    Dark cells are proven to be reached, lighter ones at their centre, grey ones are not excluded, all else is. One
+    neuron: the tube of its states over depth; two: the plane; three: its three projections, on as many axes.
     """
     M = len(found.edges)
     if M > 3:

@@ -32,9 +32,9 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from ocdl.errors import NotSupported
-from ocdl.analysis.reachability.ranges import Interval, Ranges
 from ocdl.analysis.reachability.comparison import ROUNDING, Comparison, Tube
+from ocdl.analysis.reachability.ranges import Interval, Ranges
+from ocdl.errors import NotSupported
 from ocdl.hjb.grids.grid import readable_bytes
 from ocdl.progress import progress_bar
 from ocdl.statement.velocity_box import SplitPreactivation, VelocityBox, split_preactivations

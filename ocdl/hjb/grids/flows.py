@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.hjb.grids.grid import StateGrid
-from ocdl.statement.velocity_box import VelocityBox, split_preactivations
+from ocdl.statement.velocity_box import SplitPreactivation, VelocityBox, split_preactivations
 
 Array = NDArray[np.float64]
 
