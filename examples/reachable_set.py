@@ -36,6 +36,7 @@ TARGETS = {
     2: [[0.6, 0.0], [0.75, 0.0], [0.75, 0.6]],
     3: [[0.5, -0.4, 0.1], [0.7, 0.7, 0.0]],
 }
+TITLES = {1: "1 neuron", 2: "2 neurons", 3: "3 neurons, projected"}
 CELLS = {1: 100, 2: 21, 3: 7}
 sets = {M: reachable_set(problem(M), ocdl.Midpoint(M), cells=CELLS[M]) for M in TARGETS}
 verdicts = {M: [reachable(problem(M), ocdl.Midpoint(M), c, layers=6, searches=8) for c in TARGETS[M]] for M in TARGETS}
@@ -48,7 +49,7 @@ def draw(sets, verdicts):
 
     figure, axes = plt.subplots(1, 5, figsize=(19, 4.6), constrained_layout=True)
     for row, M in ((axes[:1], 1), (axes[1:2], 2), (axes[2:], 3)):
-        ocdl.plot_reachable(sets[M], targets=verdicts[M], title=f"{M} neuron{'s' if M > 1 else ''}", axes=row)
+        ocdl.plot_reachable(sets[M], targets=verdicts[M], title=TITLES[M], axes=row)
     for axis in axes:
         if axis.get_legend():
             axis.get_legend().remove()

@@ -10,7 +10,7 @@ import ocdl
 from ocdl.analysis import reachable, reachable_set
 
 
-def found(neurons):
+def found(neurons, cells=6):
     problem = ocdl.SelectionProblem(
         activation=ocdl.Tanh(),
         horizon=1.0,
@@ -20,7 +20,7 @@ def found(neurons):
     )
     width = ocdl.Midpoint(neurons)
     targets = [reachable(problem, width, c, layers=2, searches=2, steps=16, halvings=0) for c in (0.2, 3.0)]
-    return reachable_set(problem, width, cells=6), targets
+    return reachable_set(problem, width, cells=cells), targets
 
 
 @pytest.mark.parametrize(("neurons", "count"), [(1, 1), (2, 1), (3, 3)])
@@ -42,4 +42,4 @@ def test_a_set_is_drawn_on_given_axes_and_on_its_own(neurons, count):
 
 def test_more_than_three_neurons_are_not_drawn():
     with pytest.raises(ocdl.InvalidInput, match="got 4"):
-        ocdl.plot_reachable(found(4)[0])
+        ocdl.plot_reachable(found(4, cells=1)[0])
