@@ -194,6 +194,20 @@ def test_excursions_are_found_and_are_needed():
     assert beyond.target[0] < componentwise(hourglass(), ocdl.Midpoint(2)).high[0]  # within the box, and missed
 
 
+def test_what_was_not_decided_says_how_near_it_was():
+    problem, width = stated([0.3, -0.2]), ocdl.Midpoint(2)
+    edge = reachable(problem, width, [1.3, 0.7], **QUICK)
+    low, high = np.array([0.5, 0.3]), edge.target  # the edge of the set lies between them
+    for _ in range(12):
+        middle = 0.5 * (low + high)
+        found = reachable(problem, width, middle, layers=2, steps=4, searches=1, halvings=0)
+        if found.verdict is Verdict.UNKNOWN:
+            break
+        low, high = (middle, high) if found.verdict is Verdict.YES else (low, middle)
+    assert found.verdict is Verdict.UNKNOWN and found.margin == 0.0 and not found.finding.applies
+    assert found.finding.hypotheses[0].measured == -found.distance and found.finding.hypotheses[1].measured < 1e-9
+
+
 @pytest.mark.parametrize("neurons", [1, 2])
 def test_verdicts_are_those_of_value_iteration(neurons):
     rng, width = np.random.default_rng(neurons), ocdl.Midpoint(neurons)

@@ -90,7 +90,8 @@ def reachable(
     if excluding is None:
         outside, excluding = _margin_of_no(sample, c, steps, halvings)
     if excluding is None:
-        return Reachability(Verdict.UNKNOWN, c, 0.0, distance, controls, None, _open())
+        gap = float(Corridor.from_start(sample.extremes, sample.x0, sample.horizon, steps).to(c[None], c[None]).gap[0])
+        return Reachability(Verdict.UNKNOWN, c, 0.0, distance, controls, None, _open(distance, gap))
     return Reachability(Verdict.NO, c, outside, distance, controls, None, excluding)
 
 
@@ -165,9 +166,13 @@ def _excluded(by: str, margin: float) -> Finding:
     )
 
 
-def _open() -> Finding:
+def _open(distance: float, gap: float) -> Finding:
     return Finding(
-        f"Reachable or not ({SOURCE})",
-        (Hypothesis.declared("a curve to the target, or an empty corridor, was found", False),),
-        "one of the two",
+        f"Neither a curve to the target nor an empty corridor was found ({SOURCE})",
+        (
+            Hypothesis("minus the distance from the target of the nearest end that was found", -distance),
+            Hypothesis("minus the width of the corridor where it is narrowest", gap),
+            Hypothesis.declared("one of the two is proven", False),
+        ),
+        "whether the target is reached",
     )
