@@ -25,6 +25,7 @@ from ocdl.doors.learning_plots import plot_features, plot_images, plot_learning,
 from ocdl.doors.plot import plot_comparison, plot_phases, plot_solution
 from ocdl.doors.theory.amplification import plot_amplification
 from ocdl.doors.theory.decay import plot_decay
+from ocdl.doors.theory.reachable import plot_reachable
 from ocdl.errors import InvalidInput, NotSupported, NotWritten, OcdlError, SolveFailed
 from ocdl.hjb import LowerBound, ValueFunction, ValueIteration, lower_bound
 from ocdl.networks.antisymmetric import Antisymmetric

@@ -21,6 +21,9 @@ from ocdl.analysis.lyapunov import Estimate, Functional, Lyapunov, lyapunov
 from ocdl.analysis.operators import KernelOperator, SingularSystem
 from ocdl.analysis.picard import Picard, picard, picard_factor
 from ocdl.analysis.picard_window import Window
+from ocdl.analysis.reachability.box import ReachableBox, componentwise
+from ocdl.analysis.reachability.sets import ReachableSet, reachable_set
+from ocdl.analysis.reachability.verdict import Reachability, Verdict, reachable
 from ocdl.analysis.robustness import Robustness
 from ocdl.analysis.second_order import ArcCondition, SecondOrderConditions, second_order
 from ocdl.analysis.signal import PhaseDiagram, SignalTheory, critical, phase_diagram
@@ -41,14 +44,19 @@ __all__ = [
     "Lyapunov",
     "PhaseDiagram",
     "Picard",
+    "Reachability",
+    "ReachableBox",
+    "ReachableSet",
     "ReducedEvolution",
     "Robustness",
     "SecondOrderConditions",
     "SignalTheory",
     "SingularSystem",
     "ThermodynamicLimit",
+    "Verdict",
     "Window",
     "bounded_growth",
+    "componentwise",
     "contractive_flow",
     "critical",
     "energy_estimate",
@@ -59,6 +67,8 @@ __all__ = [
     "phase_diagram",
     "picard",
     "picard_factor",
+    "reachable",
+    "reachable_set",
     "second_order",
     "separation",
     "stability_constants",

@@ -2,8 +2,8 @@
 It knows solving and what is below it, no other route.
 """
 
+from ocdl.analysis.reachability.comparison import reachable_box
 from ocdl.hjb.bounds.lower_bound import LowerBound, lower_bound
-from ocdl.hjb.bounds.reach import reachable_box
 from ocdl.hjb.feedback.value_function import Rollout, ValueFunction
 from ocdl.hjb.value_iteration import Plan, ValueIteration
 from ocdl.hjb.verification import Kinks, ResidualField, Verification, kinks, residual, two_sided, verified

@@ -409,3 +409,17 @@ def test_digits_robustness():
     grown = [row.conditioning.extremes[-1, :, 0].max() for row in (weak, strong)]
     assert grown[0] > 1.2 * grown[1] > 2.0
     assert all(row.conditioning.findings[1].applies for row in (weak, strong))
+
+
+def test_reachable_set():
+    found = example("reachable_set")
+    said = {M: [str(one.verdict) for one in row] for M, row in found.verdicts.items()}
+    assert said == {1: ["yes", "no"], 2: ["yes", "no", "yes"], 3: ["yes", "no"]}
+    for row in found.verdicts.values():
+        assert all(one.distance < 1e-6 for one in row if one.verdict == "yes")
+        assert all(0.0 < one.margin <= one.distance for one in row if one.verdict == "no")
+    assert found.boxes[1].low[0] == pytest.approx(-0.300772, abs=2e-6)  # the two scalar equations
+    assert all(np.all(box.exact) for box in found.boxes.values())
+    inner, outer = found.sets[2].volumes
+    assert 1.7 < inner < outer < 2.6
+    assert not found.sets[2].outer[20, 10] and found.sets[2].outer[20, 0]  # the hourglass is not convex
