@@ -4,6 +4,30 @@ Every answer names the theorem, its hypotheses as they were measured, and the co
 
 from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.analysis.flow import Evolution, Flow
+from ocdl.analysis.gram import GramStability, gram_stability, measured_rate
 from ocdl.analysis.operators import KernelOperator, SingularSystem
+from ocdl.analysis.spectrum import Spectrum
+from ocdl.analysis.stability import Limits, LinearStability, limits, linear_stability
+from ocdl.analysis.steady import Equilibrium, SteadyStates, equilibria, equilibrium, steady_states
 
-__all__ = ["Evolution", "Finding", "Flow", "Hypothesis", "KernelOperator", "SingularSystem"]
+__all__ = [
+    "Equilibrium",
+    "Evolution",
+    "Finding",
+    "Flow",
+    "GramStability",
+    "Hypothesis",
+    "KernelOperator",
+    "Limits",
+    "LinearStability",
+    "SingularSystem",
+    "Spectrum",
+    "SteadyStates",
+    "equilibria",
+    "equilibrium",
+    "gram_stability",
+    "limits",
+    "linear_stability",
+    "measured_rate",
+    "steady_states",
+]
