@@ -6,8 +6,9 @@ from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.analysis.flow import Evolution, Flow
 from ocdl.analysis.gram import GramStability, gram_stability, measured_rate
 from ocdl.analysis.operators import KernelOperator, SingularSystem
+from ocdl.analysis.planar import PhasePortrait, phase_portrait
 from ocdl.analysis.spectrum import Spectrum
-from ocdl.analysis.stability import Limits, LinearStability, limits, linear_stability
+from ocdl.analysis.stability import LinearStability, Settling, linear_stability, settling
 from ocdl.analysis.steady import Equilibrium, SteadyStates, equilibria, equilibrium, steady_states
 
 __all__ = [
@@ -18,16 +19,18 @@ __all__ = [
     "GramStability",
     "Hypothesis",
     "KernelOperator",
-    "Limits",
     "LinearStability",
+    "PhasePortrait",
+    "Settling",
     "SingularSystem",
     "Spectrum",
     "SteadyStates",
     "equilibria",
     "equilibrium",
     "gram_stability",
-    "limits",
     "linear_stability",
     "measured_rate",
+    "phase_portrait",
+    "settling",
     "steady_states",
 ]

@@ -87,9 +87,7 @@ def gram_stability(flow: Flow, *, layer: int = -1, tolerance: float | None = Non
         (
             *needed,
             Hypothesis("(a) T is invertible, by its least singular value", least, least=zero),
-            Hypothesis(
-                "(b) DT > 0, by λ_min of its symmetric part", definite, least=operator.rounding
-            ),
+            Hypothesis("(b) DT > 0, by λ_min of its symmetric part", definite, least=operator.rounding),
         ),
         "u = 0 is locally asymptotically stable, and u(t) converges exponentially",
     )

@@ -108,7 +108,7 @@ def _findings(operator: KernelOperator, spectrum: Spectrum, needed: tuple[Hypoth
 
 
 @dataclass(frozen=True, eq=False)
-class Limits:
+class Settling:
     """a∞ and b∞ of a network that settles, taken from its last layer, and the linear stability of their steady states.
 
     of_bias, of_kernel: ‖a_k − a∞‖ and ‖b_k − b∞‖ in L² of every layer, (N,), relative to the largest ‖a_k‖ and ‖b_k‖.
@@ -126,7 +126,7 @@ class Limits:
         return float(max(self.of_bias[self.first :].max(), self.of_kernel[self.first :].max()))
 
 
-def limits(flow: Flow, *, tail: float = 0.25, tolerance: float = 0.05) -> Limits:
+def settling(flow: Flow, *, tail: float = 0.25, tolerance: float = 0.05) -> Settling:
     """Remark 3.1 of a network of layers σ(a − Bf): whether its last layers have settled, and what then is said of it.
 
     tail: the share of the horizon, at its end, over which a and b must stay within ``tolerance`` of a∞ and b∞. That
@@ -134,7 +134,7 @@ def limits(flow: Flow, *, tail: float = 0.25, tolerance: float = 0.05) -> Limits
     """
     for name, value in (("tail", tail), ("tolerance", tolerance)):
         if not is_real(value) or not 0.0 < value <= 1.0:
-            raise InvalidInput(f"limits({name}={value!r}): a number above 0 and up to 1 is needed.")
+            raise InvalidInput(f"settling({name}={value!r}): a number above 0 and up to 1 is needed.")
     stability = linear_stability(flow)
     operators = [flow.kernel_operator(k) for k in range(flow.count)]
     a, b = (np.stack(rows) for rows in zip(*((flow.bias(k), o.matrix) for k, o in enumerate(operators)), strict=True))
@@ -149,7 +149,7 @@ def limits(flow: Flow, *, tail: float = 0.25, tolerance: float = 0.05) -> Limits
         (told, known, *stability.linearised.hypotheses),
         f"for a∞ and b∞ the steady states are {stability.verdict}",
     )
-    return Limits(of_bias, of_kernel, first, stability, finding)
+    return Settling(of_bias, of_kernel, first, stability, finding)
 
 
 def _distances(rows: Array) -> Array:

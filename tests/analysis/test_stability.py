@@ -8,7 +8,7 @@ from families import activations, name_of
 from theory_kernels import flow, plain, turned, waves
 
 import ocdl
-from ocdl.analysis import Flow, KernelOperator, limits, linear_stability
+from ocdl.analysis import Flow, KernelOperator, linear_stability, settling
 from ocdl.sweeps.fused.form import LayerArrays
 
 SMALL = 1e-7
@@ -153,7 +153,7 @@ def layered(share):
 
 
 def test_networks_that_settle_have_limits():
-    found = limits(layered(0.5))
+    found = settling(layered(0.5))
     assert found.finding.applies and found.first == 15 and found.drift < 1e-6
     assert found.stability.verdict == "asymptotically stable" and found.stability.rate == pytest.approx(2.0)
     assert found.of_kernel[0] == pytest.approx(0.5 / 1.5, rel=1e-6) and found.of_bias[-1] == 0.0
@@ -162,10 +162,10 @@ def test_networks_that_settle_have_limits():
 def test_networks_that_do_not_settle_have_none():
     moving = layered(0.5)
     turned_over = replace(moving, layers=LayerArrays(moving.layers.W[::-1], moving.layers.v[::-1]))
-    assert "settled" in limits(turned_over).finding.says
-    assert "one layer" in limits(layered(0.5), tail=0.01).finding.says
+    assert "settled" in settling(turned_over).finding.says
+    assert "one layer" in settling(layered(0.5), tail=0.01).finding.says
     with pytest.raises(ocdl.InvalidInput, match="tail=0"):
-        limits(moving, tail=0)
+        settling(moving, tail=0)
 
 
 def test_trained_networks_are_asked():
@@ -176,7 +176,7 @@ def test_trained_networks_are_asked():
     grid = ocdl.Grid(ocdl.Midpoint(3), ocdl.ExplicitEuler(4))
     trained = ocdl.solve(problem, grid, ocdl.Train(max_iterations=5), certificate="first order", on_failure="return")
     net = Flow.of(problem, grid, trained)
-    found = limits(net, tail=0.5)
+    found = settling(net, tail=0.5)
     assert found.of_bias.shape == (4,) and found.first == 2 and found.of_kernel[-1] == 0.0
     assert found.drift == pytest.approx(max(found.of_bias[2], found.of_kernel[2]))
     assert found.stability.verdict in ("asymptotically stable", "stable", "unstable", "none")
