@@ -9,7 +9,7 @@ from ocdl.analysis.operators import KernelOperator, SingularSystem
 from ocdl.analysis.planar import PhasePortrait, phase_portrait
 from ocdl.analysis.spectrum import Spectrum
 from ocdl.analysis.stability import LinearStability, Settling, linear_stability, settling
-from ocdl.analysis.steady import Equilibrium, SteadyStates, equilibria, equilibrium, steady_states
+from ocdl.analysis.steady import Equilibrium, SteadyStates, equilibria, equilibrium, equilibrium_of, steady_states
 
 __all__ = [
     "Equilibrium",
@@ -27,6 +27,7 @@ __all__ = [
     "SteadyStates",
     "equilibria",
     "equilibrium",
+    "equilibrium_of",
     "gram_stability",
     "linear_stability",
     "measured_rate",

@@ -195,7 +195,8 @@ class Flow:
                     f"evolve: from t = {error.reached:g} on the states escape or change too fast."
                 ) from None
             here = at == k
-            x[here] = found.sol(t[here]).T.reshape(-1, *x0.shape)
+            if np.any(here):
+                x[here] = found.sol(t[here]).T.reshape(-1, *x0.shape)
             x[here & (t == a)] = end.reshape(x0.shape)
             end = found.y[:, -1]
             x[here & (t == b)] = end.reshape(x0.shape)

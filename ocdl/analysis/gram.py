@@ -61,7 +61,7 @@ class GramStability:
     @property
     def rate(self) -> float:
         """The exact rate of the linear equation, σ'(0) min Re ω ≥ ``guaranteed``; 0 within rounding."""
-        return self.slope * self.spectrum.rate if self.gram.size else float("inf")
+        return self.slope * self.spectrum.rate
 
     @property
     def verdict(self) -> str:

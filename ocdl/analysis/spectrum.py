@@ -62,8 +62,7 @@ class Spectrum:
     @property
     def rate(self) -> float:
         """min Re ω; 0 where rounding cannot tell it from 0."""
-        lead = int(np.argmin(np.where(self.on_axis, 0.0, self.values.real)))
-        return 0.0 if self.on_axis[lead] else float(self.values.real[lead])
+        return float(np.min(np.where(self.on_axis, 0.0, self.values.real), initial=np.inf))
 
     @property
     def verdict(self) -> str:

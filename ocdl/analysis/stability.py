@@ -44,7 +44,7 @@ class LinearStability:
 
     @property
     def modes(self) -> Complex:
-        """φ of each ω, (M, M), values at the nodes a column each."""
+        """φ of each ω, (M, M), values at the nodes a column each, ‖φ‖ = 1."""
         return self.spectrum.vectors
 
     @property

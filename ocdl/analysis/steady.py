@@ -23,6 +23,7 @@ from ocdl.errors import InvalidInput
 
 SOURCE = "Liu and Markowich"
 SCALES = (0.1, 0.5, 1.0, 2.0, 5.0)  # sizes of u from which equilibria are looked for
+REACH, HALVINGS = 1e6, 80  # where σ is inverted, by bisection to rounding
 APART = 1e-6  # two equilibria are one where they are closer, relative to their size
 
 
@@ -143,6 +144,25 @@ def equilibrium(flow: Flow, u: Any, *, layer: int = -1, tolerance: float = 1e-10
         "f = f_I + tσ(u_e) solves f_t = σ(a − Bf) where Bf_I = a − u_e",
     )
     return Equilibrium(u, velocity, start.f, residual, growing, _lemma(operator, system, origin, u, rests, error))
+
+
+def equilibrium_of(flow: Flow, velocity: Any, *, layer: int = -1, tolerance: float = 1e-10) -> Equilibrium:
+    """That of given σ(u_e) (M,): any function in N(B) with values between those of σ makes one, u_e = σ^{−1}(velocity).
+
+    Solutions have it only where u_e − a ∈ R(B), as for a = u_e. σ must increase.
+    """
+    v, sigma = finite_array("equilibrium_of(velocity)", velocity), flow.activation
+    low, high = np.full(v.shape, -REACH), np.full(v.shape, REACH)
+    if not sigma.increasing or np.any(sigma(low) >= v) or np.any(sigma(high) <= v):
+        raise InvalidInput(
+            f"equilibrium_of(velocity): an increasing σ with values below {v.min():g} and above {v.max():g} is needed, "
+            f"within |s| ≤ {REACH:g}; got {sigma!r}."
+        )
+    for _ in range(HALVINGS):
+        middle = 0.5 * (low + high)
+        above = np.asarray(sigma(middle)) > v
+        low, high = np.where(above, low, middle), np.where(above, middle, high)
+    return equilibrium(flow, 0.5 * (low + high), layer=layer, tolerance=tolerance)
 
 
 def _lemma(

@@ -6,6 +6,7 @@ from families import activations, name_of
 
 import ocdl
 from ocdl.analysis import Flow, KernelOperator
+from ocdl.sweeps.fused.form import LayerArrays
 
 
 def test_constant_velocities_are_exact():
@@ -23,6 +24,13 @@ def test_a_kernel_flows_as_the_problem_it_is_taken_from():
     flown = ocdl.simulate(problem, {"a": 0.3, "b": B.kernel}, grid=width, tolerance=1e-12)
     evolution = Flow.selection(ocdl.Tanh(), 0.3, B, 2.0).evolve(lambda y: np.sin(3 * y), times=[0.0, 1.0, 2.0])
     assert np.abs(evolution.x[-1] - flown.state.values[-1]).max() < 1e-11
+
+
+def test_depths_are_told_of_whichever_layers_they_are_in():
+    layers = LayerArrays(np.zeros((3, 1, 1)), np.array([[0.0], [0.5], [-0.5]]))
+    flow = Flow(ocdl.Tanh(), layers, np.arange(4.0), np.ones(1))
+    at = flow.evolve([0.0], times=[1.5, 2.0]).x[:, 0, 0]
+    assert at == pytest.approx([0.5 * np.tanh(0.5), np.tanh(0.5)], abs=1e-13)
 
 
 @pytest.mark.parametrize("architecture", [ocdl.Residual(ocdl.Tanh()), ocdl.Contractive(ocdl.Tanh())])

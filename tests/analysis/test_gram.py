@@ -100,6 +100,11 @@ def test_the_theorem_is_silent_of_kinks_and_of_a_beyond_the_range():
         assert gram_stability(given).verdict == "none" and said in gram_stability(given).finding.says
 
 
+def test_without_a_kernel_u_stays_where_it_is():
+    found = gram_stability(flow(KernelOperator.of(0.0, WIDTH), 0.0))
+    assert found.gram.shape == (0, 0) and found.rate == found.guaranteed == np.inf
+
+
 def test_rates_of_wrong_tails_are_told_off():
     with pytest.raises(ocdl.InvalidInput, match="tail=2"):
         measured_rate(asked(0.0, 1.0).evolve(0.0), tail=2)

@@ -168,6 +168,40 @@ def test_networks_that_do_not_settle_have_none():
         settling(moving, tail=0)
 
 
+def network(kernels, horizon):
+    """Layers −Bf of the same depth."""
+    count = len(kernels)
+    return Flow(
+        ocdl.Tanh(),
+        LayerArrays(-np.array(kernels), np.zeros((count, 2))),
+        np.linspace(0.0, horizon, count + 1),
+        np.ones(2),
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_remark_3_1(seed):
+    random = np.random.default_rng(seed)
+    last = np.array([[random.uniform(0.3, 1.0), random.normal()], [0.0, random.uniform(1.5, 2.0)]])
+    kernels = [last + 2.0 * np.exp(-0.7 * k) * random.standard_normal((2, 2)) for k in range(20)]
+    settled = settling(network([*kernels, last], 21.0), tolerance=0.05)
+    assert settled.finding.applies and settled.stability.rate == pytest.approx(last[0, 0])
+    t = np.array([14.0, 20.0])
+    sizes = np.linalg.norm(
+        network([*kernels, last], 21.0).evolve([1e-6, 2e-6], tolerance=1e-14, times=t).x[:, 0], axis=1
+    )
+    assert -np.diff(np.log(sizes))[0] / 6.0 == pytest.approx(last[0, 0], rel=0.02)
+
+
+def test_remark_3_1_needs_a_limit():
+    turns = [[[0.1, -1.0], [10.0, 0.1]], [[0.1, -10.0], [1.0, 0.1]]]  # a quarter of a turn each, on other ellipses
+    given = network(turns * 6, 12 * np.pi / (2.0 * np.sqrt(10.0)))
+    found = settling(given)
+    sizes = np.linalg.norm(given.evolve([1e-9, 0.0], tolerance=1e-14).x[:, 0], axis=1)
+    assert found.stability.verdict == "asymptotically stable" and "settled" in found.finding.says
+    assert sizes.max() > 1e3 * sizes[0]
+
+
 def test_trained_networks_are_asked():
     problem = ocdl.SelectionProblem(
         activation=ocdl.Tanh(), horizon=1.0, initial=lambda y: y, target=lambda y: 1 - y,

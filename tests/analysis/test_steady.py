@@ -5,7 +5,7 @@ import pytest
 from theory_kernels import flow, growing, orthonormal, plain
 
 import ocdl
-from ocdl.analysis import KernelOperator, equilibria, equilibrium, steady_states
+from ocdl.analysis import KernelOperator, equilibria, equilibrium, equilibrium_of, steady_states
 
 NODES = ocdl.GaussLegendre(6).on((0, 2))
 EMPTY = KernelOperator(np.zeros((6, 6)), NODES)
@@ -81,6 +81,18 @@ def test_rank_one_kernels_have_solutions_that_grow_for_ever(activation):
     assert "Bᵀ" in found.lemma.says and found.product > 0.1  # the lemma's counterexample without symmetry
 
 
+@pytest.mark.parametrize("activation", ODD, ids=repr)
+def test_every_function_that_b_does_not_see_is_a_velocity(activation):
+    B = low_rank(np.random.default_rng(0))
+    velocity = 0.3 * B.singular_system().null_space[:, 0]
+    u = equilibrium_of(flow(B, activation=activation), velocity).u
+    found = equilibrium_of(flow(B, u, activation=activation), velocity)  # with a = u_e
+    assert found.growing.applies and np.abs(found.velocity - velocity).max() < 1e-14
+    end = flow(B, u, 5.0, activation).evolve(found.initial, times=[5.0])
+    assert np.abs(end.x[0] - found.solution(5.0)).max() < 1e-11
+    assert not equilibrium_of(flow(B, activation=activation), velocity + 0.1).growing.applies
+
+
 def test_equilibria_are_found_again():
     rank_one, phi, _ = growing()
     found = equilibria(rank_one, starts=10)
@@ -118,6 +130,7 @@ def test_lemma_3_3_needs_the_sign_of_sigma():
         (lambda given: equilibrium(given, np.zeros(3)), "shape"),
         (lambda given: equilibrium(given, np.zeros(2), tolerance=-1), "tolerance=-1"),
         (lambda given: equilibria(given, starts=0.5), "starts=0.5"),
+        (lambda given: equilibrium_of(given, [0.0, 1.5]), "above 1.5"),
     ],
 )
 def test_wrong_questions_are_told_off(wrong, said):

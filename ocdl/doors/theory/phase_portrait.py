@@ -63,7 +63,7 @@ def plot_phase_portrait(
 
 def _field(axes: Any, flow: Flow, layer: int, limits: Array) -> None:
     """Streamlines, and where either component of ∂t f vanishes."""
-    x, y = (np.linspace(*pair, POINTS) for pair in limits)
+    x, y = (np.linspace(low, high, POINTS) for low, high in limits)
     field = flow.layer(layer)(np.stack(np.meshgrid(x, y), axis=2))
     axes.streamplot(x, y, field[..., 0], field[..., 1], color=STREAM, linewidth=0.6, arrowsize=0.7, density=1.1)
     for j, colour in enumerate(NULL):
