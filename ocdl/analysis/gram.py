@@ -19,7 +19,7 @@ from ocdl.analysis.flow import Evolution, Flow
 from ocdl.analysis.operators import Complex, SingularSystem
 from ocdl.analysis.origin import Origin
 from ocdl.analysis.spectrum import Spectrum, gram_matrix, least_singular
-from ocdl.analysis.stability import NONE
+from ocdl.analysis.stability import NONE, equation
 from ocdl.analysis.steady import SOURCE, Preimage
 from ocdl.arrays import Array, is_real
 from ocdl.errors import InvalidInput
@@ -74,14 +74,14 @@ class GramStability:
 
 def gram_stability(flow: Flow, *, layer: int = -1, tolerance: float | None = None) -> GramStability:
     """Theorem 3.4 for a layer σ(a − Bf), by default the last. tolerance: as of ``singular_system``."""
-    operator, origin = flow.kernel_operator(layer), Origin.of(flow.activation)
+    operator, origin = equation(flow, layer), Origin.of(flow.activation)
     system = operator.singular_system(tolerance)
-    T = gram_matrix(system)
-    DT = system.mu[: system.rank, None] * T
+    T, mu = gram_matrix(system), system.mu[: system.rank, None]
+    DT = mu * T
     least, zero = least_singular(system)
     definite = float(np.min(np.linalg.eigvalsh(0.5 * (DT + DT.T)), initial=np.inf))
     needed = (*origin.linearised, Preimage.of(operator, system, flow.bias(layer)).exists("a"))
-    spectrum = Spectrum.of(system.mu[: system.rank, None] * T.T, operator.rounding)
+    spectrum = Spectrum.of(mu * T.T, operator.rounding)
     finding = Finding(
         f"Theorem 3.4: {SOURCE}, section 3.3",
         (

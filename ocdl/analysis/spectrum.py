@@ -40,7 +40,7 @@ class Spectrum:
         values, left, right = scipy.linalg.eig(matrix, left=True, right=True)
         with np.errstate(divide="ignore"):
             condition = 1.0 / np.abs(np.sum(left.conj() * right, axis=0))
-        on_axis = _on_axis(matrix, values, condition, 2.0 * rounding)
+        on_axis = _on_axis(matrix, values, condition, 4.0 * rounding)  # of the matrix, and of finding its eigenvalues
         order = np.argsort(values.real, kind="stable")
         contracts = bool(np.all(np.linalg.eigvalsh(0.5 * (matrix + matrix.T)) >= -rounding))  # has no defective ones
         defective = not contracts and bool(np.any(condition[on_axis] > ILL))

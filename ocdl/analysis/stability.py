@@ -18,7 +18,7 @@ from ocdl.analysis.origin import ROUNDING, Origin
 from ocdl.analysis.spectrum import Spectrum
 from ocdl.analysis.steady import SOURCE, SteadyStates, steady_states
 from ocdl.arrays import Array, is_real
-from ocdl.errors import InvalidInput
+from ocdl.errors import InvalidInput, NotSupported
 
 NONE = "none"
 
@@ -68,13 +68,23 @@ class LinearStability:
 
 def linear_stability(flow: Flow, *, layer: int = -1, tolerance: float | None = None) -> LinearStability:
     """Of the steady states of a layer σ(a − Bf), by default the last. tolerance: as of ``singular_system``."""
-    operator, origin = flow.kernel_operator(layer), Origin.of(flow.activation)
+    operator, origin = equation(flow, layer), Origin.of(flow.activation)
     steady = steady_states(flow, layer=layer, tolerance=tolerance)
     spectrum = Spectrum.of_operator(operator, steady.system)
     needed = (*origin.linearised, steady.preimage.exists("a"))
     linearised = Finding(f"w_t = −σ'(0)Bw: {SOURCE}, section 3.2", needed, spectrum.verdict)
     findings = _findings(operator, spectrum, needed)
     return LinearStability(operator, steady, spectrum, origin.slope, linearised, findings)
+
+
+def equation(flow: Flow, layer: int) -> KernelOperator:
+    """B of a layer. Raises NotSupported where it is a step of a scheme, of which Re ω says something else."""
+    if flow.scheme is not None:
+        raise NotSupported(
+            "stability is asked of the equation ∂t f = σ(a − Bf), and these layers are steps of a scheme; "
+            "Flow.of(..., steps=False) reads them as the equation."
+        )
+    return flow.kernel_operator(layer)
 
 
 def _findings(operator: KernelOperator, spectrum: Spectrum, needed: tuple[Hypothesis, ...]) -> tuple[Finding, ...]:

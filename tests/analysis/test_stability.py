@@ -8,7 +8,7 @@ from families import activations, name_of
 from theory_kernels import flow, plain, turned, waves
 
 import ocdl
-from ocdl.analysis import Flow, KernelOperator, linear_stability, settling
+from ocdl.analysis import Flow, KernelOperator, gram_stability, linear_stability, settling, steady_states
 from ocdl.sweeps.fused.form import LayerArrays
 
 SMALL = 1e-7
@@ -208,9 +208,14 @@ def test_trained_networks_are_asked():
         regulariser=ocdl.Tikhonov(1e-2),
     )  # fmt: skip
     grid = ocdl.Grid(ocdl.Midpoint(3), ocdl.ExplicitEuler(4))
-    trained = ocdl.solve(problem, grid, ocdl.Train(max_iterations=5), certificate="first order", on_failure="return")
+    trained = ocdl.solve(problem, grid, ocdl.LBFGS(max_iterations=3), certificate="first order", on_failure="return")
     net = Flow.of(problem, grid, trained)
     found = settling(net, tail=0.5)
     assert found.of_bias.shape == (4,) and found.first == 2 and found.of_kernel[-1] == 0.0
     assert found.drift == pytest.approx(max(found.of_bias[2], found.of_kernel[2]))
     assert found.stability.verdict in ("asymptotically stable", "stable", "unstable", "none")
+    steps = Flow.of(problem, grid, trained, steps=True)
+    assert steady_states(steps).least_norm == pytest.approx(found.stability.steady.least_norm)
+    for ask in (linear_stability, settling, gram_stability):
+        with pytest.raises(ocdl.NotSupported, match="steps of a scheme"):
+            ask(steps)
