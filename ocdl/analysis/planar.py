@@ -31,7 +31,7 @@ PIECES, POINTS = 40, 40  # a curve is followed for so many times 1/|λ|, with so
 class PhasePortrait:
     """Of a box of the plane, ``limits`` ((low, high), (low, high)) of f(y_1) and f(y_2).
 
-    rest: f∞ (2,), or None where no state is steady; ``kind`` of it in words. line: the ends (2, 2) of a line of steady
+    rest: f∞ (2,), or None where it is not steady; ``kind`` of it in words. line: the ends (2, 2) of a line of steady
     states in the box, or None. stable, unstable: curves (K, 2) that run into rest and out of it.
     """
 
@@ -55,7 +55,7 @@ def phase_portrait(flow: Flow, *, limits: Any = None, layer: int = -1, tolerance
     rest, null = linear.steady.least_norm, linear.steady.null_space
     box = np.stack([rest - 2.0, rest + 2.0], axis=1) if limits is None else _box(limits)
     if not linear.steady.exist:
-        return PhasePortrait(box, None, "no steady state", None, (), (), linear)
+        return PhasePortrait(box, None, kind_of(linear), None, (), (), linear)
     line = _across(box, rest, null[:, 0]) if null.shape[1] == 1 else None
     stable, unstable = _manifolds(flow, layer, box, rest, linear, tolerance)
     return PhasePortrait(box, rest, kind_of(linear), line, stable, unstable, linear)
@@ -63,6 +63,8 @@ def phase_portrait(flow: Flow, *, limits: Any = None, layer: int = -1, tolerance
 
 def kind_of(linear: LinearStability) -> str:
     """Of the steady states of two neurons, in words."""
+    if linear.steady.none:
+        return "no steady state"
     if linear.verdict == NONE:
         return "not linearised"
     omega, spectrum = linear.eigenvalues, linear.spectrum

@@ -71,7 +71,7 @@ def linear_stability(flow: Flow, *, layer: int = -1, tolerance: float | None = N
     operator, origin = equation(flow, layer), Origin.of(flow.activation)
     steady = steady_states(flow, layer=layer, tolerance=tolerance)
     spectrum = Spectrum.of_operator(operator, steady.system)
-    needed = (*origin.linearised, steady.preimage.exists("a"))
+    needed = (*origin.linearised, steady.inside)
     linearised = Finding(f"w_t = −σ'(0)Bw: {SOURCE}, section 3.2", needed, spectrum.verdict)
     findings = _findings(operator, spectrum, needed)
     return LinearStability(operator, steady, spectrum, origin.slope, linearised, findings)

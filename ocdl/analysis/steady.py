@@ -59,12 +59,26 @@ class Preimage:
 class SteadyStates:
     """f∞ + N(B): ``least_norm`` f∞ (M,), ``null_space`` (M, M − rank), orthonormal functions a column each.
 
-    Where a ∉ R(B) f∞ is no steady state, but what brings Bf nearest to a; ``residual`` is ‖a − Bf∞‖.
+    Where a ∉ R(B) f∞ is no steady state, but what brings Bf nearest to a; ``residual`` is ‖a − Bf∞‖. finding: that
+    these are all, for which σ must vanish at 0 alone; those of ReLU rest wherever a ≤ Bf.
     """
 
     preimage: Preimage
     system: SingularSystem
+    origin: Origin
+    inside: Hypothesis
     finding: Finding
+
+    @property
+    def exist(self) -> bool:
+        """f∞ is one: a ∈ R(B) and σ(0) = 0."""
+        return self.inside.holds and self.origin.vanishes.holds
+
+    @property
+    def none(self) -> bool:
+        """No state is steady: a ∉ R(B), and σ vanishes at 0 alone."""
+        alone = self.origin.vanishes.holds and self.origin.vanishes_there_alone.holds
+        return alone and not self.inside.holds
 
     @property
     def least_norm(self) -> Array:
@@ -79,13 +93,8 @@ class SteadyStates:
         return self.preimage.residual
 
     @property
-    def exist(self) -> bool:
-        """All hypotheses hold: f is steady where Bf = a and nowhere else, and there is such an f."""
-        return self.finding.applies
-
-    @property
     def unique(self) -> bool:
-        return self.exist and self.null_space.shape[1] == 0
+        return self.finding.applies and self.null_space.shape[1] == 0
 
 
 def steady_states(flow: Flow, *, layer: int = -1, tolerance: float | None = None) -> SteadyStates:
@@ -93,13 +102,13 @@ def steady_states(flow: Flow, *, layer: int = -1, tolerance: float | None = None
     operator, origin = flow.kernel_operator(layer), Origin.of(flow.activation)
     system = operator.singular_system(tolerance)
     found = Preimage.of(operator, system, flow.bias(layer))
-    free = system.null_space.shape[1]
+    inside, free = found.exists("a"), system.null_space.shape[1]
     finding = Finding(
         f"steady states of f_t = σ(a − Bf): {SOURCE}, section 3.2",
-        (origin.vanishes, origin.vanishes_there_alone, found.exists("a")),
+        (origin.vanishes, origin.vanishes_there_alone, inside),
         f"f∞ + N(B) are the steady states, of {free} dimensions" if free else "f∞ is the only steady state",
     )
-    return SteadyStates(found, system, finding)
+    return SteadyStates(found, system, origin, inside, finding)
 
 
 @dataclass(frozen=True, eq=False)

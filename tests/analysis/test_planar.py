@@ -68,6 +68,8 @@ def test_without_a_linearisation_there_are_no_manifolds():
     found = phase_portrait(flow(plain(np.diag([1.0, -1.0])), 0.0, activation=ocdl.LeakyReLU()))
     assert found.kind == "not linearised" and found.stable == found.unstable == ()
     assert found.rest is not None
+    relu = phase_portrait(flow(plain([[1.0, 0.0], [0.0, 0.0]]), -1.0, activation=ocdl.ReLU()))
+    assert relu.rest is None and relu.kind == "not linearised"  # f = 0 rests, although Bf = a has no solution
 
 
 @pytest.mark.parametrize(

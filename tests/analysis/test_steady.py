@@ -36,7 +36,7 @@ def test_where_a_is_not_in_the_range_no_state_is_steady(seed):
     B = low_rank(random)
     outside = B.adjoint.singular_system().null_space[:, 0]
     found = steady_states(flow(B, B(random.standard_normal(6)) + 1e-9 * outside))
-    assert not found.exist and found.residual == pytest.approx(1e-9, rel=1e-5)
+    assert not found.exist and found.none and found.residual == pytest.approx(1e-9, rel=1e-5)
     assert "a ∈ R(B)" in found.finding.says
 
 
@@ -67,7 +67,8 @@ def test_without_its_hypotheses_bf_equal_to_a_says_nothing():
     found = steady_states(never)
     assert "σ(0) = 0" in found.finding.says and np.all(never.layer(0)(found.least_norm) == 0.5)
     more = flow(B, 1.0, activation=ocdl.ReLU())
-    assert "for s ≠ 0" in steady_states(more).finding.says
+    assert not found.exist and "for s ≠ 0" in steady_states(more).finding.says
+    assert steady_states(more).exist and not steady_states(more).unique
     assert np.all(more.layer(0)(steady_states(more).least_norm + 1.0) == 0.0)  # steady, and Bf ≠ a
 
 

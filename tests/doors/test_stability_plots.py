@@ -79,6 +79,17 @@ def test_no_steady_state_is_a_picture_too():
     assert axes.get_title(loc="left") == "no steady state"
 
 
+@pytest.mark.parametrize("activation", [ocdl.Tanh(), ocdl.ReLU()], ids=repr)
+def test_what_stands_still_and_what_is_not_linearised_is_drawn(activation):
+    still = Flow.selection(activation, 0.0, KernelOperator.of(0.0, NODES), 1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ocdl.plot_phase_portrait(still).draw_without_rendering()
+    kernel = flow("saddle").kernel_operator()
+    kind = "saddle" if activation == ocdl.Tanh() else "not linearised"
+    assert ocdl.plot_phase_portrait(Flow.selection(activation, 0.0, kernel, 1.0)).axes[0].get_title(loc="left") == kind
+
+
 def test_evolutions_of_more_neurons_are_not_drawn():
     wide = Flow.selection(ocdl.Tanh(), 0.0, KernelOperator.of(1.0, ocdl.Midpoint(3)), 1.0).evolve(0.0)
     with pytest.raises(ocdl.InvalidInput, match="got 3"):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 POINTS = 81  # a side of the grid on which the field is taken
+SLOW = 0.03  # of the largest speed: where streamlines end, as there they would turn back at a line of steady states
 STREAM = "#b8b8b8"
 NULL = (colour_of(3), colour_of(4))
 STABLE, UNSTABLE = colour_of(0), colour_of(1)
@@ -57,7 +58,9 @@ def plot_phase_portrait(
         axes.plot(*evolution.x[0].T, color=INK, ls="", marker=".", ms=5, zorder=4)
     axes.set(xlim=portrait.limits[0], ylim=portrait.limits[1])
     axes.grid(False)
-    axes.legend(fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False, handlelength=1.6)
+    if axes.get_legend_handles_labels()[0]:
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "ncols": 2, "handlelength": 1.6}
+        axes.legend(fontsize=7, frameon=False, **below)
     return figure_of(axes)
 
 
@@ -65,7 +68,9 @@ def _field(axes: Any, flow: Flow, layer: int, limits: Array) -> None:
     """Streamlines, and where either component of ∂t f vanishes."""
     x, y = (np.linspace(low, high, POINTS) for low, high in limits)
     field = flow.layer(layer)(np.stack(np.meshgrid(x, y), axis=2))
-    axes.streamplot(x, y, field[..., 0], field[..., 1], color=STREAM, linewidth=0.6, arrowsize=0.7, density=1.1)
+    speed = np.linalg.norm(field, axis=2)
+    moving = np.where((speed > SLOW * speed.max())[..., None], field, np.nan)
+    axes.streamplot(x, y, moving[..., 0], moving[..., 1], color=STREAM, linewidth=0.6, arrowsize=0.7, density=1.1)
     for j, colour in enumerate(NULL):
         if field[..., j].min() < 0.0 < field[..., j].max():
             axes.contour(x, y, field[..., j], levels=[0.0], colors=colour, linewidths=1.1, linestyles="dotted")
