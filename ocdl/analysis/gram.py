@@ -5,6 +5,10 @@
 Linearised at 0, u = Σ c_l φ_l obeys ċ = −σ'(0) D Tᵀ c, and the part w of f − f∞ in N(B)^⊥, c = −Dw, ẇ = −σ'(0) TᵀD w.
 All of DT, D Tᵀ and TᵀD have the same eigenvalues; λ_min of the symmetric part of DT is that of TᵀD. Thus ‖w‖ falls
 from the first moment on at least at the rate σ'(0) λ_min, and both ‖w‖ and ‖u‖ in the end at σ'(0) min Re ω.
+
+Two remarks on the source. Its Lyapunov function ∫Σ(u) dy ≈ ½ σ'(0) ‖u‖² falls near 0 if D Tᵀ is positive definite, not
+DT, which makes ‖w‖² one instead: the theorem stands. And B_s ≥ 0 needs more than DT ≥ 0 where B has a null space, as
+(Bf, f) has further terms if f has a part in N(B).
 Source: Liu and Markowich, "Selection dynamics for deep neural networks", section 3.3.
 """
 
@@ -55,8 +59,14 @@ class GramStability:
 
     @property
     def guaranteed(self) -> float:
-        """The rate that the theorem's Lyapunov argument gives, σ'(0) λ_min; no guarantee where it is not positive."""
+        """The rate that (b) gives, σ'(0) λ_min of DT; no guarantee where it is not positive."""
         return float(np.min(self.symmetric, initial=np.inf))
+
+    @property
+    def of_primitive(self) -> float:
+        """λ_min of the symmetric part of σ'(0) D Tᵀ: ∫Σ(u) dy falls near u = 0 where it is positive."""
+        DTt = self.system.mu[: self.system.rank, None] * self.gram.T
+        return float(self.slope * np.min(np.linalg.eigvalsh(0.5 * (DTt + DTt.T)), initial=np.inf))
 
     @property
     def rate(self) -> float:

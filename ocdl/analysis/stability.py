@@ -16,7 +16,7 @@ from ocdl.analysis.flow import Flow
 from ocdl.analysis.operators import Complex, KernelOperator
 from ocdl.analysis.origin import ROUNDING, Origin
 from ocdl.analysis.spectrum import Spectrum
-from ocdl.analysis.steady import SOURCE, SteadyStates, steady_states
+from ocdl.analysis.steady import SOURCE, SteadyStates, operator_of, steady_states
 from ocdl.arrays import Array, is_real
 from ocdl.errors import InvalidInput, NotSupported
 
@@ -84,7 +84,7 @@ def equation(flow: Flow, layer: int) -> KernelOperator:
             "stability is asked of the equation ∂t f = σ(a − Bf), and these layers are steps of a scheme; "
             "Flow.of(..., steps=False) reads them as the equation."
         )
-    return flow.kernel_operator(layer)
+    return operator_of(flow, layer)
 
 
 def _findings(operator: KernelOperator, spectrum: Spectrum, needed: tuple[Hypothesis, ...]) -> tuple[Finding, ...]:

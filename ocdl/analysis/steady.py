@@ -97,9 +97,16 @@ class SteadyStates:
         return self.finding.applies and self.null_space.shape[1] == 0
 
 
+def operator_of(flow: Flow, layer: int) -> KernelOperator:
+    """B of a layer, counted from 0, or from the last, −1, backwards."""
+    if not is_whole(layer) or not -flow.count <= layer < flow.count:
+        raise InvalidInput(f"layer={layer!r}: a whole number up to {flow.count - 1}, or from −{flow.count}, is needed.")
+    return flow.kernel_operator(layer)
+
+
 def steady_states(flow: Flow, *, layer: int = -1, tolerance: float | None = None) -> SteadyStates:
     """Those of a layer σ(a − Bf) of a flow, by default its last. tolerance: as of ``singular_system``."""
-    operator, origin = flow.kernel_operator(layer), Origin.of(flow.activation)
+    operator, origin = operator_of(flow, layer), Origin.of(flow.activation)
     system = operator.singular_system(tolerance)
     found = Preimage.of(operator, system, flow.bias(layer))
     inside, free = found.exists("a"), system.null_space.shape[1]
@@ -139,7 +146,7 @@ def equilibrium(flow: Flow, u: Any, *, layer: int = -1, tolerance: float = 1e-10
     """What theory says of u_e, a function at the nodes, (M,). tolerance: the error of u_e, relative to 1 + ‖u_e‖."""
     if not is_real(tolerance) or not 0.0 <= tolerance < 1.0:
         raise InvalidInput(f"equilibrium(tolerance={tolerance!r}): a number from 0 to below 1 is needed.")
-    operator, origin, u = flow.kernel_operator(layer), Origin.of(flow.activation), finite_array("equilibrium(u)", u)
+    operator, origin, u = operator_of(flow, layer), Origin.of(flow.activation), finite_array("equilibrium(u)", u)
     if u.shape != flow.weights.shape:
         raise InvalidInput(f"equilibrium(u): shape {flow.weights.shape} is needed; got {u.shape}.")
     system, velocity = operator.singular_system(), np.asarray(flow.activation(u))
@@ -197,7 +204,7 @@ def equilibria(
     """
     if not is_whole(starts) or starts < 0:
         raise InvalidInput(f"equilibria(starts={starts!r}): a whole number, at least 0, is needed.")
-    operator, a = flow.kernel_operator(layer), flow.bias(layer)
+    operator, a = operator_of(flow, layer), flow.bias(layer)
     system = operator.singular_system()
     phi, psi, r = system.range, operator.weights[:, None] * system.psi[:, : system.rank], system.rank
     foot = a - phi @ operator.inner(phi.T, a)

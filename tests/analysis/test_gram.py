@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from theory_kernels import flow, orthonormal, turned, waves
+from theory_kernels import flow, orthonormal, plain, turned, waves
 
 import ocdl
 from ocdl.analysis import KernelOperator, gram_stability, linear_stability, measured_rate
@@ -82,6 +82,22 @@ def test_where_dt_is_not_definite_the_theorem_is_silent_and_the_spectrum_decides
     grown = asked(1.8).evolve(steady + 1e-3 * waves(WIDTH.on((0, 1)).points)[0])
     first, last = grown.flow.norm(grown.preactivation)[[0, -1], 0]
     assert last > 100.0 * first
+
+
+def test_the_integral_of_the_primitive_may_grow_although_dt_is_definite():
+    T, mu = np.array([[0.6, 0.0], [0.6, 0.6]]), np.array([1.0, 0.05])
+    root = np.linalg.cholesky(np.eye(2) - T @ T.T)
+    phi, psi = np.hstack([T, root]), np.eye(4)[:2]  # orthonormal, with this Gram matrix
+    given = flow(plain(phi.T @ (mu[:, None] * psi)), 0.0, 60.0)
+    found = gram_stability(given)
+    assert found.finding.applies and found.guaranteed > 0.0 > found.of_primitive
+    c = np.linalg.eigh(mu[:, None] * T.T + T * mu)[1][:, 0]
+    evolution = given.evolve(-1e-2 * (c / mu) @ psi)  # u = c φ in the beginning
+    u, w = evolution.preactivation[:, 0], evolution.x[:, 0, :2]
+    primitive = np.sum(np.log(np.cosh(u)), axis=1)
+    assert primitive.max() > 1.3 * primitive[0] and primitive[-1] < primitive[0]
+    assert np.all(np.diff(np.linalg.norm(w, axis=1)) < 0.0)
+    assert given.kernel_operator().least_symmetric < 0.0  # and DT > 0 is not B_s ≥ 0
 
 
 def test_where_t_is_singular_0_is_no_isolated_equilibrium():

@@ -130,6 +130,7 @@ def test_lemma_3_3_needs_the_sign_of_sigma():
     [
         (lambda given: equilibrium(given, np.zeros(3)), "shape"),
         (lambda given: equilibrium(given, np.zeros(2), tolerance=-1), "tolerance=-1"),
+        (lambda given: steady_states(given, layer=1), "layer=1: a whole number up to 0"),
         (lambda given: equilibria(given, starts=0.5), "starts=0.5"),
         (lambda given: equilibrium_of(given, [0.0, 1.5]), "above 1.5"),
     ],
