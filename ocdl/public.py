@@ -25,7 +25,9 @@ from ocdl.doors.learning_plots import plot_features, plot_images, plot_learning,
 from ocdl.doors.plot import plot_comparison, plot_phases, plot_solution
 from ocdl.doors.theory.amplification import plot_amplification
 from ocdl.doors.theory.decay import plot_decay
+from ocdl.doors.theory.phase_portrait import plot_phase_portrait
 from ocdl.doors.theory.reachable import plot_reachable
+from ocdl.doors.theory.spectra import plot_spectrum
 from ocdl.errors import InvalidInput, NotSupported, NotWritten, OcdlError, SolveFailed
 from ocdl.hjb import LowerBound, ValueFunction, ValueIteration, lower_bound
 from ocdl.networks.antisymmetric import Antisymmetric

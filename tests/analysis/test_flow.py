@@ -26,6 +26,13 @@ def test_a_kernel_flows_as_the_problem_it_is_taken_from():
     assert np.abs(evolution.x[-1] - flown.state.values[-1]).max() < 1e-11
 
 
+def test_depths_are_told_of_whichever_layers_they_are_in():
+    layers = LayerArrays(np.zeros((3, 1, 1)), np.array([[0.0], [0.5], [-0.5]]))
+    flow = Flow(ocdl.Tanh(), layers, np.arange(4.0), np.ones(1))
+    at = flow.evolve([0.0], times=[1.5, 2.0]).x[:, 0, 0]
+    assert at == pytest.approx([0.5 * np.tanh(0.5), np.tanh(0.5)], abs=1e-13)
+
+
 @pytest.mark.parametrize("architecture", [ocdl.Residual(ocdl.Tanh()), ocdl.Contractive(ocdl.Tanh())])
 def test_a_trained_network_is_its_steps(architecture):
     data = np.random.default_rng(0).standard_normal((6, 2))

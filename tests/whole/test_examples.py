@@ -423,3 +423,29 @@ def test_reachable_set():
     inner, outer = found.sets[2].volumes
     assert 1.7 < inner < outer < 2.6
     assert not found.sets[2].outer[20, 10] and found.sets[2].outer[20, 0]  # the hourglass is not convex
+
+
+def test_steady_states():
+    found = example("steady_states")
+    symmetric, turned, silent, unstable = found.rows
+    for _, _, gram, _, measured in (symmetric, turned):
+        assert gram.finding.applies and gram.rate == pytest.approx(0.25, abs=1e-13)
+        assert measured == pytest.approx(0.25, abs=5e-8)
+    assert turned[2].eigenvalues.real == pytest.approx([0.25, 0.658187, 0.658187], abs=1e-6)
+    assert turned[2].symmetric == pytest.approx([0.25, 0.408187, 0.908187], abs=1e-6)
+    assert silent[2].verdict == "asymptotically stable" and silent[2].guaranteed < 0.0
+    assert silent[4] == pytest.approx(0.75 * np.cos(1.3), rel=2e-3)
+    assert unstable[1].verdict == "unstable" and unstable[4] == pytest.approx(0.75 * np.cos(1.8), rel=1e-3)
+    assert found.resting.growing.applies and found.error < 1e-12
+
+
+def test_phase_portrait():
+    found = example("phase_portrait")
+    kinds = [portrait.kind for portrait in found.portraits.values()]
+    assert kinds[:4] == ["stable node", "saddle", "stable focus", "centre"]
+    assert kinds[4:] == ["line of steady states, stable", "no steady state"]
+    assert found.portraits["focus"].linear.eigenvalues == pytest.approx([0.3 + 1j, 0.3 - 1j])
+    ends = found.parted.x[-1] - found.REST
+    assert np.all(np.abs(ends) > 10.0) and np.all(ends[0] * ends[1] < 0.0)  # opposite sides of the stable manifold
+    assert np.linalg.norm(found.parted.x - found.REST, axis=2).min(axis=0).max() < 0.1
+    assert found.slope == pytest.approx(found.goal.velocity, abs=1e-10) and np.linalg.norm(found.slope) > 0.5

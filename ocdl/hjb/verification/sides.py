@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 
 from ocdl import xr
+from ocdl.analysis.reachability.comparison import Comparison
 from ocdl.arrays import Array, finite_array
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.hjb.bounds.least_cost import least_cost
-from ocdl.hjb.bounds.reach import Comparison
 from ocdl.hjb.feedback.value_function import ValueFunction
 from ocdl.hjb.grids.grid import StateGrid
 from ocdl.hjb.grids.interpolation import interpolate
