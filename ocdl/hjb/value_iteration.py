@@ -37,8 +37,8 @@ from ocdl.hjb.schemes.general import General
 from ocdl.hjb.schemes.lookahead import Lookahead, Minimiser
 from ocdl.hjb.schemes.split import Scheme, SplitFlow
 from ocdl.hjb.schemes.state_bounds import StateBounds
-from ocdl.hjb.schemes.terminal import terminal_values
-from ocdl.hjb.schemes.upwind import DERIVATIVES, Upwind
+from ocdl.hjb.schemes.terminal import given_values, terminal_values
+from ocdl.hjb.schemes.upwind import DERIVATIVES, Held, Upwind
 from ocdl.hjb.time_steps import settled_steps
 from ocdl.interrupts import interruptible
 from ocdl.progress import progress_bar
@@ -100,6 +100,13 @@ class ValueIteration(Method):
     memory_limit: float = 2e9
     checkpoint: str | Path | None = None
     checkpoint_seconds: float = 30.0
+    periodic: Sequence[int | str] = ()
+    terminal: Any = field(default=None, compare=False)
+    target: Any = field(default=None, compare=False)
+    obstacle: Any = field(default=None, compare=False)
+    disturbance: Sequence[int | str] = ()
+    discount: float = 0.0
+    settled: float | None = None
     bounded_states: ClassVar[bool] = True
     continuous: ClassVar[bool] = True
 
@@ -107,7 +114,9 @@ class ValueIteration(Method):
         for name, allowed in (("scheme", SCHEMES), ("kernels", KERNELS), ("feedback", FEEDBACKS)):
             if getattr(self, name) not in allowed:
                 raise InvalidInput(f"ValueIteration({name}={getattr(self, name)!r}): {name} is one of {allowed}.")
-        for name in ("courant", "memory_limit", "checkpoint_seconds"):
+        if not (is_real(self.discount) and 0.0 <= self.discount < np.inf):
+            raise InvalidInput(f"ValueIteration(discount={self.discount!r}): discount is a number, at least 0.")
+        for name in ("courant", "memory_limit", "checkpoint_seconds", "settled"):
             value = getattr(self, name)
             if value is not None and not ((is_real(value) and np.isfinite(value)) and value > 0.0):
                 raise InvalidInput(f"ValueIteration({name}={value!r}): {name} is a positive number.")
@@ -115,7 +124,7 @@ class ValueIteration(Method):
             raise InvalidInput(f"ValueIteration(steps={self.steps!r}): steps is a positive whole number.")
         if self.controls is not None and self.minimiser is not None:
             raise InvalidInput("ValueIteration(controls=..., minimiser=...): give one of the two.")
-        if self.kernels == "numba" and self.scheme not in SPLIT:
+        if self.kernels == "numba" and self.scheme in GENERAL:
             raise NotSupported(
                 f"ValueIteration(scheme={self.scheme!r}, kernels='numba'): this scheme has numpy kernels."
             )
@@ -125,6 +134,11 @@ class ValueIteration(Method):
     def check(self, problem: ControlProblem, depth: DepthScheme) -> None:
         """A free horizon is named before the constraints that come with it, of which penalties would not help."""
         check_controls_only(problem)
+        if self.extended:
+            raise NotSupported(
+                f"ValueIteration({', '.join(f'{name}=...' for name in self.extended)}): V is then no least cost of "
+                "this problem, by which an answer is judged; ask value_function for it, and for its rollouts."
+            )
         super().check(problem, depth)
 
     # -- the three steps of paper 000: solve, synthesise, roll out ---------------------------------
@@ -173,7 +187,7 @@ class ValueIteration(Method):
     ) -> Outcome:
         """The answer of a finished V; interrupted after the rollout, without the figures that were still to come."""
         u, x, stages = closed_loop(value, depth, self.feedback)
-        inside = np.clip(x, plan.grid.lower, plan.grid.upper)
+        inside = plan.grid.inside(x)
         if not np.isfinite(value(inside[0])):
             worst = float(value.violated(inside[:1], np.zeros(1))[0])
             detail = (
@@ -246,15 +260,18 @@ class ValueIteration(Method):
         return 0.0 if before == after else abs(after - before)
 
     def value_function(self, problem: ControlProblem, *, progress: bool | None = None) -> ValueFunction:
-        """V without a rollout. Interrupted, it saves its checkpoint and raises KeyboardInterrupt."""
-        return self._complete(problem, self.plan(problem), progress)
+        """V without a rollout; in a domain that is given the initial state of the problem need not lie. Interrupted, it
+        saves its checkpoint and raises KeyboardInterrupt.
+        """
+        return self._complete(problem, self.plan(problem, started=False), progress)
 
-    def plan(self, problem: ControlProblem) -> Plan:
-        """Grid, steps, stored depths, kernels and memory, before V is computed; raises as ``solve`` would.
+    def plan(self, problem: ControlProblem, *, started: bool = True) -> Plan:
+        """Grid, steps, stored depths, kernels and memory, before V is computed; raises as ``solve`` would, or where it
+        is not ``started`` from the problem's initial state as ``value_function`` would.
 
         The steps of the general scheme, unless given, take a few marches on coarser grids.
         """
-        plan = planned(self, problem, self.lookahead(problem))
+        plan = planned(self, problem, self.lookahead(problem), started=started)
         chosen = self.steps is not None or self.courant is not None
         if plan.scheme not in GENERAL or chosen or plan.bounds is not None:  # with bounds the error need not fall so
             return plan
@@ -268,6 +285,17 @@ class ValueIteration(Method):
     def chosen(self) -> bool:
         """Whether the user chose the controls to search, which only the general scheme does."""
         return self.controls is not None or self.minimiser is not None
+
+    @property
+    def extended(self) -> list[str]:
+        """The options that make V another one than that of the problem."""
+        given = {name: getattr(self, name) is not None for name in ("terminal", "target", "obstacle", "settled")}
+        given |= {"disturbance": len(self.disturbance) > 0, "discount": self.discount > 0.0}
+        return [name for name, used in given.items() if used]
+
+    @property
+    def reaching(self) -> bool:
+        return self.target is not None or self.obstacle is not None
 
     # -- the march -------------------------------------------------------------------------------
 
@@ -286,7 +314,9 @@ class ValueIteration(Method):
 
     def _march(self, problem: ControlProblem, plan: Plan, progress: bool | None) -> tuple[Array, Array, bool]:
         """Stored depths t, V there, and whether depth 0 was reached."""
-        value = terminal_values(problem, plan.grid)
+        held = Held(*(given_values(name, getattr(self, name), plan.grid) for name in ("target", "obstacle")))
+        value = given_values("terminal", self.terminal, plan.grid) if self.terminal is not None else None
+        value = held.hold(terminal_values(problem, plan.grid) if value is None else value)
         if plan.bounds is not None:
             value = np.stack([value, StateBounds(problem, plan.grid).terminal()])
         table = np.empty((len(plan.stored), *value.shape))
@@ -294,20 +324,28 @@ class ValueIteration(Method):
         row = {step: k for k, step in enumerate(plan.stored)}
         saved = self._checkpoint(problem, plan)
         done = saved.resume(value, table, plan.steps)
-        step, least = problem.span / plan.steps, least_cost(problem, plan.grid)
+        step = problem.span / plan.steps
+        least = None if self.extended else least_cost(problem, plan.grid)
         try:
-            scheme = self._scheme(problem, plan, step) if done < plan.steps else None
+            scheme = self._scheme(problem, plan, step, held) if done < plan.steps else None
             if scheme is not None and saved.kept is not None:
                 scheme.restore(saved.kept)
             with interruptible(), progress_bar(f"value iteration, {plan}", plan.steps, progress=progress) as bar:
                 bar.update(done)
                 while scheme is not None and done < plan.steps:
+                    before = None if self.settled is None else value.copy()
                     value = scheme.advance(value, done)
                     done += 1
                     lifted = value if plan.bounds is None else value[0]
-                    np.maximum(lifted, least(problem.span - done * step), out=lifted)
+                    if least is not None:
+                        np.maximum(lifted, least(problem.span - done * step), out=lifted)
                     if plan.steps - done in row:
                         table[row[plan.steps - done]] = value
+                    if before is not None and np.max(np.abs(value - before)) <= self.settled * step:
+                        table[
+                            : 1 + max(k for k, row_step in enumerate(plan.stored) if row_step <= plan.steps - done)
+                        ] = value
+                        done = plan.steps
                     bar.update(1)
                     saved.offer(done, value, table, scheme.kept, final=done == plan.steps)
         except KeyboardInterrupt:
@@ -321,15 +359,24 @@ class ValueIteration(Method):
         """The file of the run at full resolution; half the resolution is soon computed again."""
         if self.checkpoint is None or plan.coarse:
             return Checkpoint(None, {}, self.checkpoint_seconds)
-        return Checkpoint(self.checkpoint, fingerprint(problem, plan, self.lookahead(problem)), self.checkpoint_seconds)
+        tables = {
+            name: given_values(name, getattr(self, name), plan.grid) for name in ("terminal", "target", "obstacle")
+        }
+        numbers = {"disturbance": tuple(self.disturbance), "discount": self.discount, "settled": self.settled}
+        extended = {name: part for name, part in (tables | numbers).items() if name in self.extended}
+        mark = fingerprint(problem, plan, self.lookahead(problem), extended)
+        return Checkpoint(self.checkpoint, mark, self.checkpoint_seconds)
 
-    def _scheme(self, problem: ControlProblem, plan: Plan, step: float) -> Scheme:
+    def _scheme(self, problem: ControlProblem, plan: Plan, step: float, held: Held) -> Scheme:
         if plan.scheme in GENERAL:
             bounds = None if plan.bounds is None else StateBounds(problem, plan.grid)
-            return General(plan.lookahead, plan.grid, step, plan.steps, GENERAL[plan.scheme], bounds)
-        assert problem.velocity_box is not None
+            law, rule = plan.lookahead, GENERAL[plan.scheme]
+            return General(law, plan.grid, step, plan.steps, rule, bounds, held, self.discount)
         if plan.scheme in DERIVATIVES:
-            return Upwind(problem.velocity_box, plan.grid, step, plan.scheme)
+            assert plan.hamiltonian is not None
+            kernels, law = plan.kernels, plan.hamiltonian
+            return Upwind(law, plan.grid, step, plan.steps, plan.scheme, kernels, held, self.discount)
+        assert problem.velocity_box is not None
         return SplitFlow(problem.velocity_box, plan.grid, step, plan.scheme, plan.kernels)
 
     def _value_function(self, problem: ControlProblem, plan: Plan, t: Array, values: Array) -> ValueFunction:
@@ -342,6 +389,7 @@ class ValueIteration(Method):
             step=problem.span / plan.steps,
             coarser=None if plan.coarse > 1 else lambda: self._complete(problem, coarsened(plan), False),
             lookahead=plan.lookahead,
+            hamiltonian=plan.hamiltonian if len(self.disturbance) else None,
             violation=None if plan.bounds is None else values[:, 1],
         )
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.depth.schemes import Tableau
+from ocdl.hjb.schemes.hamiltonian import Hamiltonian
 from ocdl.hjb.schemes.lookahead import Lookahead
 from ocdl.hjb.schemes.state_bounds import ADMISSIBLE, Excess, Within
 from ocdl.statement.problem import ControlProblem
@@ -32,6 +33,27 @@ class Table(Protocol):
     def at(self, x: Array, t: Array) -> Array: ...
 
     def slope(self, x: Array, t: Array) -> Array: ...
+
+
+class Feedback(Protocol):
+    """Controls u (q, m) for states x (q, D), held for ``step`` (q,) from depths t (q,)."""
+
+    def steer(self, table: Table, x: Array, t: Array, step: Array, feedback: str, law: Lookahead) -> Array: ...
+
+
+class SaddleFeedback:
+    """What minimises and what maximises H at ∇V: the saddle point of a game, by either feedback."""
+
+    def __init__(self, hamiltonian: Hamiltonian) -> None:
+        self._hamiltonian = hamiltonian
+
+    def steer(self, table: Table, x: Array, t: Array, step: Array, feedback: str, law: Lookahead) -> Array:
+        p = table.slope(x, t)
+        found = [self._hamiltonian.at(float(now), x[t == now]).extremal(p[t == now]) for now in np.unique(t)]
+        u = np.empty((len(x), found[0].shape[1]))
+        for now, part in zip(np.unique(t), found, strict=True):
+            u[t == now] = part
+        return u
 
 
 class BoxFeedback:

@@ -15,9 +15,10 @@ from ocdl import xr
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.hjb.bounds.least_cost import LeastCost, least_cost
 from ocdl.hjb.feedback.margins import widened_margins
-from ocdl.hjb.feedback.synthesis import FEEDBACKS, BoxFeedback, SearchFeedback
+from ocdl.hjb.feedback.synthesis import FEEDBACKS, BoxFeedback, Feedback, SaddleFeedback, SearchFeedback
 from ocdl.hjb.grids.grid import StateGrid
-from ocdl.hjb.grids.interpolation import Weights, cubic_weights, interpolate, linear_weights
+from ocdl.hjb.grids.interpolation import Rule, Weights, around, cubic_weights, interpolate, linear_weights
+from ocdl.hjb.schemes.hamiltonian import Hamiltonian
 from ocdl.hjb.schemes.lookahead import Lookahead, terminal_cost
 from ocdl.hjb.schemes.state_bounds import BLIND, KEPT, ROLLOUTS, VIABLE, Excess, StateBounds, hull
 from ocdl.statement.problem import ControlProblem
@@ -71,6 +72,7 @@ class ValueFunction:
     step: float = 0.0
     coarser: Callable[[], ValueFunction] | None = None
     lookahead: Lookahead | None = None
+    hamiltonian: Hamiltonian | None = None
     violation: Array | None = None
 
     def __repr__(self) -> str:
@@ -110,7 +112,7 @@ class ValueFunction:
             raise NotSupported("error: a table alone does not tell how to compute it at half the resolution.")
         points, depths, shape = self._points(x, t)
         shifts = [np.zeros(points.shape[1]), *np.diag(self.coarse.grid.spacing), *-np.diag(self.coarse.grid.spacing)]
-        near = [np.clip(points + shift, self.grid.lower, self.grid.upper) for shift in shifts]
+        near = [self.grid.inside(points + shift) for shift in shifts]
         levels = [self, self.coarse, *([] if self.coarse.coarse is None else [self.coarse.coarse])]
         found = np.array([[value(state, depths) for value in levels] for state in near])
         finite = np.isfinite(found)
@@ -178,7 +180,7 @@ class ValueFunction:
         """States (N+1, q, D), controls (N, q, m) and running costs (q,) from states x (q, D)."""
         states, controls, cost = [x], [], np.zeros(len(x))
         for now, then in pairwise(mesh):
-            inside = np.clip(states[-1], self.grid.lower, self.grid.upper)
+            inside = self.grid.inside(states[-1])
             controls.append(self.steer(inside, now, then - now, feedback=feedback, margin=margin))
             end, running = self.law.flow(now, then - now, states[-1], controls[-1])
             states.append(end)
@@ -222,8 +224,8 @@ class ValueFunction:
     def violated(self, x: Array, t: Array) -> Array:
         """W at states x (q, D) and depths t (q,), clamped to the table."""
         assert self.violation is not None
-        axes = [linear_weights(axis, x[:, i]) for i, axis in enumerate(self.grid.axes)]
-        return interpolate(self.violation, [linear_weights(self.t, np.broadcast_to(t, len(x))), *axes])
+        weights = self._weights(linear_weights, x, np.broadcast_to(t, len(x)))
+        return interpolate(self.violation, weights)
 
     def _known(self, x: Array, t: Array, found: Array, lost: float) -> Array:
         """``found`` (q, ...) at states x and depths t, and ``lost`` where V is infinite."""
@@ -245,7 +247,9 @@ class ValueFunction:
         return Lookahead(self.problem) if self.lookahead is None else self.lookahead
 
     @cached_property
-    def _feedback(self) -> BoxFeedback | SearchFeedback:
+    def _feedback(self) -> Feedback:
+        if self.hamiltonian is not None:
+            return SaddleFeedback(self.hamiltonian)
         box = self.problem.velocity_box
         if box is None or self.problem.has_running_cost or self.law.chosen or self.bounds is not None:
             return self._search(0.0)
@@ -256,18 +260,22 @@ class ValueFunction:
 
     def at(self, x: Array, t: Array) -> Array:
         """V, or where it is infinite its continuation, at states x (q, D) and depths t (q,), clamped to the table."""
-        return interpolate(self.values, self._weights(x, t))
+        return interpolate(self.values, self._weights(self._rule, x, t))
 
     def slope(self, x: Array, t: Array) -> Array:
         """∂V/∂x (q, D), likewise."""
-        weights = self._weights(x, t)
+        weights = self._weights(self._rule, x, t)
         return np.stack([interpolate(self.values, weights, 1 + i) for i in range(x.shape[1])], axis=-1)
 
     # -- interpolation ---------------------------------------------------------------------------
 
-    def _weights(self, x: Array, t: Array) -> list[Weights]:
-        rule = cubic_weights if self.order == 3 else linear_weights
-        return [rule(self.t, t), *(rule(axis, x[:, i]) for i, axis in enumerate(self.grid.axes))]
+    @property
+    def _rule(self) -> Rule:
+        return cubic_weights if self.order == 3 else linear_weights
+
+    def _weights(self, rule: Rule, x: Array, t: Array) -> list[Weights]:
+        axes = zip(self.grid.axes, x.T, self.grid.periods, strict=True)
+        return [rule(self.t, t), *(around(rule, axis, at, period) for axis, at, period in axes)]
 
     def _points(self, x: Any, t: Any) -> tuple[Array, Array, tuple[int, ...]]:
         """States (q, M), depths (q,) and the shape of the answer; InvalidInput outside the table."""
@@ -306,7 +314,8 @@ class ValueFunction:
         With bounds on states it is +∞ where no control keeps them; ``violation`` and ``continued`` come along.
         """
         names = [f"f{i}" for i in range(self.grid.dimension)]
-        coords: dict[str, Any] = {"t": self.t, **dict(zip(names, self.grid.axes, strict=True))}
+        axes = zip(names, self.grid.axes, self.grid.periods, strict=True)
+        coords: dict[str, Any] = {"t": self.t} | {name: (name, axis, {"period": p}) for name, axis, p in axes}
         values = self.values
         if self.violation is not None:
             coords |= {"violation": (("t", *names), self.violation), "continued": (("t", *names), values)}
@@ -325,7 +334,8 @@ class ValueFunction:
         names = tuple(f"f{i}" for i in range(problem.samples * problem.n))
         if array.dims != ("t", *names):
             raise InvalidInput(f"from_array: dimensions {('t', *names)} are needed for this problem; got {array.dims}.")
-        grid = StateGrid(tuple(np.asarray(array[name], dtype=float) for name in names))
+        axes = tuple(np.asarray(array[name], dtype=float) for name in names)
+        grid = StateGrid(axes, tuple(float(array[name].attrs.get("period", 0.0)) for name in names))
         bounded = "violation" in array.coords
         return cls(
             problem,

@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from ocdl.hjb.grids.grid import StateGrid
 from ocdl.hjb.grids.sweeps import INTERPOLATIONS, LINEAR
 from ocdl.hjb.schemes.lookahead import BLOCK, Lookahead
+from ocdl.hjb.schemes.held import Held
 from ocdl.hjb.schemes.state_bounds import ADMISSIBLE, Excess, StateBounds, Within
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
+FREE = Held()
 CURVATURE = 4.0  # smoothness is rise² + CURVATURE · bend²; larger is sharper at kinks
 ABSOLUTE_FLOOR = 1e-100
 NEAR = 1.5  # cells a step may cross for the gradients at its beginning to tell all about its end
@@ -42,7 +44,11 @@ class General:
         steps: int,
         interpolation: str,
         bounds: StateBounds | None = None,
+        held: Held = FREE,
+        discount: float = 0.0,
     ) -> None:
+        self._held, self._kept = held, math.exp(-discount * step)
+        self._share = (1.0 - self._kept) / (discount * step) if discount > 0.0 else 1.0
         self._lookahead, self._grid, self._step, self._steps = lookahead.accurate(grid, step), grid, step, steps
         self._far = bool(np.any(step * lookahead.speeds(grid) > NEAR * grid.spacing))
         self._rule, self._bounds = INTERPOLATIONS[interpolation], bounds
@@ -59,7 +65,8 @@ class General:
     def advance(self, value: Array, done: int) -> Array:
         t, h = (self._steps - done - 1) * self._step, self._step
         planes, out = value.reshape(-1, self._grid.nodes), self._spare.reshape(-1, self._grid.nodes)
-        later, policy, best = Between(planes[0], self._grid, self._rule), self._policy, self._lookahead.best
+        later = Between(planes[0] * (self._kept / self._share), self._grid, self._rule)
+        policy, best = self._policy, self._lookahead.best
         for k in range(0, self._grid.nodes, BLOCK):
             part = np.arange(k, min(k + BLOCK, self._grid.nodes))
             index = np.unravel_index(part, self._grid.shape)
@@ -71,6 +78,8 @@ class General:
             out[0, part], policy[part] = best(
                 later, slopes, t, h, x, policy[part], within=within, turn=done, far=self._far
             )
+        out[0] *= self._share
+        self._held.hold(self._spare)
         value, self._spare = self._spare, value
         return value
 
