@@ -114,6 +114,11 @@ class Plan:
         free = np.ones(ends.shape, dtype=bool) if self.bounds is None else ends != np.stack(self.bounds)
         return np.asarray(free & ~self.grid.periodic)
 
+    def rows(self, known: int, done: int) -> slice:
+        """Which of the depths stored are reached after so many steps, beyond those ``known`` before."""
+        first, last = np.searchsorted(self.stored, [self.steps - done, self.steps - known])
+        return slice(int(first), int(last))
+
     def left(self, x: Array) -> str:
         """Where states x (N+1, D) leave the grid by a side that is no bound on a state, in words; else empty."""
         slack = LEFT * (self.grid.upper - self.grid.lower)

@@ -13,6 +13,7 @@ Source: Liu and Markowich, "Selection dynamics for deep neural networks", sectio
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +33,7 @@ from ocdl.hjb.feedback.closed_loop import closed_loop, multipliers
 from ocdl.hjb.feedback.synthesis import FEEDBACKS
 from ocdl.hjb.feedback.value_function import ValueFunction
 from ocdl.hjb.grids.sweeps import numba_available
-from ocdl.hjb.planning import GENERAL, SCHEMES, SPLIT, Plan, check_controls_only, coarsened, in_steps, planned, widened
+from ocdl.hjb.planning import GENERAL, SCHEMES, Plan, check_controls_only, coarsened, in_steps, planned, widened
 from ocdl.hjb.schemes.general import General
 from ocdl.hjb.schemes.lookahead import Lookahead, Minimiser
 from ocdl.hjb.schemes.split import Scheme, SplitFlow
@@ -57,8 +58,8 @@ KERNELS = ("auto", "numpy", "numba")
 class ValueIteration(Method):
     """Value iteration on a grid of the states of all samples (D = S·n axes), and the rollout of its feedback.
 
-    nodes: per axis, a number or one for each state; by default 641, 161, 61, 21, 11 for 1 to 5 neurons, and
-        201, 61, 31, 13 for 1 to 4 states in the general scheme.
+    nodes: per axis, a number or one for each state, which may be its nodes themselves, evenly spaced or not; by
+        default 641, 161, 61, 21, 11 for 1 to 5 neurons, and 201, 61, 31, 13 for 1 to 4 states in the general scheme.
     domain: (lower, upper), or one pair for each state; by default the componentwise enclosure of all states
         reachable from the initial one (comparison equations; in the general scheme by simulating random and extremal
         controls), widened by a tenth of the nodes (3 to 24 cells) on each side. Flows that leave a domain are stopped
@@ -67,14 +68,16 @@ class ValueIteration(Method):
     scheme: semi-Lagrangian with ``"weno"`` interpolation (high order where V is smooth, limited at kinks) or
         ``"linear"`` (monotone, first order): split exact flows for one sample with a velocity box and no running cost,
         else, and wherever states are bounded, the general scheme, which ``"general"`` and ``"general-linear"`` take for
-        any problem; or, independent of both and for what the split scheme solves, Godunov's ``"upwind"`` scheme
-        (monotone, first order), ``"upwind-weno3"`` or ``"upwind-weno5"``. Only the split scheme has numba kernels.
+        any problem. Between them, where H is affine in bounded controls (but for squares of single ones in its cost),
+        they stand for ``"upwind-weno5"`` and ``"upwind"`` (monotone, first order), which with ``"upwind-weno3"``
+        solve what the split scheme does, too. All but the general scheme have numba kernels.
     courant: cells the fastest flow crosses in one step; by default 2 for two neurons and 1 above; one neuron takes
         16 steps, because without splitting fewer interpolations are better ones. The splitting error is second order
         in the step; at a fixed ``courant`` errors across kinks of V'' fall at observed orders of 1.8 and more. For the
-        upwind schemes, which are stable below about 1, the cells crossed along all axes together, by default 0.6; in
-        the general scheme 1, but at least 16 steps, because controls are held over a step, and without bounds on
-        states at most 256, then as many as the error in time asks for, seen on half the nodes (up to eight times more).
+        upwind schemes the cells crossed along all axes together, by default as many as are stable (``STABLE``), and a
+        step that crosses more is taken in parts; in the general scheme 1, but at least 16 steps, because controls are
+        held over a step, and without bounds on states at most 256, then as many as the error in time asks for, seen on
+        half the nodes (up to eight times more).
     steps: the number of steps, instead of ``courant``.
     controls, minimiser: for the general scheme, a finite set of controls (K, m) to choose from, or the minimiser of
         the Hamiltonian in closed form, a function (t (q,), x (q, S, n), p (q, S, n)) → u (q, m) of the
@@ -84,10 +87,17 @@ class ValueIteration(Method):
     kernels: ``"numba"``, ``"numpy"``, or ``"auto"``: numba where it is installed.
     feedback: ``"lookahead"`` or, without bounds on states, ``"sign"``, see ``ValueFunction.controls``.
     memory_limit: bytes; a plan beyond it is refused before anything is computed.
+    periodic: states, by number or name, whose ``domain`` is once around a circle: an angle in (0, 2π).
+    terminal, target, obstacle: values at the nodes, arrays of the grid's shape or functions of states x (..., D), in
+        place of the terminal loss, and below and above which V is held: with signed distances V ≤ 0 is the reach,
+        avoid or reach–avoid tube (``held``), and ``time_to_reach`` the minimum time.
+    disturbance: controls, by number or name, that maximise (Isaacs' equation), where H is affine in them.
+    discount, settled: the rate λ by which costs are discounted, and the change of V in a unit of depth below which it
+        is that of the infinite horizon, at all depths before. There is no ``solve`` with one of the last six.
     checkpoint: a file to save progress in, every ``checkpoint_seconds`` and on interrupt, and to resume from.
     """
 
-    nodes: int | Sequence[int] | None = None
+    nodes: int | Sequence[Any] | None = None
     domain: Sequence[Any] | None = None
     scheme: str = "weno"
     courant: float | None = None
@@ -315,17 +325,14 @@ class ValueIteration(Method):
     def _march(self, problem: ControlProblem, plan: Plan, progress: bool | None) -> tuple[Array, Array, bool]:
         """Stored depths t, V there, and whether depth 0 was reached."""
         held = Held(*(given_values(name, getattr(self, name), plan.grid) for name in ("target", "obstacle")))
-        value = given_values("terminal", self.terminal, plan.grid) if self.terminal is not None else None
-        value = held.hold(terminal_values(problem, plan.grid) if value is None else value)
-        if plan.bounds is not None:
-            value = np.stack([value, StateBounds(problem, plan.grid).terminal()])
+        value = self._at_the_end(problem, plan, held)
         table = np.empty((len(plan.stored), *value.shape))
         table[-1] = value
-        row = {step: k for k, step in enumerate(plan.stored)}
         saved = self._checkpoint(problem, plan)
         done = saved.resume(value, table, plan.steps)
         step = problem.span / plan.steps
         least = None if self.extended else least_cost(problem, plan.grid)
+        settled, known = self.settled is None, done
         try:
             scheme = self._scheme(problem, plan, step, held) if done < plan.steps else None
             if scheme is not None and saved.kept is not None:
@@ -333,27 +340,41 @@ class ValueIteration(Method):
             with interruptible(), progress_bar(f"value iteration, {plan}", plan.steps, progress=progress) as bar:
                 bar.update(done)
                 while scheme is not None and done < plan.steps:
-                    before = None if self.settled is None else value.copy()
+                    before = value if self.settled is None else value.copy()
                     value = scheme.advance(value, done)
                     done += 1
-                    lifted = value if plan.bounds is None else value[0]
                     if least is not None:
+                        lifted = value if plan.bounds is None else value[0]
                         np.maximum(lifted, least(problem.span - done * step), out=lifted)
-                    if plan.steps - done in row:
-                        table[row[plan.steps - done]] = value
-                    if before is not None and np.max(np.abs(value - before)) <= self.settled * step:
-                        table[
-                            : 1 + max(k for k, row_step in enumerate(plan.stored) if row_step <= plan.steps - done)
-                        ] = value
-                        done = plan.steps
+                    if self.settled is not None and np.max(np.abs(value - before)) <= self.settled * step:
+                        settled, done = True, plan.steps
+                    table[plan.rows(known, done)] = value
+                    known = done
                     bar.update(1)
                     saved.offer(done, value, table, scheme.kept, final=done == plan.steps)
         except KeyboardInterrupt:
             saved.save_last()
-        first = min(k for step_, k in row.items() if step_ >= plan.steps - done)
+        if scheme is not None and done == plan.steps and not settled:
+            warnings.warn(
+                f"ValueIteration(settled={self.settled}): V still changes at depth 0; give a longer horizon.",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+        first = plan.rows(0, done).start
         t = np.array(plan.stored[first:]) * step
         t[-1] = problem.span
         return t, table[first:], done == plan.steps
+
+    def _at_the_end(self, problem: ControlProblem, plan: Plan, held: Held) -> Array:
+        """What is marched, at depth T: the terminal values, where there are none the target's or the obstacle's."""
+        if self.terminal is not None:
+            value = given_values("terminal", self.terminal, plan.grid)
+        elif problem.terminal is None and self.reaching:
+            value = (held.target if held.target.size else held.obstacle).copy()
+        else:
+            value = terminal_values(problem, plan.grid)
+        held.hold(value)
+        return value if plan.bounds is None else np.stack([value, StateBounds(problem, plan.grid).terminal()])
 
     def _checkpoint(self, problem: ControlProblem, plan: Plan) -> Checkpoint:
         """The file of the run at full resolution; half the resolution is soon computed again."""
@@ -391,6 +412,7 @@ class ValueIteration(Method):
             lookahead=plan.lookahead,
             hamiltonian=plan.hamiltonian if len(self.disturbance) else None,
             violation=None if plan.bounds is None else values[:, 1],
+            plain=not self.extended,
         )
 
     def _labelled(self, value: ValueFunction, plan: Plan, **figures: float) -> xr.DataArray:

@@ -59,6 +59,9 @@ class ValueFunction:
     function space, (1/w_i) ∂V/∂x_i, the p of a Solution. ``step`` is that of the scheme; ``coarser``
     computes V on half the cells in half the steps, for the ``error``; ``lookahead`` minimises without a closed form.
 
+    Of a game ``hamiltonian`` has the saddle points. ``plain``: V is the least cost of the problem, not held, discounted
+    or begun otherwise by the options of ``ValueIteration``; the cost of a rollout is the problem's in any case.
+
     Where states are bounded, ``violation`` (of the shape of ``values``) is W of ``ocdl.hjb.schemes.state_bounds``,
     linear between nodes and depths: V is +∞ and its gradient NaN where W > 0; ``values`` continue V there, to
     interpolate.
@@ -74,6 +77,7 @@ class ValueFunction:
     lookahead: Lookahead | None = None
     hamiltonian: Hamiltonian | None = None
     violation: Array | None = None
+    plain: bool = True
 
     def __repr__(self) -> str:
         ends = (np.array2string(end, precision=3, separator=", ") for end in (self.grid.lower, self.grid.upper))
@@ -85,7 +89,9 @@ class ValueFunction:
     def __call__(self, x: Any, t: Any = 0.0) -> Array:
         """V at states x (..., D) and depths t, broadcast against the leading axes; shape (...)."""
         points, depths, shape = self._points(x, t)
-        found = np.maximum(self.at(points, depths), self._least(depths))
+        found = self.at(points, depths)
+        if self.plain:
+            found = np.maximum(found, self._least(depths))
         return self._known(points, depths, found, np.inf).reshape(shape)
 
     def gradient(self, x: Any, t: Any = 0.0) -> Array:
@@ -132,6 +138,20 @@ class ValueFunction:
         steps = (self.t[-1] - self.t[0]) / self.step if self.step > 0.0 else len(self.t) - 1
         rise = max(float(np.max(np.abs(np.diff(self.values, axis=1 + i)))) for i in range(self.grid.dimension))
         return float(steps) * (UNSEEN * rise + np.finfo(float).eps * float(np.max(np.abs(self.values))))
+
+    def time_to_reach(self, x: Any, level: float = 0.0) -> Array:
+        """The least time in which a target can be reached from states x (..., D): the least T − t with V(x, t) ≤ level,
+        linear between the depths kept; +∞ where V is above it at all of them. For the V of a ``target``, shape (...).
+        """
+        points, _, shape = self._points(x, self.t[0])
+        over = np.stack([self.at(points, np.full(len(points), t)) for t in self.t[::-1]]) - level
+        left = self.t[-1] - self.t[::-1]
+        k = np.argmax(over <= 0.0, axis=0)
+        rows = np.arange(len(points))
+        before, after = over[np.maximum(k - 1, 0), rows], over[k, rows]
+        share = np.where(k > 0, before / np.where(before > after, before - after, 1.0), 1.0)
+        time = left[np.maximum(k - 1, 0)] + share * (left[k] - left[np.maximum(k - 1, 0)])
+        return np.where(np.any(over <= 0.0, axis=0), time, np.inf).reshape(shape)
 
     def controls(self, x: Any, t: Any = 0.0, *, feedback: str = "lookahead") -> tuple[Array, ...]:
         """Optimal controls at states x (..., D) and depths t < T, one array for each that the problem names:
@@ -325,7 +345,7 @@ class ValueFunction:
             dims=("t", *names),
             coords=coords,
             name="value",
-            attrs={"order": self.order, "step": self.step, **attrs},
+            attrs={"order": self.order, "step": self.step, "plain": int(self.plain), **attrs},
         )
 
     @classmethod
@@ -345,4 +365,5 @@ class ValueFunction:
             int(array.attrs.get("order", 3)),
             float(array.attrs.get("step", 0.0)),
             violation=np.asarray(array["violation"], dtype=float) if bounded else None,
+            plain=bool(array.attrs.get("plain", 1)),
         )
