@@ -40,6 +40,7 @@ SPLIT = tuple(INTERPOLATIONS)
 GENERAL = {"general": "weno", "general-linear": "linear"}
 SCHEMES = (*SPLIT, *GENERAL, *DERIVATIVES)
 UPWIND = {"weno": "upwind-weno5", "linear": "upwind"}  # where H is affine in bounded controls
+PARTS = 8  # stable steps, at most, taken as one where not every depth is kept
 COMPILED = (*SPLIT, *DERIVATIVES)
 FIRST_ORDER = ("linear", "general-linear", "upwind")
 ONE_AXIS_STEPS = 16  # nothing is split on one axis, so long steps cost no accuracy
@@ -490,7 +491,11 @@ def _steps(method: Options, reach: _Reach, grid: StateGrid, scheme: str) -> int:
     if scheme in DERIVATIVES:
         assert reach.hamiltonian is not None
         cells = reach.problem.span * fastest_crossing(reach.hamiltonian, grid, reach.problem.span)
-        return max(4, math.ceil(cells / (method.courant or STABLE[DERIVATIVES[scheme]])))
+        if method.courant is not None or method.depths is None or reach.hamiltonian.time_dependent:
+            return max(4, math.ceil(cells / (method.courant or STABLE[DERIVATIVES[scheme]])))
+        parts = cells / STABLE[DERIVATIVES[scheme]]
+        tried = range(max(4, math.ceil(parts / PARTS)), max(4, math.ceil(2.0 * parts / PARTS)) + 1)
+        return min(tried, key=lambda steps: steps * math.ceil(parts / steps))
     crossed = reach.problem.span * reach.speeds(grid) / grid.spacing
     courant = method.courant or (2.0 if grid.dimension == 2 and scheme in SPLIT else 1.0)
     steps = max(4, 2 * math.ceil(float(np.max(crossed)) / (2.0 * courant)))

@@ -178,7 +178,7 @@ def _hamiltonian(
 def march(
     V, A, B, n, strides, offset, rises, ghost, one, two, share,
     drift, columns, axis, control, low, high, weight, sign, entries, costs, left,
-    stages, h, substeps, order, discount, target, obstacle,
+    target, obstacle, stages, h, substeps, order, discount,
 ):  # fmt: skip
     """V after so many steps of h; it is in V, A or B, as the number returned says."""
     D, count = n.size, n[-1]

@@ -17,6 +17,7 @@ time-varying dynamics, targets and constraints" (HSCC 2015).
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ Array = NDArray[np.float64]
 DERIVATIVES = {"upwind": 1, "upwind-weno3": 3, "upwind-weno5": 5}
 EULER = np.array([[0.0, 1.0, 1.0]])  # rows (a, b, c): the next stage is a V + b (stage + c h rate)
 FOUR_STAGES = np.array([[0.0, 1.0, 0.5], [0.0, 1.0, 0.5], [2.0 / 3.0, 1.0 / 3.0, 0.5], [0.0, 1.0, 0.5]])
-STABLE = {1: 0.95, 3: 1.2, 5: 1.1}  # cells along all axes together that a step may cross
+STABLE = {1: 0.95, 3: 1.2, 5: 1.2}  # cells along all axes together that a step may cross
 SAMPLED = 9  # depths at which the speeds of a dynamics with t are looked at
 
 
@@ -76,42 +77,63 @@ class Upwind(Memoryless):
         self._stages = EULER if self._order == 1 else FOUR_STAGES
         self._padded = Padded(grid)
         self._rises = [self._padded.rises(axis) for axis in range(grid.dimension)]
-        self._arrays = [self._padded.around(np.zeros(grid.shape)) for _ in range(1 if self._order == 1 else 2)]
-        self._tables: Tables | None = None
+        self._arrays = [np.zeros(self._padded.shape) for _ in range(2 if self._order == 1 else 3)]
+        self._at(0.5 * step)
+
+    def _at(self, t: float) -> None:
+        """The tables of a depth."""
+        self._tables = self._hamiltonian.at(t, self._grid.states().reshape(-1, self._grid.dimension))
+        self._crossing = crossing(self._tables, self._grid)
 
     def advance(self, value: Array, done: int) -> Array:
         """The tables of a dynamics with t are those of the middle of the step."""
-        if self._tables is None or self._hamiltonian.time_dependent:
-            t = (self._steps - done - 0.5) * self._step
-            self._tables = self._hamiltonian.at(t, self._grid.states().reshape(-1, self._grid.dimension))
-            self._crossing = crossing(self._tables, self._grid)
+        if self._hamiltonian.time_dependent:
+            self._at((self._steps - done - 0.5) * self._step)
         substeps = max(1, math.ceil(self._step * self._crossing / STABLE[self._order] - 1e-9))
-        start = self._padded.around(value)
-        if self._kernels == "numba":
-            found = self._compiled(start, self._tables, substeps)
-        else:
-            found = self._interpreted(start, self._tables, substeps)
-        value[...] = found[self._padded.inner]
+        self._arrays[0][self._padded.inner] = value
+        march = self._compiled if self._kernels == "numba" else self._interpreted
+        value[...] = self._arrays[march(self._tables, substeps)][self._padded.inner]
         return value
 
-    def _compiled(self, start: Array, tables: Tables, substeps: int) -> Array:
+    def _compiled(self, tables: Tables, substeps: int) -> int:
+        """Which of the arrays holds V after so many substeps."""
         with uninterrupted():  # numba loaded or compiled by half is lost to the process
             from ocdl.hjb.schemes.compiled import march
 
-            first = np.cumsum([0, *(rises.size for rises in self._rises)])[:-1]
-            flat = [array.reshape(-1) for array in (start, self._arrays[0], self._arrays[-1])]
-            sizes = np.array(self._grid.shape, dtype=np.int64), self._padded.strides, first
-            controls = tables.low, tables.high, np.abs(tables.weight), tables.sign
-            last = march(
-                *flat, *sizes, np.concatenate(self._rises), *self._padded.ghosts,
-                tables.drift, tables.columns, tables.axis, tables.control, *controls, *tables.movers,
-                self._stages, self._step / substeps, substeps, self._order, self._discount,
-                self._held.target.reshape(-1), self._held.obstacle.reshape(-1),
-            )  # fmt: skip
-        return (start, self._arrays[0], self._arrays[-1])[last]
+            arrays, stages = self._fixed
+            return int(
+                march(
+                    *arrays,
+                    tables.drift,
+                    tables.columns,
+                    tables.axis,
+                    tables.control,
+                    tables.low,
+                    tables.high,
+                    np.abs(tables.weight),
+                    tables.sign,
+                    *tables.movers,
+                    *stages,
+                    self._step / substeps,
+                    substeps,
+                    self._order,
+                    self._discount,
+                )
+            )
 
-    def _interpreted(self, start: Array, tables: Tables, substeps: int) -> Array:
-        arrays, h = [start, *self._arrays], self._step / substeps
+    @cached_property
+    def _fixed(self) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """What the compiled march is given in every step."""
+        flat = [array.reshape(-1) for array in self._arrays]
+        first = np.cumsum([0, *(rises.size for rises in self._rises)])[:-1]
+        sizes = np.array(self._grid.shape, dtype=np.int64), self._padded.strides, first
+        around = *sizes, np.concatenate(self._rises), *self._padded.ghosts
+        last = self._held.target.reshape(-1), self._held.obstacle.reshape(-1), self._stages
+        return (*flat[:2], flat[-1], *around), last
+
+    def _interpreted(self, tables: Tables, substeps: int) -> int:
+        """The same by numpy."""
+        arrays, h = self._arrays, self._step / substeps
         ghost, first, second, weight = self._padded.ghosts
         for _ in range(substeps):
             at = 0
@@ -127,7 +149,7 @@ class Upwind(Memoryless):
                 at = to
             if at:
                 arrays[0], arrays[at] = arrays[at], arrays[0]
-        return arrays[0]
+        return 0
 
     def _rate(self, padded: Array, tables: Tables, part: slice) -> Array:
         """H with its viscosity, in the rows ``part`` of the first axis."""
