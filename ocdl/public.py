@@ -23,6 +23,7 @@ from ocdl.depth.schemes import (
 from ocdl.doors.exports import to_onnx, to_torch
 from ocdl.doors.learning_plots import plot_features, plot_images, plot_learning, plot_regions, plot_steps
 from ocdl.doors.plot import plot_comparison, plot_phases, plot_solution
+from ocdl.doors.value_plots import plot_value
 from ocdl.errors import InvalidInput, NotSupported, NotWritten, OcdlError, SolveFailed
 from ocdl.hjb import LowerBound, ValueFunction, ValueIteration, lower_bound
 from ocdl.networks.antisymmetric import Antisymmetric

@@ -20,6 +20,7 @@ from ocdl.hjb.grids.grid import (
     FEWEST_NODES,
     StateGrid,
     bytes_needed,
+    circle_axis,
     coarser_axis,
     covering_axis,
     margin_cells,
@@ -158,10 +159,16 @@ def planned(method: Options, problem: ControlProblem, lookahead: Lookahead, *, s
     if scheme in GENERAL:
         _ = lookahead.finite
     reach = _Reach(problem, lookahead, scheme, bounds, hamiltonian)
-    periodic = chosen_names("periodic", method.periodic, problem.states, D)
+    periodic = chosen_names("periodic", method.periodic, problem.states, D)  # type: ignore[arg-type]
     if periodic and method.domain is None:
         raise InvalidInput("ValueIteration(periodic=...): give domain=..., whose ends on such an axis are one state.")
-    grid = _grid(method, _domain(method, reach, shape), shape, bounds, given, periodic)
+    if bounds is not None and (given or periodic):
+        raise NotSupported("ValueIteration: bounds on states need uniform axes that do not close; give an obstacle.")
+    domain = _domain(method, reach, shape)
+    if bounds is None:
+        grid = _grid(method, domain, shape, given, periodic)
+    else:
+        grid = _bounded_grid(method, domain, shape, bounds)
     if scheme in GENERAL and not grid.uniform:
         raise NotSupported(
             f"ValueIteration(nodes=...): uniform axes are needed by the scheme {scheme!r} of this problem."
@@ -243,7 +250,7 @@ def chosen_names(option: str, given: Any, names: Sequence[str], count: int) -> t
     """Numbers of the states or controls that an option names; InvalidInput where there is none of that name."""
     found = []
     for entry in (given,) if isinstance(given, (str, int)) else given:
-        index = names.index(entry) if entry in names else entry
+        index: Any = names.index(entry) if entry in names else entry
         if not is_whole(index) or not 0 <= index < count:
             raise InvalidInput(f"ValueIteration({option}={given!r}): {entry!r} is none of {', '.join(names)}.")
         found.append(int(index))
@@ -440,28 +447,21 @@ def _hull(problem: ControlProblem) -> tuple[Array, Array] | None:
 
 
 def _grid(
-    method: Options,
-    domain: Array,
-    shape: tuple[int, ...],
-    bounds: tuple[Array, Array] | None,
-    given: dict[int, Array],
-    periodic: tuple[int, ...],
+    method: Options, domain: Array, shape: tuple[int, ...], given: dict[int, Array], periodic: tuple[int, ...]
 ) -> StateGrid:
-    """Axes as given, or uniform over the domain; with bounds on states within them, so that nodes lie on the bounds.
-    A periodic axis has no node at its upper end, which is its lower one.
-    """
-    if bounds is None:
-        axes = []
-        for i, ((low, high), n) in enumerate(zip(domain, shape, strict=True)):
-            around = i in periodic
-            even = low + (high - low) / n * np.arange(n) if around else covering_axis(low, high, n)
-            axes.append(given.get(i, even))
-            if around and (axes[i][0] < low or axes[i][-1] >= high):
-                raise InvalidInput(f"ValueIteration(nodes=..., domain={method.domain!r}): nodes beyond their period.")
-        periods = tuple(float(high - low) if i in periodic else 0.0 for i, (low, high) in enumerate(domain))
-        return StateGrid(tuple(axes), periods)
-    if given or periodic:
-        raise NotSupported("ValueIteration: bounds on states need uniform axes that do not close; give an obstacle.")
+    """Axes as given, or uniform over the domain; a periodic axis has no node at its upper end, which is the lower."""
+    axes = []
+    for i, ((low, high), n) in enumerate(zip(domain, shape, strict=True)):
+        around = i in periodic
+        axes.append(given[i] if i in given else circle_axis(low, high, n) if around else covering_axis(low, high, n))
+        if around and (axes[i][0] < low or axes[i][-1] >= high):
+            raise InvalidInput(f"ValueIteration(nodes=..., domain={method.domain!r}): nodes beyond their period.")
+    periods = tuple(float(high - low) if i in periodic else 0.0 for i, (low, high) in enumerate(domain))
+    return StateGrid(tuple(axes), periods)
+
+
+def _bounded_grid(method: Options, domain: Array, shape: tuple[int, ...], bounds: tuple[Array, Array]) -> StateGrid:
+    """Uniform axes over the domain within bounds on states, so that nodes lie on the bounds."""
     inside = np.stack([np.maximum(domain[:, 0], bounds[0]), np.minimum(domain[:, 1], bounds[1])], axis=1)
     if np.any(inside[:, 0] >= inside[:, 1]):
         raise InvalidInput(f"ValueIteration(domain={method.domain!r}): it lies outside the bounds on the states.")

@@ -395,8 +395,8 @@ class ValueIteration(Method):
             return General(law, plan.grid, step, plan.steps, rule, bounds, held, self.discount)
         if plan.scheme in DERIVATIVES:
             assert plan.hamiltonian is not None
-            kernels, law = plan.kernels, plan.hamiltonian
-            return Upwind(law, plan.grid, step, plan.steps, plan.scheme, kernels, held, self.discount)
+            marched = plan.grid, step, plan.steps, plan.scheme, plan.kernels
+            return Upwind(plan.hamiltonian, *marched, held, self.discount)
         assert problem.velocity_box is not None
         return SplitFlow(problem.velocity_box, plan.grid, step, plan.scheme, plan.kernels)
 

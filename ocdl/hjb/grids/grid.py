@@ -102,6 +102,11 @@ def covering_axis(lower: float, upper: float, nodes: int) -> Array:
     return np.asarray(dx * np.arange(nodes) + dx * math.floor(lower / dx))
 
 
+def circle_axis(lower: float, upper: float, nodes: int) -> Array:
+    """``nodes`` uniform nodes from ``lower`` on, around a circle that closes at ``upper``."""
+    return np.asarray(lower + (upper - lower) / nodes * np.arange(nodes))
+
+
 def thinned_axis(axis: Array, period: float) -> Array:
     """Every second node; of an axis that ends the last one too, around a circle as evenly as they were."""
     if period and axis.size % 2:

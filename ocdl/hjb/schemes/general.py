@@ -146,9 +146,9 @@ class Between:
     def slopes(self, index: tuple[Index, ...]) -> list[Array]:
         """Gradients (q, D) at nodes of the grid: central, and in low dimension from the left and from the right."""
         left, right = [], []
-        index = np.array(index) + self._before[:, None]
-        part = self._strides @ index
-        for j, stride, n, dx in zip(index, self._strides, self._counts, self._spacing, strict=True):
+        nodes = np.array(index) + self._before[:, None]
+        part = self._strides @ nodes
+        for j, stride, n, dx in zip(nodes, self._strides, self._counts, self._spacing, strict=True):
             here = self._flat.take(part)
             back = (here - self._flat.take(part - stride * (j > 0))) / dx
             ahead = (self._flat.take(part + stride * (j < n - 1)) - here) / dx

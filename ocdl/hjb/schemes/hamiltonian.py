@@ -124,8 +124,8 @@ class AffineHamiltonian:
 
     def at(self, t: float, x: Array) -> Tables:
         drift, columns = self.function(np.full((1, len(x)), t), x.T)
-        given = (np.ascontiguousarray(part) for part in (drift, columns[: self.axis.size]))
-        return Tables(*given, self.axis, self.control, self.low, self.high, self.weight, self.sign)
+        f, g = (np.ascontiguousarray(part) for part in (drift, columns[: self.axis.size]))
+        return Tables(f, g, self.axis, self.control, self.low, self.high, self.weight, self.sign)
 
     @classmethod
     def of(cls, law: Lookahead, maximising: Sequence[int] = ()) -> AffineHamiltonian | None:

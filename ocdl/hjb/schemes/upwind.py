@@ -179,10 +179,11 @@ class Upwind(Memoryless):
         rises = self._rises[axis][first : last + 2 * PADDING - 1].reshape(-1, *(1,) * (padded.ndim - 1 - axis))
         slopes = np.moveaxis(np.diff(padded[tuple(inner)], axis=axis) * rises, axis, 0)
         a, b, c, d, e, f = (slopes[k : k + last - first] for k in range(2 * PADDING))
-        sides = {1: (c, d), 3: (weno3, (b, c, d), (e, d, c)), 5: (weno5, (a, b, c, d, e), (f, e, d, c, b))}[self._order]
-        if self._order > 1:
-            formula, left, right = sides
-            sides = formula(*left), formula(*right)
+        sides = c, d
+        if self._order == 3:
+            sides = weno3(b, c, d), weno3(e, d, c)
+        elif self._order == 5:
+            sides = weno5(a, b, c, d, e), weno5(f, e, d, c, b)
         return np.moveaxis(sides[0], 0, axis), np.moveaxis(sides[1], 0, axis)
 
 
