@@ -6,42 +6,19 @@ vectors, and what is between the loops stays in the cache. Arrays of V are padde
 
 from __future__ import annotations
 
-import functools
-
 import numba
 import numpy as np
-from numba.extending import overload
 
 from ocdl.hjb.grids import weno
+from ocdl.hjb.grids.compiling import FAST, callable_by_others, compiled
 from ocdl.hjb.schemes import flux
 
-FAST = {"contract", "nsz", "arcp", "reassoc"}
-PLAIN = {"fastmath": FAST, "error_model": "numpy"}
 WIDE = weno.PADDING
-_weno3 = numba.njit(inline="always", fastmath=FAST)(weno.weno3)
-_weno5 = numba.njit(inline="always", fastmath=FAST)(weno.weno5)
-
-
-@overload(flux.choose, jit_options=PLAIN)
-def _choose(condition, one, other):
-    return lambda condition, one, other: one if condition else other
-
-
-@overload(flux.smaller, jit_options=PLAIN)
-def _smaller(one, other):
-    return lambda one, other: one if one < other else other
-
-
-@overload(flux.larger, jit_options=PLAIN)
-def _larger(one, other):
-    return lambda one, other: one if one > other else other
-
-
-for _formula in (flux.optimal, flux.upwinded):  # as the other formulas call them
-    overload(_formula, strict=False, jit_options=PLAIN)(functools.wraps(_formula)(lambda *_, formula=_formula: formula))
+callable_by_others(flux.optimal)
+callable_by_others(flux.upwinded)
+_weno3, _weno5 = compiled(weno.weno3), compiled(weno.weno5)
 _optimal, _least_straight, _least_curved = (
-    numba.njit(fastmath=FAST, error_model="numpy")(formula)
-    for formula in (flux.optimal, flux.least_straight, flux.least_curved)
+    compiled(formula) for formula in (flux.optimal, flux.least_straight, flux.least_curved)
 )
 
 

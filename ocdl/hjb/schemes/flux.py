@@ -8,19 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-
-def choose(condition: Any, one: Any, other: Any) -> Any:
-    return np.where(condition, one, other)
-
-
-def smaller(one: Any, other: Any) -> Any:
-    return np.minimum(one, other)
-
-
-def larger(one: Any, other: Any) -> Any:
-    return np.maximum(one, other)
+from ocdl.hjb.grids.arithmetic import choose, larger, smaller
 
 
 def optimal(s: Any, low: Any, high: Any, weight: Any) -> Any:
