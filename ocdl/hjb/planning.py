@@ -92,9 +92,9 @@ class Options(Protocol):
 class Plan:
     """Scheme, grid, number of steps, which of them are stored (indices from depth 0, the last is T), kernels, and the
     memory of working arrays and stored depths in bytes. ``bounds``: the least box that holds the bounded states at all
-    depths, which the grid does not leave. ``coarse``: how often it was halved. ``cut``: flows are not known
-    to stay within the grid. ``lookahead``, and for the upwind schemes ``hamiltonian``: what every march of the plan, on
-    whatever grid, shares of compiled functions.
+    depths, which the grid does not leave. ``coarse``: how often it was halved, from the grid ``fine``. ``cut``: flows are
+    not known to stay within the grid. ``lookahead``, and for the upwind schemes ``hamiltonian``: what every march of the
+    plan, on whatever grid, shares of compiled functions.
     """
 
     lookahead: Lookahead
@@ -108,6 +108,7 @@ class Plan:
     bounds: tuple[Array, Array] | None = None
     cut: bool = False
     hamiltonian: Hamiltonian | None = None
+    fine: StateGrid | None = None
 
     @property
     def open_sides(self) -> NDArray[np.bool_]:
@@ -206,7 +207,8 @@ def coarsened(plan: Plan) -> Plan:
                 axes[i] = np.linspace(axis[0], axis[-1], axis.size // 2 + 1)
     grid = StateGrid(tuple(axes), plan.grid.periods)
     steps = max(2, 2 * math.ceil(plan.steps / 4))
-    return replace(plan, grid=grid, steps=steps, stored=tuple(range(steps + 1)), coarse=plan.coarse + 1)
+    fine = plan.grid if plan.fine is None else plan.fine
+    return replace(plan, grid=grid, steps=steps, stored=tuple(range(steps + 1)), coarse=plan.coarse + 1, fine=fine)
 
 
 def outlined(plan: Plan, steps: int) -> Plan:

@@ -33,7 +33,17 @@ from ocdl.hjb.feedback.closed_loop import closed_loop, multipliers
 from ocdl.hjb.feedback.synthesis import FEEDBACKS
 from ocdl.hjb.feedback.value_function import ValueFunction
 from ocdl.hjb.grids.sweeps import numba_available
-from ocdl.hjb.planning import GENERAL, SCHEMES, Plan, check_controls_only, coarsened, in_steps, planned, widened
+from ocdl.hjb.planning import (
+    GENERAL,
+    SCHEMES,
+    Plan,
+    check_controls_only,
+    chosen_names,
+    coarsened,
+    in_steps,
+    planned,
+    widened,
+)
 from ocdl.hjb.schemes.general import General
 from ocdl.hjb.schemes.lookahead import Lookahead, Minimiser
 from ocdl.hjb.schemes.split import Scheme, SplitFlow
@@ -324,7 +334,7 @@ class ValueIteration(Method):
 
     def _march(self, problem: ControlProblem, plan: Plan, progress: bool | None) -> tuple[Array, Array, bool]:
         """Stored depths t, V there, and whether depth 0 was reached."""
-        held = Held(*(given_values(name, getattr(self, name), plan.grid) for name in ("target", "obstacle")))
+        held = Held(self._given("target", plan), self._given("obstacle", plan))
         value = self._at_the_end(problem, plan, held)
         table = np.empty((len(plan.stored), *value.shape))
         table[-1] = value
@@ -365,10 +375,14 @@ class ValueIteration(Method):
         t[-1] = problem.span
         return t, table[first:], done == plan.steps
 
+    def _given(self, option: str, plan: Plan) -> Array:
+        """A table that an option gives, on the grid of the plan."""
+        return given_values(option, getattr(self, option), plan.grid, plan.grid if plan.fine is None else plan.fine)
+
     def _at_the_end(self, problem: ControlProblem, plan: Plan, held: Held) -> Array:
         """What is marched, at depth T: the terminal values, where there are none the target's or the obstacle's."""
         if self.terminal is not None:
-            value = given_values("terminal", self.terminal, plan.grid)
+            value = self._given("terminal", plan)
         elif problem.terminal is None and self.reaching:
             value = (held.target if held.target.size else held.obstacle).copy()
         else:
@@ -380,9 +394,7 @@ class ValueIteration(Method):
         """The file of the run at full resolution; half the resolution is soon computed again."""
         if self.checkpoint is None or plan.coarse:
             return Checkpoint(None, {}, self.checkpoint_seconds)
-        tables = {
-            name: given_values(name, getattr(self, name), plan.grid) for name in ("terminal", "target", "obstacle")
-        }
+        tables = {name: self._given(name, plan) for name in ("terminal", "target", "obstacle")}
         numbers = {"disturbance": tuple(self.disturbance), "discount": self.discount, "settled": self.settled}
         extended = {name: part for name, part in (tables | numbers).items() if name in self.extended}
         mark = fingerprint(problem, plan, self.lookahead(problem), extended)
@@ -410,7 +422,8 @@ class ValueIteration(Method):
             step=problem.span / plan.steps,
             coarser=None if plan.coarse > 1 else lambda: self._complete(problem, coarsened(plan), False),
             lookahead=plan.lookahead,
-            hamiltonian=plan.hamiltonian if len(self.disturbance) else None,
+            disturbance=chosen_names("disturbance", self.disturbance, problem.controls, problem.m),  # type: ignore[arg-type]
+            discount=self.discount,
             violation=None if plan.bounds is None else values[:, 1],
             plain=not self.extended,
         )

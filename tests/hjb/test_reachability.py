@@ -77,6 +77,16 @@ def test_reach_and_avoid_against_a_disturbance(push, kernels):
     assert np.array_equal(u, [-1.0, 1.0]) and np.array_equal(d, [push, -push])
 
 
+def test_a_game_survives_its_file(tmp_path):
+    problem = moving(dynamics=lambda u: u[0] + u[1], controls=2, bounds=ocdl.Box(u=([-1, -0.4], [1, 0.4])))
+    method = ValueIteration(nodes=21, domain=(-2, 2), target=lambda x: np.abs(x[..., 0]) - 0.2, disturbance=[1])
+    value = method.value_function(problem)
+    value.to_array().to_netcdf(tmp_path / "value.nc")
+    again = ValueFunction.from_array(xr.load_dataarray(tmp_path / "value.nc"), problem)
+    assert np.array_equal(again([[1.0], [-0.7]]), value([[1.0], [-0.7]])) and value([0.0]) < 0.0
+    assert np.array_equal(again.controls([1.0])[0], value.controls([1.0])[0])
+
+
 def test_the_game_is_the_control_with_less_authority():
     """ẍ = u + d with |u| ≤ 1, |d| ≤ ½ is ẍ = u with |u| ≤ ½: Isaacs' equation is that of the sum."""
     game = double_integrator(
@@ -267,6 +277,7 @@ def test_tables_serve_as_terminal_values(tmp_path):
     half = ValueIteration(**options).value_function(moving(terminal=lambda x: (x - 0.3) ** 2, horizon=0.5))
     again = ValueIteration(**options, terminal=half.values[0]).value_function(moving(horizon=0.5))
     assert np.abs(again(LINE) - whole(LINE)).max() < 1e-3
+    assert np.all(np.abs(again(LINE) - whole(LINE)) <= again.error(LINE) + 1e-4)
     one = ValueIteration(**options, terminal=half.values[0], checkpoint=tmp_path / "run.npz")
     one.value_function(moving(horizon=0.5))
     other = ValueIteration(**options, terminal=whole.values[0], checkpoint=tmp_path / "run.npz")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ocdl.depth.schemes import Tableau
 from ocdl.hjb.schemes.hamiltonian import Hamiltonian
-from ocdl.hjb.schemes.lookahead import Lookahead
+from ocdl.hjb.schemes.lookahead import Lookahead, discounted
 from ocdl.hjb.schemes.state_bounds import ADMISSIBLE, Excess, Within
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.velocity_box import VelocityBox
@@ -120,8 +120,8 @@ class BoxFeedback:
 class SearchFeedback:
     """For any problem, by the search of ``Lookahead``; with ``excess``, among controls that keep bounds on states."""
 
-    def __init__(self, excess: Excess | None = None) -> None:
-        self._excess = excess
+    def __init__(self, excess: Excess | None = None, discount: float = 0.0) -> None:
+        self._excess, self._discount = excess, discount
 
     def steer(self, table: Table, x: Array, t: Array, step: Array, feedback: str, law: Lookahead) -> Array:
         """Controls u (q, m) for states x (q, D), held for ``step`` (q,) from depths t (q,)."""
@@ -130,11 +130,13 @@ class SearchFeedback:
         if feedback == "sign":
             return u
 
+        share = discounted(self._discount, step)
+
         def later(x: Array) -> Array:
-            return table.at(x, t + step)
+            return share * table.at(x, t + step)
 
         def later_slope(x: Array) -> Array:
-            return table.slope(x, t + step)
+            return share[:, None] * table.slope(x, t + step)
 
         within = None
         if self._excess is not None:
@@ -149,7 +151,7 @@ class SearchFeedback:
                 np.tile(t, count), np.tile(step, count), np.tile(x, (count, 1)), candidates.reshape(count * len(x), -1)
             )
             then = np.tile(t + step, count)
-            total = cost + table.at(end, then)
+            total = cost + np.tile(share, count) * table.at(end, then)
             if within is not None:
                 total[~(within.excess(end, then) <= np.tile(within.allowed, count) + ADMISSIBLE)] = np.inf
             return total.reshape(count, -1)

@@ -18,7 +18,7 @@ from ocdl.hjb.feedback.margins import widened_margins
 from ocdl.hjb.feedback.synthesis import FEEDBACKS, BoxFeedback, Feedback, SaddleFeedback, SearchFeedback
 from ocdl.hjb.grids.grid import StateGrid
 from ocdl.hjb.grids.interpolation import Rule, Weights, around, cubic_weights, interpolate, linear_weights
-from ocdl.hjb.schemes.hamiltonian import Hamiltonian
+from ocdl.hjb.schemes.hamiltonian import AffineHamiltonian
 from ocdl.hjb.schemes.lookahead import Lookahead, terminal_cost
 from ocdl.hjb.schemes.state_bounds import BLIND, KEPT, ROLLOUTS, VIABLE, Excess, StateBounds, hull
 from ocdl.statement.problem import ControlProblem
@@ -59,8 +59,9 @@ class ValueFunction:
     function space, (1/w_i) ∂V/∂x_i, the p of a Solution. ``step`` is that of the scheme; ``coarser``
     computes V on half the cells in half the steps, for the ``error``; ``lookahead`` minimises without a closed form.
 
-    Of a game ``hamiltonian`` has the saddle points. ``plain``: V is the least cost of the problem, not held, discounted
-    or begun otherwise by the options of ``ValueIteration``; the cost of a rollout is the problem's in any case.
+    ``disturbance``: the controls that maximise; ``discount``: the rate by which later costs count less. ``plain``: V is
+    the least cost of the problem, not held, discounted or begun otherwise by the options of ``ValueIteration``; the
+    cost of a rollout is the problem's in any case.
 
     Where states are bounded, ``violation`` (of the shape of ``values``) is W of ``ocdl.hjb.schemes.state_bounds``,
     linear between nodes and depths: V is +∞ and its gradient NaN where W > 0; ``values`` continue V there, to
@@ -75,7 +76,8 @@ class ValueFunction:
     step: float = 0.0
     coarser: Callable[[], ValueFunction] | None = None
     lookahead: Lookahead | None = None
-    hamiltonian: Hamiltonian | None = None
+    disturbance: tuple[int, ...] = ()
+    discount: float = 0.0
     violation: Array | None = None
     plain: bool = True
 
@@ -268,15 +270,18 @@ class ValueFunction:
 
     @cached_property
     def _feedback(self) -> Feedback:
-        if self.hamiltonian is not None:
-            return SaddleFeedback(self.hamiltonian)
+        if self.disturbance:
+            hamiltonian = AffineHamiltonian.of(self.law, self.disturbance)
+            assert hamiltonian is not None
+            return SaddleFeedback(hamiltonian)
         box = self.problem.velocity_box
         if box is None or self.problem.has_running_cost or self.law.chosen or self.bounds is not None:
             return self._search(0.0)
         return BoxFeedback(self.problem, box)
 
     def _search(self, margin: float) -> SearchFeedback:
-        return SearchFeedback(None if self.bounds is None else Excess(self.bounds, self.violated, margin))
+        excess = None if self.bounds is None else Excess(self.bounds, self.violated, margin)
+        return SearchFeedback(excess, self.discount)
 
     def at(self, x: Array, t: Array) -> Array:
         """V, or where it is infinite its continuation, at states x (q, D) and depths t (q,), clamped to the table."""
@@ -345,7 +350,14 @@ class ValueFunction:
             dims=("t", *names),
             coords=coords,
             name="value",
-            attrs={"order": self.order, "step": self.step, "plain": int(self.plain), **attrs},
+            attrs={
+                "order": self.order,
+                "step": self.step,
+                "plain": int(self.plain),
+                "disturbance": list(self.disturbance),
+                "discount": self.discount,
+                **attrs,
+            },
         )
 
     @classmethod
@@ -365,5 +377,7 @@ class ValueFunction:
             int(array.attrs.get("order", 3)),
             float(array.attrs.get("step", 0.0)),
             violation=np.asarray(array["violation"], dtype=float) if bounded else None,
+            disturbance=tuple(int(j) for j in np.atleast_1d(array.attrs.get("disturbance", []))),
+            discount=float(array.attrs.get("discount", 0.0)),
             plain=bool(array.attrs.get("plain", 1)),
         )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ocdl.hjb.grids.grid import StateGrid
 from ocdl.hjb.grids.sweeps import INTERPOLATIONS, LINEAR
 from ocdl.hjb.schemes.held import Held
-from ocdl.hjb.schemes.lookahead import BLOCK, Lookahead
+from ocdl.hjb.schemes.lookahead import BLOCK, Lookahead, discounted
 from ocdl.hjb.schemes.state_bounds import ADMISSIBLE, Excess, StateBounds, Within
 
 Array = NDArray[np.float64]
@@ -48,8 +48,8 @@ class General:
         held: Held = FREE,
         discount: float = 0.0,
     ) -> None:
-        self._held, self._kept = held, math.exp(-discount * step)
-        self._share = (1.0 - self._kept) / (discount * step) if discount > 0.0 else 1.0
+        self._held, self._later = held, float(discounted(discount, step))
+        self._share = math.exp(-discount * step) / self._later
         self._lookahead, self._grid, self._step, self._steps = lookahead.accurate(grid, step), grid, step, steps
         self._far = bool(np.any(step * lookahead.speeds(grid) > NEAR * grid.spacing))
         self._rule, self._bounds = INTERPOLATIONS[interpolation], bounds
@@ -66,7 +66,7 @@ class General:
     def advance(self, value: Array, done: int) -> Array:
         t, h = (self._steps - done - 1) * self._step, self._step
         planes, out = value.reshape(-1, self._grid.nodes), self._spare.reshape(-1, self._grid.nodes)
-        later = Between(planes[0] * (self._kept / self._share), self._grid, self._rule)
+        later = Between(planes[0] * self._later, self._grid, self._rule)
         policy, best = self._policy, self._lookahead.best
         for k in range(0, self._grid.nodes, BLOCK):
             part = np.arange(k, min(k + BLOCK, self._grid.nodes))

@@ -436,6 +436,12 @@ class Lookahead:
         return bool(ca.depends_on(value, symbols[0]))
 
 
+def discounted(rate: float, step: Any) -> Array:
+    """What V a step later weighs beside the running cost of the step, whose own discount is its mean over the step."""
+    h = rate * np.asarray(step, dtype=float)
+    return np.asarray(h / np.expm1(h)) if rate > 0.0 else np.ones(h.shape)
+
+
 def terminal_cost(problem: ControlProblem, x: Array) -> Array:
     """Σ_s ω_s ℓ_s at states of all samples x (..., S·n); shape (...)."""
     x = x.reshape(*x.shape[:-1], problem.samples, problem.n)
