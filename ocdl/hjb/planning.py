@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ocdl.analysis.reachability.comparison import enclosure
 from ocdl.arrays import is_whole, shown
 from ocdl.errors import InvalidInput, NotSupported
-from ocdl.hjb.bounds.reach import enclosure
 from ocdl.hjb.grids.flows import fastest_speeds
 from ocdl.hjb.grids.grid import (
     DEFAULT_NODES,
@@ -92,9 +92,9 @@ class Options(Protocol):
 class Plan:
     """Scheme, grid, number of steps, which of them are stored (indices from depth 0, the last is T), kernels, and the
     memory of working arrays and stored depths in bytes. ``bounds``: the least box that holds the bounded states at all
-    depths, which the grid does not leave. ``coarse``: how often it was halved, from the grid ``fine``. ``cut``: flows are
-    not known to stay within the grid. ``lookahead``, and for the upwind schemes ``hamiltonian``: what every march of the
-    plan, on whatever grid, shares of compiled functions.
+    depths, which the grid does not leave. ``coarse``: how often it was halved, from the grid ``fine``. ``cut``: flows
+    are not known to stay within the grid. ``lookahead``, and for the upwind schemes ``hamiltonian``: what every march
+    of the plan, on whatever grid, shares of compiled functions.
     """
 
     lookahead: Lookahead

@@ -90,7 +90,7 @@ class ValueFunction:
 
     def __call__(self, x: Any, t: Any = 0.0) -> Array:
         """V at states x (..., D) and depths t, broadcast against the leading axes; shape (...)."""
-        points, depths, shape = self._points(x, t)
+        points, depths, shape = self.points(x, t)
         found = self.at(points, depths)
         if self.plain:
             found = np.maximum(found, self._least(depths))
@@ -98,7 +98,7 @@ class ValueFunction:
 
     def gradient(self, x: Any, t: Any = 0.0) -> Array:
         """The Euclidean gradient ∂V/∂x, shape (..., D)."""
-        points, depths, shape = self._points(x, t)
+        points, depths, shape = self.points(x, t)
         return self._known(points, depths, self.slope(points, depths), np.nan).reshape(*shape, self.grid.dimension)
 
     def costate(self, x: Any, t: Any = 0.0) -> Array:
@@ -118,7 +118,7 @@ class ValueFunction:
         """
         if self.coarse is None:
             raise NotSupported("error: a table alone does not tell how to compute it at half the resolution.")
-        points, depths, shape = self._points(x, t)
+        points, depths, shape = self.points(x, t)
         shifts = [np.zeros(points.shape[1]), *np.diag(self.coarse.grid.spacing), *-np.diag(self.coarse.grid.spacing)]
         near = [self.grid.inside(points + shift) for shift in shifts]
         levels = [self, self.coarse, *([] if self.coarse.coarse is None else [self.coarse.coarse])]
@@ -145,7 +145,7 @@ class ValueFunction:
         """The least time in which a target can be reached from states x (..., D): the least T − t with V(x, t) ≤ level,
         linear between the depths kept; +∞ where V is above it at all of them. For the V of a ``target``, shape (...).
         """
-        points, _, shape = self._points(x, self.t[0])
+        points, _, shape = self.points(x, self.t[0])
         over = np.stack([self.at(points, np.full(len(points), t)) for t in self.t[::-1]]) - level
         left = self.t[-1] - self.t[::-1]
         k = np.argmax(over <= 0.0, axis=0)
@@ -162,7 +162,7 @@ class ValueFunction:
         feedback: ``"lookahead"`` minimises cost and V one step ahead, also where ∇V vanishes; ``"sign"`` is the
         synthesis of the maximum principle: fastest where ∂V/∂x_i < 0 and slowest where > 0.
         """
-        points, depths, shape = self._points(x, t)
+        points, depths, shape = self.points(x, t)
         if np.any(depths >= self.t[-1]):
             raise InvalidInput(f"t: a control is chosen before the horizon T = {self.t[-1]:g}; got {depths.max():g}.")
         u = self.steer(points, depths, np.minimum(self.step, self.t[-1] - depths), feedback=feedback)
@@ -176,7 +176,7 @@ class ValueFunction:
         """
         if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
             raise InvalidInput(f"rollout(steps={steps!r}): steps is a positive whole number.")
-        points, depths, shape = self._points(x, float(t))
+        points, depths, shape = self.points(x, float(t))
         lost = ~self.viable(points, depths)
         if np.any(lost):
             raise InvalidInput(
@@ -292,6 +292,10 @@ class ValueFunction:
         weights = self._weights(self._rule, x, t)
         return np.stack([interpolate(self.values, weights, 1 + i) for i in range(x.shape[1])], axis=-1)
 
+    def rate(self, x: Array, t: Array) -> Array:
+        """∂V/∂t (q,), likewise."""
+        return interpolate(self.values, self._weights(self._rule, x, t), 0)
+
     # -- interpolation ---------------------------------------------------------------------------
 
     @property
@@ -302,7 +306,7 @@ class ValueFunction:
         axes = zip(self.grid.axes, x.T, self.grid.periods, strict=True)
         return [rule(self.t, t), *(around(rule, axis, at, period) for axis, at, period in axes)]
 
-    def _points(self, x: Any, t: Any) -> tuple[Array, Array, tuple[int, ...]]:
+    def points(self, x: Any, t: Any) -> tuple[Array, Array, tuple[int, ...]]:
         """States (q, M), depths (q,) and the shape of the answer; InvalidInput outside the table."""
         try:
             x, t = np.asarray(x, dtype=float), np.asarray(t, dtype=float)
