@@ -288,8 +288,8 @@ def _contacts(solution: Answered, held: xr.Dataset, t: Array) -> Iterator[Contac
         rows = [_rows(depths, array.values, held, name, S) for depths, array, name in parts]
         yield from _touched(_named(entry_names(nodes, "f"), S), t, *_in_order(rows))
     if "path" in held:
-        rows = _rows(stage_t, held["path"].values, held, "path", S)
-        yield from _touched(_path_names(held, S), t, *_in_order([rows]))
+        path = _rows(stage_t, held["path"].values, held, "path", S)
+        yield from _touched(_path_names(held, S), t, *_in_order([path]))
     if "boundary" in held:
         names = [f"boundary row {i}" for i in range(held.sizes["boundary"])]
         yield from _touched(_named(names, S), t, *_rows(T, held["boundary"].values, held, "boundary", S))
@@ -298,8 +298,8 @@ def _contacts(solution: Answered, held: xr.Dataset, t: Array) -> Iterator[Contac
 def _path_names(held: xr.Dataset, samples: int) -> list[str]:
     """Of every sample and row; a row that is imposed on the first sample alone is the same for all."""
     names = [f"path row {i}" for i in range(held.sizes["path"])]
-    ends = (held[f"path_{side}"].isel(sample=slice(1, None)) for side in (LOWER, UPPER))
-    single = np.all([~np.isfinite(end).any([d for d in end.dims if d != "path"]) for end in ends], axis=0)
+    others = [held[f"path_{side}"].isel(sample=slice(1, None)) for side in (LOWER, UPPER)]
+    single = [not any(np.any(np.isfinite(end.isel(path=i))) for end in others) for i in range(len(names))]
     told = np.array(_named(names, samples)).reshape(samples, -1)
     return [str(name) for name in np.where(single, names, told).ravel()]
 
