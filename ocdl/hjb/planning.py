@@ -496,7 +496,7 @@ def _steps(method: Options, reach: _Reach, grid: StateGrid, scheme: str) -> int:
         if method.courant is not None or method.depths is None or reach.hamiltonian.time_dependent:
             return max(4, math.ceil(cells / (method.courant or STABLE[DERIVATIVES[scheme]])))
         parts = cells / STABLE[DERIVATIVES[scheme]]
-        tried = range(max(4, math.ceil(parts / PARTS)), max(4, math.ceil(2.0 * parts / PARTS)) + 1)
+        tried = range(max(4, math.ceil(parts / PARTS)), max(4, math.ceil(parts / 2.0)) + 1)
         return min(tried, key=lambda steps: steps * math.ceil(parts / steps))
     crossed = reach.problem.span * reach.speeds(grid) / grid.spacing
     courant = method.courant or (2.0 if grid.dimension == 2 and scheme in SPLIT else 1.0)
