@@ -19,7 +19,8 @@ Memory is what Python allocates at the peak (tracemalloc), with numba.
 
 Then problems of reachability (``reach.py``), on the peer's grid: errors no larger than the peer's (but for the last
 digits of two that are the same), and with numba no more seconds. Of these, those of the march stand beside those of
-all, which hold what the peer does apart: formulas, their compilation by CasADi, grid and terminal values.
+all, which hold what the peer does apart: formulas, their compilation by CasADi, grid and terminal values. On 41² nodes,
+two milliseconds, both marches are alike, and all that is apart costs three more.
 """
 
 import argparse
