@@ -28,6 +28,7 @@ from ocdl.doors.theory.decay import plot_decay
 from ocdl.doors.theory.phase_portrait import plot_phase_portrait
 from ocdl.doors.theory.reachable import plot_reachable
 from ocdl.doors.theory.spectra import plot_spectrum
+from ocdl.doors.value_plots import plot_value
 from ocdl.errors import InvalidInput, NotSupported, NotWritten, OcdlError, SolveFailed
 from ocdl.hjb import LowerBound, ValueFunction, ValueIteration, lower_bound
 from ocdl.networks.antisymmetric import Antisymmetric
