@@ -29,6 +29,7 @@ from ocdl.statement.losses import HalfSquare, IdentityLink, Link, Loss, Readout
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.readout_loss import Output, ReadoutLoss
 from ocdl.statement.regularisers import PenalisedControls, PenalisedParameters, Regulariser
+from ocdl.statement.risk import Risk
 from ocdl.statement.times import check_horizon
 from ocdl.statement.velocity_box import VelocityBox
 from ocdl.statement.width import Nodes, Width, intervals
@@ -61,7 +62,7 @@ class SelectionProblem:
     bounds: Box(a=..., b=..., f=...), scalars or arrays of shape (M,), (M, M), or functions of the depth that return
         them; f bounds the state. A name left out is unbounded. Or a control set: Disc or Polygon for all pairs
         (a_i, b_ij), Finite(a=..., b=...) for finitely many values.
-    domain: Y, an interval or one interval per dimension. weights: ω_s, equal by default.
+    domain: Y, an interval or one interval per dimension. weights: ω_s, equal by default. risk: as in ControlProblem.
     """
 
     activation: Activation
@@ -74,6 +75,7 @@ class SelectionProblem:
     regulariser: Regulariser | None = None
     readout: Readout | None = None
     weights: Any = None
+    risk: Risk | None = None
 
     def __post_init__(self) -> None:
         kinds: tuple[tuple[str, Any, str], ...] = (
@@ -152,6 +154,7 @@ class SelectionProblem:
             parameters=readout.size,
             data=labels,
             weights=self.weights,
+            risk=self.risk,
             layout=_layout(nodes, readout),
             state_metric=w,
             control_metric=control_metric,

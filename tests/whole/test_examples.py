@@ -281,3 +281,11 @@ def test_digits_pipeline():
     expected = {"logistic regression": 0.904, "ResNet": 0.915, "Hamiltonian": 0.923, "MLPClassifier": 0.923}
     assert scores == {name: pytest.approx(accuracy, abs=0.008) for name, accuracy in expected.items()}
     assert scores["logistic regression"] < scores["ResNet"] < scores["Hamiltonian"]
+
+
+def test_risk():
+    module = example("risk")
+    assert np.argmin(module.table, axis=0).tolist() == list(range(len(module.RISKS)))
+    assert [one.cost for one in module.solutions.values()] == pytest.approx(np.diag(module.table).tolist(), abs=1e-6)
+    seeking, neutral, averse, *_ = module.spread
+    assert seeking > neutral > averse
