@@ -139,6 +139,7 @@ from ocdl.statement.phases import Phases
 from ocdl.statement.point_sets import donut1d, donut2d, sine, spiral, squares
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.regularisers import L1, Regulariser, Tikhonov
+from ocdl.statement.risk import CVaR, Exponential, Risk, WorstCase
 from ocdl.statement.selection import Grid, SelectionProblem
 from ocdl.statement.stability import Amplification, Dissipative, Nonexpansive, Stability
 from ocdl.statement.table import Table

@@ -31,6 +31,7 @@ from ocdl.statement.problem import ControlProblem
 from ocdl.statement.readout_loss import Output, ReadoutLoss
 from ocdl.statement.regularisers import PenalisedControls, PenalisedParameters, Regulariser
 from ocdl.statement.stability import Stability
+from ocdl.statement.risk import Risk
 from ocdl.statement.times import check_horizon
 from ocdl.statement.velocity_box import VelocityBox
 from ocdl.statement.width import Nodes, Width, intervals
@@ -66,6 +67,7 @@ class SelectionProblem:
     domain: Y, an interval or one interval per dimension. weights: ω_s, equal by default.
     stability: ``Dissipative()`` or ``Amplification(κ)`` of B in L²(Y), kept at every depth by constraints on controls
         that it lends; for ``Ipopt``.
+    domain: Y, an interval or one interval per dimension. weights: ω_s, equal by default. risk: as in ControlProblem.
     """
 
     activation: Activation
@@ -79,6 +81,7 @@ class SelectionProblem:
     readout: Readout | None = None
     weights: Any = None
     stability: Stability | None = None
+    risk: Risk | None = None
 
     def __post_init__(self) -> None:
         kinds: tuple[tuple[str, Any, str], ...] = (
@@ -162,6 +165,8 @@ class SelectionProblem:
             data=labels,
             weights=self.weights,
             layout=_layout(nodes, readout, lent),
+            risk=self.risk,
+            layout=_layout(nodes, readout),
             state_metric=w,
             control_metric=control_metric,
             parameter_metric=readout.metric,

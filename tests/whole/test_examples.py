@@ -449,3 +449,9 @@ def test_phase_portrait():
     assert np.all(np.abs(ends) > 10.0) and np.all(ends[0] * ends[1] < 0.0)  # opposite sides of the stable manifold
     assert np.linalg.norm(found.parted.x - found.REST, axis=2).min(axis=0).max() < 0.1
     assert found.slope == pytest.approx(found.goal.velocity, abs=1e-10) and np.linalg.norm(found.slope) > 0.5
+def test_risk():
+    module = example("risk")
+    assert np.argmin(module.table, axis=0).tolist() == list(range(len(module.RISKS)))
+    assert [one.cost for one in module.solutions.values()] == pytest.approx(np.diag(module.table).tolist(), abs=1e-6)
+    seeking, neutral, averse, *_ = module.spread
+    assert seeking > neutral > averse
