@@ -281,3 +281,13 @@ def test_digits_pipeline():
     expected = {"logistic regression": 0.904, "ResNet": 0.915, "Hamiltonian": 0.923, "MLPClassifier": 0.923}
     assert scores == {name: pytest.approx(accuracy, abs=0.008) for name, accuracy in expected.items()}
     assert scores["logistic regression"] < scores["ResNet"] < scores["Hamiltonian"]
+
+
+def test_population():
+    module = example("population")
+    assert module.fine.cost == pytest.approx(0.248497053, abs=5e-9) and module.fine.gap < 1e-9
+    (few, many), (u_few, u_many) = module.COUNTS, (module.table[count][0] for count in module.COUNTS)
+    assert 0.25 < np.log(u_few / u_many) / np.log(many / few) < 0.85
+    assert all(0.6 <= share <= 1.0 for row in module.table.values() for share in row[2:])
+    judged = module.judged
+    assert judged.optimum.covers(module.optimum.cost) and judged.cost.covers(module.optimum.cost)
