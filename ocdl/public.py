@@ -96,6 +96,7 @@ from ocdl.solving.confidence import Confidence, confidence
 from ocdl.solving.layered import LayeredNetwork
 from ocdl.solving.learning import learning_curve
 from ocdl.solving.method import Method, Start
+from ocdl.solving.population import PopulationCertificate, PopulationProblem, population_certificate
 from ocdl.solving.predict import accuracy, features, predict
 from ocdl.solving.refine import Refinement, continuation, refine
 from ocdl.solving.sequence import sequence
@@ -137,6 +138,7 @@ from ocdl.statement.losses import (
 from ocdl.statement.measurements import Measurements
 from ocdl.statement.phases import Phases
 from ocdl.statement.point_sets import donut1d, donut2d, sine, spiral, squares
+from ocdl.statement.populations import Empirical, Mixture, Normal, Points, Population, Uniform
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.regularisers import L1, Regulariser, Tikhonov
 from ocdl.statement.risk import CVaR, Exponential, Risk, WorstCase

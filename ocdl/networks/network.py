@@ -22,8 +22,8 @@ from ocdl.statement.layout import Layout, Part
 from ocdl.statement.losses import HalfSquare, IdentityLink, Loss, Readout
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.regularisers import PenalisedControls, PenalisedParameters, Regulariser
-from ocdl.statement.stability import Stability
 from ocdl.statement.risk import Risk
+from ocdl.statement.stability import Stability
 
 CLASSIFIER = Readout()
 HALF_SQUARE = HalfSquare()

@@ -30,8 +30,8 @@ from ocdl.statement.losses import HalfSquare, IdentityLink, Link, Loss, Readout
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.readout_loss import Output, ReadoutLoss
 from ocdl.statement.regularisers import PenalisedControls, PenalisedParameters, Regulariser
-from ocdl.statement.stability import Stability
 from ocdl.statement.risk import Risk
+from ocdl.statement.stability import Stability
 from ocdl.statement.times import check_horizon
 from ocdl.statement.velocity_box import VelocityBox
 from ocdl.statement.width import Nodes, Width, intervals
