@@ -41,6 +41,7 @@ def by_wells(x, tau):
 
 WELLS = plant(two_wells)
 MODULUS = plant(lambda x: ca.fabs(x[0]))
+QUADRATIC_FREE = plant(lambda x: 0.5 * x[0] ** 2)
 QUADRATIC = plant(lambda x: 0.5 * x[0] ** 2, running=lambda u: 0.5 * u[0] ** 2, box=5.0)
 
 
@@ -275,3 +276,19 @@ def test_two_neurons_are_bounded_by_the_better_of_two_arguments():
     found = verified(value, steps=32)
     assert float(two_sided(value, [[0.02, -0.5]])["lower"][0]) < found.lower <= 0.18427 <= found.cost
     assert found.suboptimality < 0.003
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"periodic": [0]}, "around the periodic axis of"),
+        ({"disturbance": [0]}, "is not the least cost"),
+        ({"discount": 0.5}, "is not the least cost"),
+        ({"target": lambda x: x[..., 0]}, "is not the least cost"),
+    ],
+)
+@pytest.mark.parametrize("asked", [residual, kinks, lambda value: two_sided(value, [0.3]), verified])
+def test_a_v_of_another_equation_or_around_a_circle_is_refused_in_words(asked, options, words):
+    value = ValueIteration(nodes=21, domain=(-1, 1), **options).value_function(QUADRATIC_FREE)
+    with pytest.raises(ocdl.NotSupported, match=words):
+        asked(value)

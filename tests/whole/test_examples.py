@@ -332,6 +332,24 @@ def test_value_kinks():
     assert found.verdict.finding.applies and found.verdict.suboptimality < 0.02
 
 
+def test_reach_avoid():
+    found = example("reach_avoid")
+    paths, once = np.moveaxis(found.drives.x, 0, 1), np.array([0.0, 0.0, 2 * np.pi])
+    assert np.all(found.safe(found.STARTS) < 0.0) and np.all(
+        found.safe.values >= found.in_obstacle(found.safe.grid.states())
+    )
+    assert np.all(found.safe.values >= found.free.values - 0.5 * found.safe.grid.spacing[0])  # slope 1, V in half cells
+    assert found.safe(found.STARTS[0]) > found.free(found.STARTS[0]) + 0.02  # the obstacle is in the way
+    assert np.all(found.to_goal(paths).min(axis=1) < 0.0) and found.in_obstacle(paths).max() < 0.0
+    assert np.abs(found.safe(found.STARTS + once) - found.safe(found.STARTS)).max() < 1e-9
+    assert all(coarse > 1.8 * fine for coarse, fine in pairwise(found.errors)) and found.errors[-1] < 0.006
+    value = found.stated["REFERENCE"]
+    assert value == pytest.approx(found.stated["least_cost"](np.ones((1, 2)))[0], abs=1e-12)
+    assert found.at_least["its feedback"] == pytest.approx(value, abs=2e-3)
+    assert max(found.at_most.values()) < value + 2e-3 and min(found.at_least.values()) > value - 2e-3
+    assert found.at_most["nothing"] < value - 0.1 and found.at_least["nothing"] > value + 0.1
+
+
 def test_singular_conditions():
     found = example("singular_conditions")
     rocket = found.ascent[1].arcs

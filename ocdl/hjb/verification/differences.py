@@ -16,6 +16,7 @@ import numpy as np
 from ocdl.arrays import Array
 from ocdl.errors import InvalidInput
 from ocdl.hjb.feedback.value_function import ValueFunction
+from ocdl.hjb.verification.least import check_least_cost
 
 FEWEST = 3
 LEFT, CENTRED, RIGHT = -2, -1, 0  # the first node of a parabola, seen from where its slope is taken
@@ -54,6 +55,7 @@ class Differences:
     value: ValueFunction
 
     def __post_init__(self) -> None:
+        check_least_cost(self.value)
         counts = {"depths": self.value.t.size, "nodes along an axis": min(self.value.grid.shape)}
         for what, count in counts.items():
             if count < FEWEST:

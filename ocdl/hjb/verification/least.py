@@ -5,10 +5,33 @@ from __future__ import annotations
 import numpy as np
 
 from ocdl.arrays import Array
+from ocdl.errors import NotSupported
 from ocdl.hjb.feedback.value_function import ValueFunction
 from ocdl.referee.hamiltonian import Hamiltonian
 
 BLOCK = 1 << 16  # points at once
+
+
+def check_least_cost(value: ValueFunction) -> None:
+    """Raise NotSupported where V is not the least cost of its problem on axes that end, of which all else here speaks.
+
+    The V of a tube, a game or a discount solves another equation, and differences do not go around a circle.
+    """
+    circles = [
+        name
+        for name, period in zip(value.problem.states * value.problem.samples, value.grid.periods, strict=True)
+        if period
+    ]
+    if circles:
+        raise NotSupported(
+            f"{value!r}: differences of V do not go around the periodic axis of {', '.join(map(str, circles))}; "
+            "compute V without periodic=... on a domain of more than once around."
+        )
+    if not value.plain or value.disturbance or value.discount:
+        raise NotSupported(
+            f"{value!r}: V of a terminal table, target, obstacle, disturbance, discount or settled horizon is not the "
+            "least cost of its problem, whose equation ∂_tV + min_u H = 0 is verified; compute V without them."
+        )
 
 
 class LeastHamiltonian:
@@ -17,6 +40,7 @@ class LeastHamiltonian:
     """
 
     def __init__(self, value: ValueFunction) -> None:
+        check_least_cost(value)
         self._law, self._start = Hamiltonian(value.problem), value.law.centre
         self.proven = True
 

@@ -29,7 +29,7 @@ from ocdl.hjb.grids.grid import StateGrid
 from ocdl.hjb.grids.interpolation import interpolate
 from ocdl.hjb.schemes.simulation import simulated
 from ocdl.hjb.schemes.terminal import terminal_values
-from ocdl.hjb.verification.least import LeastHamiltonian
+from ocdl.hjb.verification.least import LeastHamiltonian, check_least_cost
 from ocdl.hjb.verification.mollified import refined, slopes, smoothed, spline_weights
 
 STEPS = 64  # of a tube of reachable states
@@ -65,6 +65,7 @@ class SubSolution:
     @classmethod
     def of(cls, value: ValueFunction, x: Any, t: float = 0.0, *, region: Any = None) -> SubSolution:
         """On the states that can be reached from x (..., D) at depth t."""
+        check_least_cost(value)
         if value.bounds is not None:
             raise NotSupported("two_sided: the states are bounded, and V is infinite where they cannot be kept.")
         steps = np.diff(value.t)
