@@ -77,6 +77,7 @@ from ocdl.referee.outcome import Outcome, Status
 from ocdl.referee.phases import PhasesSolution
 from ocdl.referee.solution import Solution, load
 from ocdl.referee.summary import Summary
+from ocdl.solving.adversary import Ascent, TrustRegion
 from ocdl.solving.compile import Plan, compile
 from ocdl.solving.confidence import Confidence, confidence
 from ocdl.solving.layered import LayeredNetwork
@@ -102,6 +103,7 @@ from ocdl.statement.activations import (
     Sigmoid,
     Tanh,
 )
+from ocdl.statement.ball import Ball
 from ocdl.statement.bounds import Box, Free
 from ocdl.statement.budget import Budget
 from ocdl.statement.class_weights import class_weights

@@ -272,16 +272,17 @@ class ControlProblem:
         other._check_tables()
         return other
 
-    def on_samples(self, rows: NDArray[np.intp]) -> ControlProblem:
-        """The same problem of some samples only, their weights relative to each other as they were; nothing is checked
-        or compiled again. Not for free initial states, measurements and conditions, which belong to single samples.
+    def on_samples(self, rows: NDArray[np.intp], weights: Any = None) -> ControlProblem:
+        """The same problem of some samples only, also repeated, their weights (rows,) relative to each other as they
+        were or as given; nothing is checked or compiled again. Not for free initial states, measurements and
+        conditions, which belong to single samples.
         """
         other, set_ = copy(self).with_formulas_of(self), object.__setattr__
         for name in NUMBERS:
             vars(other).pop(name, None)
         for name in ("initial", "data", *(("final",) if self.final is not None else ())):
             set_(other, name, np.asarray(getattr(self, name))[rows])
-        weights = np.asarray(self.weights)[rows]
+        weights = np.asarray(self.weights)[rows] if weights is None else weights
         set_(other, "weights", weights / weights.sum())
         return other
 

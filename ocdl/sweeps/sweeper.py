@@ -333,6 +333,13 @@ class Sweeper:
             running = float(np.sum(weights * self.running(trajectory, u, p)))
         return self._cost(trajectory, running, u, p)
 
+    def costs(self, trajectory: Trajectory, u: Array, p: Array) -> Array:
+        """ℓ + ∫ L dt of every sample, (S,); effort, penalty and measurements are no single sample's."""
+        own: Array = self._terminal(trajectory.x[-1].T, p, self._data.T)[0][0]
+        if self.problem.running is None:
+            return own
+        return np.asarray(own + np.einsum("ki,kis->s", self._stage_weights(), self.running(trajectory, u, p)))
+
     def _cost(self, trajectory: Trajectory, running: float, u: Array, p: Array) -> float:
         """With ``running``, the running costs of all samples."""
         total = self._loss(trajectory.x[-1], p) + running
