@@ -40,6 +40,7 @@ from ocdl.networks.residual import Residual
 from ocdl.networks.steps import FullyConnected, Projection, Skip, Step
 from ocdl.nlp import (
     LBFGS,
+    AdversarialTraining,
     InteriorPoint,
     Ipopt,
     LevenbergMarquardt,
@@ -77,7 +78,7 @@ from ocdl.referee.outcome import Outcome, Status
 from ocdl.referee.phases import PhasesSolution
 from ocdl.referee.solution import Solution, load
 from ocdl.referee.summary import Summary
-from ocdl.solving.adversary import Ascent, TrustRegion
+from ocdl.solving.adversary import Adversary, Ascent, TrustRegion
 from ocdl.solving.compile import Plan, compile
 from ocdl.solving.confidence import Confidence, confidence
 from ocdl.solving.layered import LayeredNetwork

@@ -2,6 +2,8 @@
 Every answer names the theorem, its hypotheses as they were measured, and the conclusion. Knows solving and below.
 """
 
+from ocdl.analysis.adversarial import AdversarialCertificate
+from ocdl.analysis.cells import keeps_class
 from ocdl.analysis.conditioning import Conditioning
 from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.analysis.flow import Evolution, Flow
@@ -9,6 +11,7 @@ from ocdl.analysis.operators import KernelOperator, SingularSystem
 from ocdl.analysis.robustness import Robustness
 
 __all__ = [
+    "AdversarialCertificate",
     "Conditioning",
     "Evolution",
     "Finding",
@@ -17,4 +20,5 @@ __all__ = [
     "KernelOperator",
     "Robustness",
     "SingularSystem",
+    "keeps_class",
 ]

@@ -65,7 +65,7 @@ class AdversarialCertificate:
         """Of a solution of ``problem``, by any method, before changes in ``ball``; mixture: α as in training.
 
         Bounds are proven by ``TrustRegion()``, and of networks of dense layers with one output.
-        Raises InvalidInput where scenarios that the solution says it answers are not in the ball, or have other weights.
+        Raises InvalidInput where scenarios that the solution says it answers leave the ball, or have other weights.
         """
         core, depth = discretised(problem, grid)
         check_perturbed("AdversarialCertificate.of", core, ball)
@@ -79,13 +79,14 @@ class AdversarialCertificate:
         rows, weights, moved = _scenarios(core, solution, ball)
         played = target.costs(rows, moved)
         for s, J, change in zip(rows, played, moved, strict=True):
-            if J > costs[s]:
+            if costs[s] < J:
                 costs[s], changes[s] = J, change
         bounds = np.minimum(worst.bounds, _proven(core, depth, solution, ball, costs))
         shared = total - float(omega @ own)
         mixed = [float(omega @ ((1.0 - mixture) * J + mixture * own)) + shared for J in (costs, bounds)]
         lower = float(weights @ played) + shared
-        return cls(ball, total, lower, *mixed, changes, costs, bounds, solution.stationarity)
+        attacked, certified = mixed
+        return cls(ball, total, lower, attacked, certified, changes, costs, bounds, solution.stationarity)
 
     @property
     def gap(self) -> float:
@@ -129,13 +130,13 @@ def _scenarios(problem: ControlProblem, solution: Solution, ball: Ball) -> tuple
 
 def _proven(core: ControlProblem, depth: DepthScheme, solution: Solution, ball: Ball, costs: Array) -> Array:
     """Bounds (S,) on the worst costs of a network's samples; infinite where it is none of the kind."""
-    d, terminal = ball.moved(core.n), core.terminal
-    unknown = np.full(core.samples, np.inf)
-    one = isinstance(terminal, ReadoutLoss) and terminal.known and terminal.output.weights.size == 1
-    if not one or core.running is not None or np.any(core.x0[:, d:]):
+    d, terminal, unknown = ball.moved(core.n), core.terminal, np.full(core.samples, np.inf)
+    if not isinstance(terminal, ReadoutLoss) or core.running is not None or np.any(core.x0[:, d:]):
+        return unknown
+    if not terminal.known or terminal.output.weights.size != 1:
         return unknown
     try:
         network = LayeredNetwork.of(core, depth, solution, inputs=d)
+        return proven_costs(network, terminal, core.x0[:, :d], np.asarray(core.data), ball, costs)
     except NotSupported:
         return unknown
-    return proven_costs(network, terminal, core.x0[:, :d], np.asarray(core.data), ball, costs)

@@ -36,13 +36,17 @@ def check_perturbed(said: str, problem: ControlProblem, ball: Any) -> None:
         raise InvalidInput(f"{said}: ball={ball!r}: give an instance such as ocdl.Ball(0.1).")
     ball.moved(problem.n)
     if problem.terminal is None and problem.running is None:
-        raise InvalidInput(f"{said}: neither terminal nor running is given, so that no change of a state costs anything.")
+        raise InvalidInput(
+            f"{said}: neither terminal nor running is given, so that no change of a state costs anything."
+        )
     if problem.free_initial:
         raise NotSupported(f"{said}: initial states that are free cannot be moved by an adversary as well.")
     if problem.measurements is not None:
         raise NotSupported(f"{said}: measurements are no cost of single samples.")
     if problem.constraints:
-        raise NotSupported(f"{said}: {', '.join(problem.constraints)} would have to hold for every change; state it as a cost.")
+        raise NotSupported(
+            f"{said}: {', '.join(problem.constraints)} would have to hold for every change; state it as a cost."
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,6 +206,7 @@ def _in_ball(g: Array, H: Array, radius: float) -> tuple[Array, float]:
 
 def _multiplier(along: Array, values: Array, radius: float, low: float, high: float) -> float:
     """ν in [low, high] with |(ν − H)⁻¹ g| = radius, from above: the least there where all are shorter."""
+
     def longer(nu: float) -> bool:
         shift = nu - values
         reached = np.divide(along, shift, out=np.where(along == 0.0, 0.0, np.inf), where=shift > 0.0)

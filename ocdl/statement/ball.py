@@ -1,6 +1,6 @@
 """The ball |δ| ≤ Δ in which the initial states of samples may be moved, and its dual norm.
 
-    max {⟨g, δ⟩ : ‖δ‖_p ≤ Δ} = Δ ‖g‖_q,  1/p + 1/q = 1:   δ = Δ g/‖g‖₂ for p = 2,  δ = Δ sign g for p = ∞.
+max {⟨g, δ⟩ : ‖δ‖_p ≤ Δ} = Δ ‖g‖_q,  1/p + 1/q = 1:   δ = Δ g/‖g‖₂ for p = 2,  δ = Δ sign g for p = ∞.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NORMS = (2.0, np.inf)
 
 @dataclass(frozen=True)
 class Ball:
-    """‖δ‖ ≤ ``radius`` of the changes δ (n,) of an initial state, in the 2-norm or, ``norm=numpy.inf``, the largest entry.
+    """‖δ‖ ≤ ``radius`` of changes δ (n,) of an initial state, in the 2-norm or, ``norm=numpy.inf``, the largest entry.
 
     inputs: how many states, from the first on, are moved, where they are inputs followed by zeros; all by default.
     """
@@ -60,7 +60,10 @@ class Ball:
         found = np.zeros_like(change)
         part = change[:, : self.inputs]
         if self.norm == 2.0:
-            part = part * np.minimum(1.0, self.radius / np.maximum(np.linalg.norm(part, axis=1), self.radius or 1.0))[:, None]
+            part = (
+                part
+                * np.minimum(1.0, self.radius / np.maximum(np.linalg.norm(part, axis=1), self.radius or 1.0))[:, None]
+            )
         found[:, : self.inputs] = np.clip(part, -self.radius, self.radius)
         return found
 

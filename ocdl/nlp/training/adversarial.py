@@ -2,8 +2,8 @@
 
     min_u Σ_s ω_s [ (1 − α) max_{‖δ_s‖ ≤ Δ} J_s(u, x_s^0 + δ_s) + α J_s(u, x_s^0) ] + effort + penalty
 
-Sources: Liu and Theodorou (2019), "Deep learning theory review", section 5.3, (56) and (57); Blankenship and Falk (1976),
-"Infinitely constrained optimization problems", for cutting sets; Danskin (1966).
+Sources: Liu and Theodorou (2019), "Deep learning theory review", section 5.3, (56) and (57); Blankenship and Falk
+(1976), "Infinitely constrained optimization problems", for cutting sets; Danskin (1966).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Outer = Literal["cutting sets", "Danskin", "first order"]
 SHARP = 10.0  # k times the spread of the costs of a sample's scenarios, at first
 SHARPENED = 3.0  # times as sharp, from pass to pass
 PASSES = 12  # in one round
-NEWEST, NEW = 0.5, 0.1  # of the weight of a sample, to the first scenario beside it and to further ones
+LEVELLED = 0.1  # of the shares, when scenarios are new
 APART = 1e-9  # by which a scenario must be worse than those that are there, relative to 1 + |J|
 SETTLED = 0.1  # of the tolerance, below which the scenarios that are there are settled
 COLUMNS = ("lower", "upper", "scenarios")
@@ -126,7 +126,7 @@ class _Game:
     def _grown(self) -> bool:
         """The worst changes join the scenarios where they cost more; whether lower and upper value meet."""
         w, scenarios = self.now
-        several, S = Several(self.cost.nominal, scenarios), self.cost.nominal.problem.samples
+        several = Several(self.cost.nominal, scenarios)
         worst, costs = self.options.adversary.worst(self.cost.target(w)), several.costs(w)
         present, lower = scenarios.worst(costs), several.value(w)
         omega = (1.0 - scenarios.mixture) * np.asarray(scenarios.problem.weights)
@@ -135,12 +135,12 @@ class _Game:
         if upper - lower <= self.options.tolerance * (1.0 + abs(upper)):
             return True
         new = np.flatnonzero(worst.costs > present + APART * (1.0 + np.abs(present)))
-        self.now = w, scenarios.joined(worst.changes, new, NEW if scenarios.of.size > S else NEWEST)
+        self.now = w, scenarios.joined(worst.changes, new)
         return False
 
     def _settle(self, progress: bool | None) -> None:
         """Controls that are best against the largest costs of the scenarios, with the shares that balance these."""
-        w, scenarios = self.now
+        w, scenarios = self.now[0], self.now[1].levelled(LEVELLED)
         costs = Several(self.cost.nominal, scenarios).costs(w)
         spread = float(np.max(scenarios.worst(costs) + scenarios.worst(-costs)))
         k = SHARP / spread if spread > 0.0 else 1.0
@@ -149,7 +149,7 @@ class _Game:
             found = self.options.method.minimise(cost, w, progress=progress)
             w = cost.join(found.u, found.p)
             costs = cost.costs(w)
-            scenarios, k = scenarios.tilted(costs, k), SHARPENED * k
+            scenarios, k = scenarios.tilted(costs, k)[1], SHARPENED * k
             self.now, self.inner = (w, scenarios), found.status
             omega = np.asarray(scenarios.problem.weights)
             left = float(omega @ (scenarios.worst(costs) - scenarios.mean(costs)))

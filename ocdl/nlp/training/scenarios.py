@@ -2,8 +2,8 @@
 
     Σ_s ω_s max_{λ_s} [ Σ_j λ_sj J_sj − (1/k) Σ_j λ_sj log(λ_sj/λ⁰_sj) ] = Σ_s ω_s (1/k) log Σ_j λ⁰_sj e^{k J_sj}
 
-is what ``ScenarioCost`` offers to methods on controls alone; its gradient is that of Σ_s ω_s Σ_j λ_sj J_sj at the λ that
-maximise, so that a minimiser of the one is stationary for the other, which is an ordinary problem. Of the maxima
+is what ``SmoothMaximum`` offers to methods on controls alone; its gradient is that of Σ_s ω_s Σ_j λ_sj J_sj at the λ
+that maximise, so that a minimiser of the one is stationary for the other, which is an ordinary problem. Of the maxima
 1 − α counts, and α of the unperturbed costs.
 Source: Tseng and Bertsekas, Math. Program. 60 (1993), exponential multipliers.
 """
@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.arrays import Array
+from ocdl.solving.adversary import Adversary, Perturbed
 from ocdl.statement.ball import Ball
 from ocdl.statement.problem import ControlProblem
-from ocdl.solving.adversary import Adversary, Perturbed
 from ocdl.sweeps.reduced import ReducedCost
 from ocdl.sweeps.sweeper import SweepFailed
 
+NOTHING, SMALLEST = 1e-300, 1e-12  # of shares: none, and the smallest that is kept
 DIFFERENCE = 1e-4  # of initial states, for derivatives along changes
 
 
@@ -60,7 +61,7 @@ class Scenarios:
 
     def mean(self, values: Array) -> Array:
         """Σ_j λ_sj values (S,) of values (R,)."""
-        return np.bincount(self.of, self.share * values, self.problem.samples)
+        return np.asarray(np.bincount(self.of, self.share * values, self.problem.samples), dtype=float)
 
     def worst(self, values: Array) -> Array:
         """max_j of values (R,), (S,)."""
@@ -68,24 +69,34 @@ class Scenarios:
         np.maximum.at(found, self.of, values)
         return found
 
-    def tilted(self, costs: Array, k: float) -> Scenarios:
-        """λ ∝ λ e^{k J} of costs J (R,)."""
-        raised = self.share * np.exp(k * (costs - self.worst(costs)[self.of]))
-        return replace(self, share=raised / np.bincount(self.of, raised, self.problem.samples)[self.of])
+    def tilted(self, costs: Array, k: float) -> tuple[Array, Scenarios]:
+        """(1/k) log Σ_j λ e^{k J} (S,) of costs J (R,), and the scenarios with λ ∝ λ e^{k J}."""
+        raised = k * costs + np.log(np.maximum(self.share, NOTHING))
+        top = self.worst(raised)
+        raised = np.exp(raised - top[self.of])
+        total = np.bincount(self.of, raised, self.problem.samples)
+        share = np.where(raised > SMALLEST * total[self.of], raised, 0.0)
+        share /= np.bincount(self.of, share, self.problem.samples)[self.of]
+        return (top + np.log(total)) / k, replace(self, share=share)
 
-    def joined(self, change: Array, new: NDArray[np.intp], share: float) -> Scenarios:
-        """With changes (S, n) of the samples ``new`` as scenarios more, which take a ``share`` from the others."""
-        left = np.where(np.isin(self.of, new), 1.0 - share, 1.0)
+    def levelled(self, part: float) -> Scenarios:
+        """With this part of the shares spread evenly over the scenarios of each sample."""
+        return replace(self, share=(1.0 - part) * self.share + part / np.bincount(self.of)[self.of])
+
+    def joined(self, change: Array, new: NDArray[np.intp]) -> Scenarios:
+        """With changes (S, n) of the samples ``new`` as scenarios more, which have no share yet."""
         return replace(
             self,
             of=np.concatenate([self.of, new]),
             change=np.concatenate([self.change, change[new]]),
-            share=np.concatenate([self.share * left, np.full(new.size, share)]),
+            share=np.concatenate([self.share, np.zeros(new.size)]),
         )
 
     def only(self, change: Array) -> Scenarios:
-        """One change (S, n) for each sample, which has all of its share."""
-        return self.nominal(self.problem, self.mixture).joined(change, np.arange(self.problem.samples), 1.0)
+        """The samples as they are, and one change (S, n) for each, which has all of its share."""
+        S = self.problem.samples
+        both = self.nominal(self.problem, self.mixture).joined(change, np.arange(S))
+        return replace(both, share=np.repeat([0.0, 1.0], S))
 
 
 class Several(ReducedCost):
@@ -142,12 +153,10 @@ class SmoothMaximum(Several):
         self.k = k
 
     def _found(self, w: Array) -> tuple[float, Array]:
-        costs, given = self.costs(w), self.scenarios
-        tilted = given.tilted(costs, self.k)
+        costs = self.costs(w)
+        soft, tilted = self.scenarios.tilted(costs, self.k)
         value, gradient = self.weighed(w, tilted, tilted.weights)
-        top = given.worst(costs)
-        soft = top + np.log(given.mean(np.exp(self.k * (costs - top[given.of])))) / self.k
-        omega = (1.0 - given.mixture) * np.asarray(self.nominal.problem.weights)
+        omega = (1.0 - tilted.mixture) * np.asarray(tilted.problem.weights)
         return value + float(omega @ (soft - tilted.mean(costs))), gradient
 
 
@@ -178,6 +187,6 @@ class FirstOrder(Maximised):
         rows, omega = np.arange(S), np.asarray(self.nominal.problem.weights)
         unit = Ball(DIFFERENCE, self.ball.norm, self.ball.inputs)
         step = unit.steepest(self.target(w).slopes(rows, np.zeros((S, n)))[1])
-        both = self.scenarios.only(step).joined(-step, rows, 0.0)
+        both = self.scenarios.only(step).joined(-step, rows)
         along = 0.5 * (1.0 - self.scenarios.mixture) * self.ball.radius / DIFFERENCE * omega
         return self.weighed(w, both, np.concatenate([omega, along, -along]))
