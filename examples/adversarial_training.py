@@ -22,7 +22,7 @@ LAYERS = 10
 DEPTH = ocdl.ExplicitEuler(LAYERS)
 BALL = ocdl.Ball(0.1)
 RADII = np.linspace(0.0, 0.2, 5)
-TRAIN, TEST = ocdl.squares(count=200, seed=0)
+TRAIN, TEST = ocdl.squares(count=150, seed=0)
 
 
 class Row(NamedTuple):
@@ -55,11 +55,11 @@ def trained(statement: ocdl.ControlProblem, method: ocdl.Method, begin) -> Row:
 
 
 statement = problem(TRAIN)
-plain = trained(statement, ocdl.LBFGS(max_iterations=400), start())
+plain = trained(statement, ocdl.LBFGS(max_iterations=300), start())
 adversarial = trained(
     statement,
     ocdl.AdversarialTraining(
-        BALL, adversary=ocdl.Ascent(iterations=6, starts=2), method=ocdl.LBFGS(max_iterations=100), rounds=8
+        BALL, adversary=ocdl.Ascent(iterations=6, starts=2), method=ocdl.LBFGS(max_iterations=60), rounds=8
     ),
     plain.solution,
 )

@@ -63,15 +63,15 @@ def keeps_class(network: LayeredNetwork, inputs: Any, labels: Any, ball: Ball) -
 
 def _worst(network: LayeredNetwork, worse: Worse, inputs: Array, ball: Ball, enough: Array) -> Array:
     """Bounds (S,) on what is worst in the ball; cubes are halved where the bound is above ``enough`` (S,), unless their
-    sample is, at the very centre of a cube.
+    sample is above it at the centre of a cube, moved into the ball.
     """
     S, d = inputs.shape
     bounds, of, centre, half = np.full(S, -np.inf), np.arange(S), np.zeros((S, d)), ball.radius
     for level in range(LEVELS + 1):
         r = ball.radius if level == 0 and ball.norm == 2.0 else half * np.sqrt(d)
-        here, top = _bound(network, worse, of, inputs[of] + centre, r)
-        beyond = (here > enough[of]) & (ball.size(centre) <= ball.radius)
-        split = (top > enough[of]) & ~np.isin(of, of[beyond])
+        at = ball.projected(centre)  # no farther than the centre from any point of the cube that is in the ball
+        here, top = _bound(network, worse, of, inputs[of] + at, r)
+        split = (top > enough[of]) & ~np.isin(of, of[here > enough[of]])
         if level == LEVELS or d > NARROW or np.count_nonzero(split) * 2**d > CELLS:
             split[:] = False
         np.maximum.at(bounds, of[~split], top[~split])

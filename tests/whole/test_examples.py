@@ -240,6 +240,18 @@ def test_architectures():
     assert float(ends["Net"]["accuracy"].sel(set="test")) < 0.95
 
 
+def test_adversarial_training():
+    found = example("adversarial_training")
+    plain, adversarial = (row.certificate for row in found.rows.values())
+    assert plain.nominal < adversarial.nominal < adversarial.certified < 0.75 * plain.attacked
+    assert adversarial.lower <= adversarial.attacked and adversarial.gap < 3e-3
+    for row in found.rows.values():
+        assert np.all(row.certified <= row.attacked) and np.all(row.attacked - row.certified < 0.03)
+    inside = np.flatnonzero(found.BALL.radius <= found.RADII)
+    assert np.all(found.adversarial.certified[inside] > found.plain.attacked[inside])
+    assert found.adversarial.attacked[0] > 0.85
+
+
 def test_features_by_layer():
     found = example("features_by_layer")
     flat = {name: values for name, _, values, _, _ in found.rows}

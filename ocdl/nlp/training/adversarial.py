@@ -56,7 +56,7 @@ class AdversarialTraining(Method):
     mixture: α of (57), from 0 to below 1.
     """
 
-    ball: Ball
+    ball: Ball = field(default_factory=lambda: Ball(0.1))
     adversary: Adversary = field(default_factory=Ascent)
     method: Training = field(default_factory=LBFGS)
     outer: Outer = "cutting sets"
@@ -115,16 +115,15 @@ class _Game:
         self.inner = Status.CONVERGED
 
     def cut(self, progress: bool | None) -> Status:
-        """Rounds: the worst changes at w join the scenarios, then w is the best against these."""
+        """Rounds: w is the best against the scenarios, then the worst changes at w join these."""
         for _ in range(self.options.rounds):
-            if self._grown():
-                return Status.CONVERGED if self.inner is Status.CONVERGED else Status.ACCEPTABLE
             self._settle(progress)
-        self._grown()
+            if self._met():
+                return Status.CONVERGED if self.inner is Status.CONVERGED else Status.ACCEPTABLE
         return Status.ITERATION_LIMIT
 
-    def _grown(self) -> bool:
-        """The worst changes join the scenarios where they cost more; whether lower and upper value meet."""
+    def _met(self) -> bool:
+        """Whether lower and upper value meet; else the worst changes join the scenarios where they cost more."""
         w, scenarios = self.now
         several = Several(self.cost.nominal, scenarios)
         worst, costs = self.options.adversary.worst(self.cost.target(w)), several.costs(w)
