@@ -22,7 +22,7 @@ from ocdl.solving.layered import LayeredNetwork
 from ocdl.statement.ball import Ball
 from ocdl.statement.readout_loss import ReadoutLoss
 
-LEVELS = 7  # of halving
+LEVELS = 10  # of halving
 NARROW = 3  # inputs, up to which cubes are halved
 CLOSE = 1e-3  # between bound and attack, relative to 1 + |J|: close enough
 CELLS = 60_000  # at once
