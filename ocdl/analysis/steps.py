@@ -5,7 +5,7 @@ X_i = x + h Σ_j a_ij φ_j(X_j),   x⁺ = x + h Σ_i b_i φ_i(X_i),   φ(x) = V 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +18,10 @@ from ocdl.sweeps.fused.layer import DenseLayer
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
-    """One step: a layer for each stage, mostly the same one."""
+class ExplicitStep:
+    """One step: a velocity φ_i of rows x for each stage, mostly the same one."""
 
-    layers: tuple[DenseLayer, ...]
+    layers: tuple[Callable[[Array], Array], ...]
     tableau: Tableau
     h: float
 
@@ -33,6 +33,13 @@ class Step:
             inner.append(x + self.h * sum(c * s for c, s in zip(a, slopes, strict=False)))
             slopes.append(layer(inner[-1]))
         return inner, x + self.h * sum(c * s for c, s in zip(self.tableau.b, slopes, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Step(ExplicitStep):
+    """A step of dense layers."""
+
+    layers: tuple[DenseLayer, ...]
 
     def jacobian(self, x: Array) -> Array:
         """∂x⁺/∂x, (..., n, n): the scheme's own derivative, by the stages of the variational equation."""
@@ -60,6 +67,14 @@ def _transposed(layer: DenseLayer, x: Array, p: Array) -> Array:
     if layer.S is None:
         return np.asarray(found)
     return np.asarray(found + (p @ layer.S if np.ndim(layer.S) else p * layer.S))
+
+
+def stepped(steps: Iterable[ExplicitStep], x0: Array) -> Array:
+    """States (N+1, ...) of steps, one after the other."""
+    x = [x0]
+    for step in steps:
+        x.append(step.stages(x[-1])[1])
+    return np.stack(x)
 
 
 def steps_of(activation: Activation, layers: LayerArrays, tableau: Tableau, widths: Array) -> Iterator[Step]:
