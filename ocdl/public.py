@@ -59,8 +59,10 @@ from ocdl.nlp import (
     LevenbergMarquardt,
     NeighbouringExtremals,
     NewtonCG,
+    SaddlePoint,
     Train,
     neighbouring,
+    saddle,
 )
 from ocdl.pmp import (
     LBFGSB,

@@ -9,6 +9,7 @@ from ocdl.analysis.contraction import EnergyEstimate, contractive_flow, energy_e
 from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.analysis.finite_rank import FiniteRankFlow, ReducedEvolution
 from ocdl.analysis.flow import Evolution, Flow
+from ocdl.analysis.game import LinearQuadraticGame
 from ocdl.analysis.gram import GramStability, gram_stability, measured_rate
 from ocdl.analysis.growth import (
     Growth,
@@ -51,6 +52,7 @@ __all__ = [
     "Growth",
     "Hypothesis",
     "KernelOperator",
+    "LinearQuadraticGame",
     "LinearStability",
     "Lyapunov",
     "PhaseDiagram",

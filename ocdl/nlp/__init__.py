@@ -9,6 +9,7 @@ from ocdl.nlp.training.adversarial import AdversarialTraining
 from ocdl.nlp.training.lbfgs import LBFGS
 from ocdl.nlp.training.levenberg import LevenbergMarquardt
 from ocdl.nlp.training.newton import NewtonCG
+from ocdl.nlp.training.responses import SaddlePoint, saddle
 from ocdl.nlp.training.train import Train
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "LevenbergMarquardt",
     "NeighbouringExtremals",
     "NewtonCG",
+    "SaddlePoint",
     "Train",
     "neighbouring",
+    "saddle",
 ]
