@@ -20,7 +20,7 @@ from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.referee.labels import coefficients
 from ocdl.referee.solution import Solution
-from ocdl.solving.adversary import Adversary, Ascent, Perturbed, check_perturbed
+from ocdl.solving.adversary import Adversary, Ascent, Perturbed, Worst, check_perturbed
 from ocdl.solving.compile import Problem, discretised
 from ocdl.solving.layered import LayeredNetwork
 from ocdl.statement.ball import Ball
@@ -30,6 +30,7 @@ from ocdl.statement.selection import Grid
 from ocdl.sweeps.sweeper import Sweeper
 
 ATTACK = Ascent(iterations=40, starts=8, seed=1)  # longer than in training, and from elsewhere
+STATIONARY = 1e-6  # norm of a projected gradient that vanishes
 ROUNDED = 1e-9  # of weights, and of lengths
 
 
@@ -38,7 +39,7 @@ class AdversarialCertificate:
     """Values of the game at an answer: ``nominal`` J, ``lower``, ``attacked``, ``certified`` (infinite where nothing is
     proven), and of each sample ``changes`` (S, n), their ``costs`` and proven ``bounds`` (S,).
 
-    stationarity: what the referee says of the answer's gradient, of which ``lower`` is a bound.
+    stationarity: the referee's norm of the answer's projected gradient; ``lower`` is a bound where it vanishes.
     """
 
     ball: Ball
@@ -70,23 +71,21 @@ class AdversarialCertificate:
         core, depth = discretised(problem, grid)
         check_perturbed("AdversarialCertificate.of", core, ball)
         u, p = coefficients(core, depth, solution)
-        target = Perturbed(Sweeper(core, depth), u, p, ball)
-        own, rows = target.costs(target.samples, np.zeros((core.samples, core.n))), target.samples
-        total = float(target.sweeper.integral(u, p)[1])
-        omega, worst = np.asarray(core.weights), adversary.worst(target)
-        better = worst.costs >= own
-        changes, costs = np.where(better[:, None], worst.changes, 0.0), np.maximum(worst.costs, own)
+        target, omega = Perturbed(Sweeper(core, depth), u, p, ball), np.asarray(core.weights)
+        nominal = float(target.sweeper.integral(u, p)[1])
+        own = target.costs(target.samples, np.zeros((core.samples, core.n)))
         rows, weights, moved = _scenarios(core, solution, ball)
         played = target.costs(rows, moved)
-        for s, J, change in zip(rows, played, moved, strict=True):
-            if costs[s] < J:
-                costs[s], changes[s] = J, change
+        worst = adversary.worst(target)
+        changes, costs = _largest(worst, own, rows, moved, played)
         bounds = np.minimum(worst.bounds, _proven(core, depth, solution, ball, costs))
-        shared = total - float(omega @ own)
-        mixed = [float(omega @ ((1.0 - mixture) * J + mixture * own)) + shared for J in (costs, bounds)]
-        lower = float(weights @ played) + shared
-        attacked, certified = mixed
-        return cls(ball, total, lower, attacked, certified, changes, costs, bounds, solution.stationarity)
+        shared = nominal - float(omega @ own)
+
+        def mixed(J: Array) -> float:
+            return shared + float(omega @ ((1.0 - mixture) * J + mixture * own))
+
+        values = nominal, shared + float(weights @ played), mixed(costs), mixed(bounds)
+        return cls(ball, *values, changes, costs, bounds, solution.stationarity)
 
     @property
     def gap(self) -> float:
@@ -94,19 +93,31 @@ class AdversarialCertificate:
         return (self.certified if np.isfinite(self.certified) else self.attacked) - self.lower
 
     @property
-    def finding(self) -> Finding:
-        """The certificate in words."""
-        proven = bool(np.isfinite(self.certified))
-        said = f"no change in {self.ball!r} raises J above {self.certified:.6g}" if proven else "nothing is proven"
-        return Finding(
-            "Weak duality of the game: a mixture of changes that its minimiser answers bounds the value from below",
-            (
-                Hypothesis.declared("every maximum is proven from above", proven),
-                Hypothesis("what a unit projected step would gain, at most 1e-6", 1e-6 - self.stationarity),
+    def findings(self) -> tuple[Finding, Finding]:
+        """What no adversary can exceed, and what no controls can undercut."""
+        return (
+            Finding(
+                "Maxima over the ball, proven by eigenvalues or by branch and bound",
+                (Hypothesis.declared("every maximum is proven from above", bool(np.isfinite(self.certified))),),
+                f"no changes in {self.ball!r} raise J from {self.nominal:.6g} above {self.certified:.6g}; those "
+                f"that were found raise it to {self.attacked:.6g}",
             ),
-            f"{said}; attacks raise it from {self.nominal:.6g} to {self.attacked:.6g}, and controls near these, all "
-            f"controls where J is convex in them, have a value of {self.lower:.6g} or more: a gap of {self.gap:.2g}",
+            Finding(
+                "Weak duality: what controls cost that are best against given changes, no controls undercut",
+                (Hypothesis("the projected gradient vanishes; minus its norm", -self.stationarity, -STATIONARY),),
+                f"where J is convex in the controls, all of them have a worst cost of at least {self.lower:.6g}",
+            ),
         )
+
+
+def _largest(worst: Worst, own: Array, rows: Any, moved: Array, played: Array) -> tuple[Array, Array]:
+    """The worst change of each sample (S, n) and its cost (S,), of what was found, none at all, and scenarios."""
+    S = own.size
+    of = np.concatenate([np.tile(np.arange(S), 2), rows])
+    change = np.concatenate([worst.changes, np.zeros_like(worst.changes), moved])
+    costs = np.concatenate([worst.costs, own, played])
+    last = np.lexsort((costs, of))[np.cumsum(np.bincount(of)) - 1]
+    return change[last], costs[last]
 
 
 def _scenarios(problem: ControlProblem, solution: Solution, ball: Ball) -> tuple[Any, Array, Array]:

@@ -67,7 +67,7 @@ def test_no_proof_is_said():
     solution = ocdl.solve(problem, DEPTH, ocdl.LBFGS(max_iterations=0), on_failure="return")
     found = AdversarialCertificate.of(problem, DEPTH, solution, ocdl.Ball(0.1))
     assert found.certified == np.inf and found.gap == found.attacked - found.lower
-    assert not found.finding.applies and "proven from above" in found.finding.says
+    assert not found.findings[0].applies and "proven from above" in found.findings[0].says
     assert found.attacked == pytest.approx(0.6**4)
 
 

@@ -39,6 +39,15 @@ def test_one_sample_far_from_its_target(outer):
     assert solution.gap <= 1e-12
 
 
+def test_an_answer_is_saved_with_its_scenarios(tmp_path):
+    problem, ball = scalar(1.0, 0.5), ocdl.Ball(0.3)
+    solution = answer(problem, ball=ball)
+    solution.save(tmp_path / "game.nc")
+    loaded = ocdl.load(tmp_path / "game.nc")
+    before, after = (AdversarialCertificate.of(problem, ONE, one, ball) for one in (solution, loaded))
+    assert (after.lower, after.attacked) == pytest.approx((before.lower, before.attacked), rel=1e-13)
+
+
 def test_a_saddle_in_mixed_changes():
     """x0 = 0: u = 0 answers ±Δ with equal shares, which no single change does; the value is ½ Δ²."""
     solution = answer(scalar(0.0), ball=ocdl.Ball(0.3), tolerance=1e-6)
@@ -72,7 +81,7 @@ def test_the_certificate_encloses_the_value_of_a_linear_quadratic_game():
     solution = answer(problem, depth, ball=ball, adversary=ocdl.TrustRegion(), tolerance=1e-5)
     found = AdversarialCertificate.of(problem, depth, solution, ball, adversary=ocdl.TrustRegion())
     assert found.lower <= found.attacked <= found.certified * (1 + 1e-12)
-    assert found.gap <= 1e-4 and found.finding.applies
+    assert found.gap <= 1e-4 and all(one.applies for one in found.findings)
     assert found.lower == pytest.approx(solution.cost, rel=1e-12)
     plain = ocdl.solve(problem, depth, ocdl.LBFGS())
     other = AdversarialCertificate.of(problem, depth, plain, ball, adversary=ocdl.TrustRegion())
@@ -87,6 +96,8 @@ def test_the_mixture_goes_from_the_worst_to_the_plain_problem():
         expected = -(1.0 + (1.0 - alpha) * 0.3) / 1.5
         assert float(solution["u"].values.squeeze()) == pytest.approx(expected, abs=1e-6)
     cut = answer(scalar(1.0), ball=ocdl.Ball(0.3), mixture=0.5, tolerance=1e-7)
+    found = AdversarialCertificate.of(scalar(1.0), ONE, cut, ocdl.Ball(0.3), mixture=0.5)
+    assert found.lower == pytest.approx(cut.cost, rel=1e-12) and 0.0 <= found.attacked - found.lower <= 2e-7
     assert float(cut["u"].values.squeeze()) == pytest.approx(-1.15 / 1.5, abs=1e-4)
 
 

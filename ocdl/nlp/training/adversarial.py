@@ -164,8 +164,7 @@ class _Game:
         found = self.options.method.minimise(cost, self.now[0], progress=progress)
         w = cost.join(found.u, found.p)
         self.now = w, self.cost.at(w)
-        value = Several(self.cost.nominal, self.now[1]).value(w)
-        self.rows.append((value, value, float(self.now[1].of.size)))
+        self._met()
         return found.status
 
     def outcome(self, status: Status) -> Outcome:
