@@ -22,6 +22,7 @@ from ocdl.statement.layout import Layout, Part
 from ocdl.statement.losses import HalfSquare, IdentityLink, Loss, Readout
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.regularisers import PenalisedControls, PenalisedParameters, Regulariser
+from ocdl.statement.risk import Risk
 from ocdl.statement.stability import Stability
 
 CLASSIFIER = Readout()
@@ -39,6 +40,7 @@ def network(
     regulariser: Regulariser | None = None,
     bounds: Box | None = None,
     weights: Any = None,
+    risk: Risk | None = None,
     channels: int | None = None,
     horizon: float | None = None,
     tied: bool = False,
@@ -54,7 +56,8 @@ def network(
     regulariser: R of every control, integrated over the depth, and of W and μ.
     bounds: ``Box(K=(-1, 1), beta=...)`` by the names of the controls; also x, of the states. Those of controls may be
         functions of the depth.
-    weights: ω (S,), equal by default. channels: states are inputs followed by zeros, so many in all (augmented).
+    weights: ω (S,), equal by default. risk: of the samples' losses, instead of their mean.
+    channels: states are inputs followed by zeros, so many in all (augmented).
     horizon: T, 1 by default; of a ``discrete`` architecture the number of its layers, each a unit step.
     stability: ``Dissipative()``, ``Nonexpansive()`` or ``Amplification(κ)``, kept at every depth by constraints on
         controls it lends; for ``Ipopt``.
@@ -90,6 +93,7 @@ def network(
         parameters=_entries(held),
         data=checked_labels(labels, len(rows), K, terminal.link, loss, one_class=regulariser is not None),
         weights=weights,
+        risk=risk,
         layout=Layout(Part("x", ("y",), (n,)), () if tied else layer.parts, held, {}),
         parameter_metric=metric,
         budgets=layer.budgets(depth),

@@ -47,6 +47,7 @@ from ocdl.statement.layout import Layout, layout_of
 from ocdl.statement.measurements import Measurements
 from ocdl.statement.names import Names, Signature, formula
 from ocdl.statement.reductions import reduced
+from ocdl.statement.risk import Risk
 from ocdl.statement.table import Reading, readings, watched
 from ocdl.statement.times import Times, check_horizon, check_t0
 from ocdl.statement.velocity_box import VelocityBox
@@ -90,6 +91,9 @@ class ControlProblem:
     units: of states, controls and parameters by name, such as {"h": "km"}; words for tables and figures.
     data: d, shape (S, k); it and ``initial`` may be memory-mapped arrays of float64, which stay in their files.
     weights: ω (S,) > 0, normalised to sum 1; equal by default.
+    risk: what the samples' costs are worth instead of their mean, such as ``Exponential(2.0)``, ``CVaR(0.9)`` or
+        ``WorstCase()``; effort and penalty, which all share, stay as they are. Its parameters, such as "tau", are
+        parameters of the problem.
     layout, state_metric (n,), control_metric (m,), parameter_metric (P,): names and quadrature weights of a
         discretised function space; every reported gradient is divided by them.
     velocity_box: closed-form structure of one sample, where the builder knows it.
@@ -130,6 +134,7 @@ class ControlProblem:
     units: Mapping[str, str] | None = None
     data: Any = None
     weights: Any = None
+    risk: Risk | None = None
     layout: Layout | None = None
     state_metric: Any = None
     control_metric: Any = None

@@ -3,6 +3,7 @@
     integral   ∫ g dt in [c⁻, c⁺]           states q, q̇ = g, q(0) = 0, q(T) in [c⁻, c⁺]
     periodic   x(T) = x(0)                  rows of boundary
     rates      bounds on u̇, u̇ in formulas   states u, u̇ = v, u(0) free in the box of u, and controls v
+    risk       R of the samples' costs      parameters, another terminal loss, rows of boundary
 
 A reduction gives the fields that change: a ``ControlProblem`` is stated anew with them, until there is none.
 """
@@ -21,6 +22,7 @@ from ocdl.statement.extended import appended, changed, more_states, stacked
 from ocdl.statement.names import Whole
 from ocdl.statement.rates import rated, with_rates
 from ocdl.statement.restated import Returns, fields, joined, own, own_formulas, rows_of
+from ocdl.statement.under_risk import under_risk
 
 
 def reduced(problem: Any) -> dict[str, Any] | None:
@@ -34,6 +36,8 @@ def reduced(problem: Any) -> dict[str, Any] | None:
         return _with_integrals(problem)
     if "integral" in problem.bounds.names:
         raise InvalidInput(f"{problem.bounds!r}: it bounds integral, but the problem has no integral=....")
+    if problem.risk is not None:
+        return under_risk(problem)
     return None
 
 

@@ -34,7 +34,8 @@ def own(problem: Any, role: str, moving: tuple[int, ...] = ()) -> Whole:
     if not callable(function):
         raise InvalidInput(f"{role}={function!r}: give a function of {', '.join(_values(problem, role))}.")
     signature = problem.names.signature(role, function, _values(problem, role))
-    formula = Restated(role, function, signature, problem.n, still, moving)
+    own = problem.own_parameters, problem.data.shape[1]
+    formula = Restated(role, function, signature, problem.n, still, moving, *own)
     return Whole(formula.taken, formula)
 
 
@@ -57,8 +58,8 @@ class Defined(Whole):
 
 @dataclass(frozen=True, eq=False)
 class Restated:
-    """A formula of the stated x (n,), u, u̇ as one of the core's, whose controls are ``still`` and the rates of
-    ``moving``.
+    """A formula of the stated x (n,), u, u̇, p and d as one of the core's, whose controls are ``still`` and the rates of
+    ``moving``, and whose parameters and data may be more.
     """
 
     role: str
@@ -67,6 +68,8 @@ class Restated:
     n: int
     still: tuple[int, ...]
     moving: tuple[int, ...]
+    parameters: int
+    data: int
 
     @property
     def taken(self) -> tuple[str, ...]:
@@ -89,6 +92,8 @@ class Restated:
     def _stated(self, name: str, given: dict[str, Any]) -> Any:
         if name in ("x", "x0", "xT"):
             return given[name][: self.n, :]
+        if name in ("p", "d"):
+            return given[name][: self.parameters if name == "p" else self.data]
         if name == RATE:
             return given["u"][len(self.still) :]
         if name not in ("u", "u0", "uT") or not self.moving:
@@ -121,6 +126,16 @@ class Total:
 
     def __call__(self, **given: Any) -> Any:
         return sum(_expression(role, formula, given) for role, formula in self.parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Accumulated:
+    """A state at its end."""
+
+    state: int
+
+    def __call__(self, x: Any) -> Any:
+        return x[self.state]
 
 
 @dataclass(frozen=True, eq=False)

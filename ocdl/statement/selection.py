@@ -30,6 +30,7 @@ from ocdl.statement.losses import HalfSquare, IdentityLink, Link, Loss, Readout
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.readout_loss import Output, ReadoutLoss
 from ocdl.statement.regularisers import PenalisedControls, PenalisedParameters, Regulariser
+from ocdl.statement.risk import Risk
 from ocdl.statement.stability import Stability
 from ocdl.statement.times import check_horizon
 from ocdl.statement.velocity_box import VelocityBox
@@ -66,6 +67,7 @@ class SelectionProblem:
     domain: Y, an interval or one interval per dimension. weights: ω_s, equal by default.
     stability: ``Dissipative()`` or ``Amplification(κ)`` of B in L²(Y), kept at every depth by constraints on controls
         that it lends; for ``Ipopt``.
+    domain: Y, an interval or one interval per dimension. weights: ω_s, equal by default. risk: as in ControlProblem.
     """
 
     activation: Activation
@@ -79,6 +81,7 @@ class SelectionProblem:
     readout: Readout | None = None
     weights: Any = None
     stability: Stability | None = None
+    risk: Risk | None = None
 
     def __post_init__(self) -> None:
         kinds: tuple[tuple[str, Any, str], ...] = (
@@ -161,6 +164,7 @@ class SelectionProblem:
             parameters=readout.size,
             data=labels,
             weights=self.weights,
+            risk=self.risk,
             layout=_layout(nodes, readout, lent),
             state_metric=w,
             control_metric=control_metric,

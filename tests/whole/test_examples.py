@@ -461,3 +461,21 @@ def test_phase_portrait():
     assert np.all(np.abs(ends) > 10.0) and np.all(ends[0] * ends[1] < 0.0)  # opposite sides of the stable manifold
     assert np.linalg.norm(found.parted.x - found.REST, axis=2).min(axis=0).max() < 0.1
     assert found.slope == pytest.approx(found.goal.velocity, abs=1e-10) and np.linalg.norm(found.slope) > 0.5
+
+
+def test_risk():
+    module = example("risk")
+    assert np.argmin(module.table, axis=0).tolist() == list(range(len(module.RISKS)))
+    assert [one.cost for one in module.solutions.values()] == pytest.approx(np.diag(module.table).tolist(), abs=1e-6)
+    seeking, neutral, averse, *_ = module.spread
+    assert seeking > neutral > averse
+
+
+def test_population():
+    module = example("population")
+    assert module.fine.cost == pytest.approx(0.248497053, abs=5e-9) and module.fine.gap < 1e-9
+    (few, many), (u_few, u_many) = module.COUNTS, (module.table[count][0] for count in module.COUNTS)
+    assert 0.25 < np.log(u_few / u_many) / np.log(many / few) < 0.85
+    assert all(0.6 <= share <= 1.0 for row in module.table.values() for share in row[2:])
+    judged = module.judged
+    assert judged.optimum.covers(module.optimum.cost) and judged.cost.covers(module.optimum.cost)
