@@ -47,7 +47,8 @@ class AdversarialTraining(Method):
     balance (``extras``: "change", "of", "weight"); the referee judges it as that. What an adversary then still finds is
     recomputed by ``AdversarialCertificate.of``.
 
-    adversary: what finds changes; method: what minimises, on controls alone.
+    ball: where the changes are; by default there are none, and training is plain. adversary: what finds them.
+    method: what minimises, on controls alone.
     outer: "cutting sets" collects the worst changes and minimises the largest cost among them, until no other costs
         more than the ``tolerance``, relative to 1 + |J|, or ``rounds`` are over: where J is convex in the controls, and
         the changes are maxima, lower and upper value of the game. "Danskin" finds the worst changes anew at every
@@ -56,7 +57,7 @@ class AdversarialTraining(Method):
     mixture: α of (57), from 0 to below 1.
     """
 
-    ball: Ball = field(default_factory=lambda: Ball(0.1))
+    ball: Ball = field(default_factory=lambda: Ball(0.0))
     adversary: Adversary = field(default_factory=Ascent)
     method: Training = field(default_factory=LBFGS)
     outer: Outer = "cutting sets"
@@ -64,7 +65,7 @@ class AdversarialTraining(Method):
     rounds: int = 20
     tolerance: float = 1e-3
 
-    in_blocks: ClassVar[bool] = False
+    budgets: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         kinds: tuple[tuple[str, Any, str], ...] = (
