@@ -5,7 +5,8 @@
 
 on the squares of Benning et al. (2019), Δ = 0.1. The cost with no adversary rises, and that of the worst changes falls:
 attacked by gradient ascent from below, proven by branch and bound from above, two figures that are close. So are the
-shares of the test points that are told rightly in the whole of a ball of radius r, attacked and certified.
+shares of the test points that are told rightly in the whole of a ball of radius r, attacked and certified. J is not
+convex in the controls: that the adversarial network is nearly the best one is true near it, and not proven.
 Source: Liu and Theodorou (2019), "Deep learning theory review", section 5.3.
 
 ``python examples/adversarial_training.py`` saves ``adversarial_training.png``.
@@ -97,6 +98,9 @@ if __name__ == "__main__":
         found = row.certificate
         shares = "".join(f"  {a:7.1%} {c:7.1%}" for a, c in zip(row.attacked, row.certified, strict=True))
         print(f"{name:>12} {found.nominal:8.5f} {found.attacked:9.5f} {found.certified:9.5f} |{shares}")
-    print(f"value of the game: from {adversarial.certificate.lower:.5f} to {adversarial.certificate.certified:.5f}")
+    found = adversarial.certificate
+    print(
+        f"scenarios that training has answered cost {found.lower:.5f}, the worst changes at most {found.certified:.5f}"
+    )
     print(adversarial.solution.detail)
     draw(rows).savefig("adversarial_training.png", dpi=110)
