@@ -27,6 +27,7 @@ from ocdl.referee.constraints import Constraints
 from ocdl.solving.laws import Law, law_of, parameters_of
 from ocdl.solving.simulation import Simulation
 from ocdl.statement.discrete import refuse_discrete
+from ocdl.statement.noise import refuse_noise
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.selection import Grid, SelectionProblem
 from ocdl.statement.width import Width
@@ -88,6 +89,7 @@ def _core(problem: Any, grid: Any) -> ControlProblem:
         return problem.discretise(width)
     if not isinstance(problem, ControlProblem):
         raise InvalidInput(f"simulate({problem!r}): give a SelectionProblem or a ControlProblem.")
+    refuse_noise("simulate", problem)
     refuse_discrete("simulate", problem.discrete, "the states of a solution are the network's own")
     if grid is not None:
         raise InvalidInput(
