@@ -1,0 +1,121 @@
+"""A controlled Markov chain on the nodes of a box that moves as dX = φ dt + σ dW does.
+
+From node x it goes at rate w_k to x ± ξ_k dx, where ½σσᵀ = Σ w_k (ξ_k dx)(ξ_k dx)ᵀ (``selling``), and along axis i by
+
+    ± φ_i/(2 dx_i)  to both sides, where the rate of the noise makes up for the negative one (second order),
+    |φ_i|/dx_i      to the side where φ_i points, elsewhere (first order).
+
+So rates are never negative, and the scheme of the chain is monotone: V cannot fall where its data rise. A move out of
+the box ends at the nearest node of the box: the process is reflected there, ∂V/∂n = 0. Exponential costs
+(1/k) log E e^{kJ} add (k/2)|σᵀ∇V|² = max_w {⟨σw, ∇V⟩ − |w|²/(2k)} (min for k < 0): a drift σw and a cost −|w|²/(2k)
+with w = kσᵀ∇V.
+Sources: Kushner and Dupuis (2001), "Numerical methods for stochastic control problems in continuous time", chapter 5;
+Wang and Forsyth (2008), "Maximal use of central differencing for HJB PDEs in finance"; Fleming and Soner (2006),
+"Controlled Markov processes and viscosity solutions", chapter VI.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy
+import scipy.sparse
+from numpy.typing import NDArray
+
+from ocdl.errors import SolveFailed
+from ocdl.hjb.diffusion.coefficients import Coefficients
+from ocdl.hjb.diffusion.nodes import Nodes
+from ocdl.hjb.diffusion.selling import decomposed
+
+Array = NDArray[np.float64]
+Whole = NDArray[np.int64]
+
+NEGATIVE = 1e-12  # of a rate, relative to the largest: rounding
+SOLVED = 1e-12  # relative residual of a linear system
+ITERATIONS = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Moves:
+    """From every node ``rates`` (Q, J) to ``targets`` (Q, J), and the ``cost`` (Q,) of time spent there."""
+
+    targets: Whole
+    rates: Array
+    cost: Array
+
+    def hamiltonian(self, value: Array) -> Array:
+        """L + Σ_j rate_j (V_j − V), (Q,)."""
+        return self.cost + np.einsum("qj,qj->q", self.rates, value[self.targets] - value[:, None])
+
+    def generator(self) -> Any:
+        """The matrix A of V ↦ Σ_j rate_j (V_j − V). SolveFailed where it is not monotone."""
+        Q, J = self.targets.shape
+        rows = np.repeat(np.arange(Q), J)
+        A = scipy.sparse.csr_array((self.rates.ravel(), (rows, self.targets.ravel())), shape=(Q, Q))
+        A.sum_duplicates()
+        A = A - scipy.sparse.diags_array(A.diagonal())
+        worst = float(A.data.min(initial=0.0))
+        if worst < -NEGATIVE * float(A.data.max(initial=0.0)):
+            raise SolveFailed(f"a negative rate {worst:.3g} of the chain: the scheme is not monotone.")
+        return A - scipy.sparse.diags_array(A.sum(axis=1))
+
+    def step(self, later: Array, h: float) -> Array:
+        """V of (1 − hA) V = V⁺ + hL: a step of Euler's implicit method under these controls."""
+        system = scipy.sparse.diags_array(np.ones(len(later))) - h * self.generator()
+        right = later + h * self.cost
+        if np.abs(self.targets - np.arange(len(later))[:, None]).max() == 1:
+            bands = np.zeros((3, len(later)))
+            bands[0, 1:], bands[1], bands[2, :-1] = (system.diagonal(k) for k in (1, 0, -1))
+            return np.asarray(scipy.linalg.solve_banded((1, 1), bands, right))
+        scale = system.diagonal()
+        rows = scipy.sparse.diags_array(1.0 / scale) @ system
+        found, failed = scipy.sparse.linalg.bicgstab(
+            rows, right / scale, x0=later, rtol=SOLVED, atol=0.0, maxiter=ITERATIONS
+        )
+        return np.asarray(scipy.sparse.linalg.spsolve(system.tocsc(), right) if failed else found)
+
+
+class Chain:
+    """The chain of a problem's ``coefficients`` on ``nodes``; ``k`` of exponential costs, 0 for means.
+
+    ``rounder``: at the share of nodes where σσᵀ was made rounder, so that moves do not reach too far.
+    """
+
+    def __init__(self, coefficients: Coefficients, nodes: Nodes, k: float) -> None:
+        self.coefficients, self.nodes, self.k = coefficients, nodes, k
+        self.reach = max(2, int(np.ceil(np.sqrt(min(nodes.shape)))))
+        self.rounder = 0.0
+        self._spread: tuple[Whole, Array, Array] | None = None
+
+    def moves(self, t: float, u: Array, value: Array) -> Moves:
+        """Under controls u (Q, m); of V (Q,) only the gradient matters, where costs are exponential."""
+        nodes = self.nodes
+        phi, sigma, cost = self.coefficients(t, nodes.states, u)
+        if self.k:
+            slope = nodes.gradient(value)
+            tilt = self.k * np.einsum("qik,qi->qk", sigma, slope)
+            phi = phi + np.einsum("qik,qk->qi", sigma, tilt)
+            cost = cost - np.einsum("qk,qk->q", tilt, tilt) / (2.0 * self.k)
+        targets, weights, along = self._noise(sigma)
+        c = phi / nodes.spacing
+        central = np.abs(c) <= 2.0 * along
+        up, down = (np.where(central, 0.5 * side, np.maximum(side, 0.0)) for side in (c, -c))
+        return Moves(
+            np.concatenate([targets, *nodes.beside], axis=1), np.concatenate([weights, weights, up, down], axis=1), cost
+        )
+
+    def _noise(self, sigma: Array) -> tuple[Whole, Array, Array]:
+        """Where the noise moves to (Q, 2K), at rates w (Q, K) to each side, and their sum along every axis (Q, n)."""
+        kept = self._spread
+        if kept is None:
+            scaled = sigma / self.nodes.spacing[:, None]
+            w, offsets, far = decomposed(0.5 * scaled @ scaled.transpose(0, 2, 1), self.reach)
+            self.rounder = max(self.rounder, float(far.mean()))
+            single = np.abs(offsets).sum(axis=2) == 1
+            along = np.einsum("qk,qki->qi", w * single, np.abs(offsets))
+            kept = np.concatenate([self.nodes.moved(offsets), self.nodes.moved(-offsets)], axis=1), w, along
+            if not (self.coefficients.controlled_noise or self.coefficients.varying_noise):
+                self._spread = kept
+        return kept
