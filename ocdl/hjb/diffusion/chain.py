@@ -1,11 +1,10 @@
 """A controlled Markov chain on the nodes of a box that moves as dX = φ dt + σ dW does.
 
-From node x it goes at rate w_k to x ± ξ_k dx, where ½σσᵀ = Σ w_k (ξ_k dx)(ξ_k dx)ᵀ (``selling``), and along axis i by
+From node x it goes to x ± ξ_k dx, where ½σσᵀ = Σ w_k (ξ_k dx)(ξ_k dx)ᵀ (``selling``), M = Σ w_k ξ_k ξ_kᵀ, at rates
 
-    ± φ_i/(2 dx_i)  to both sides, where the rate of the noise makes up for the negative one (second order),
-    |φ_i|/dx_i      to the side where φ_i points, elsewhere (first order).
+    w_k ± g_k/2,   g_k = w_k ⟨ξ_k, M⁻¹ φ/dx⟩,  clipped to |g_k| ≤ 2 w_k  (central differences, of second order),
 
-So rates are never negative, and the scheme of the chain is monotone: V cannot fall where its data rise. A move out of
+and what Σ g_k ξ_k then lacks of φ/dx, along each axis to the side where it points (upwind, of first order). So rates are never negative, and the scheme of the chain is monotone: V cannot fall where its data rise. A move out of
 the box ends at the nearest node of the box: the process is reflected there, ∂V/∂n = 0. Exponential costs
 (1/k) log E e^{kJ} add (k/2)|σᵀ∇V|² = max_w {⟨σw, ∇V⟩ − |w|²/(2k)} (min for k < 0): a drift σw and a cost −|w|²/(2k)
 with w = kσᵀ∇V.
@@ -33,6 +32,7 @@ Array = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
 NEGATIVE = 1e-12  # of a rate, relative to the largest: rounding
+SINGULAR = 1e-9  # of M, relative to its trace
 SOLVED = 1e-12  # relative residual of a linear system
 ITERATIONS = 1000
 
@@ -87,7 +87,7 @@ class Chain:
         self.coefficients, self.nodes, self.k = coefficients, nodes, k
         self.reach = max(2, int(np.ceil(np.sqrt(min(nodes.shape)))))
         self.rounder = 0.0
-        self._spread: tuple[Whole, Array, Array] | None = None
+        self._spread: tuple[Whole, Array, Whole, Array] | None = None
 
     def moves(self, t: float, u: Array, value: Array) -> Moves:
         """Under controls u (Q, m); of V (Q,) only the gradient matters, where costs are exponential."""
@@ -98,24 +98,25 @@ class Chain:
             tilt = self.k * np.einsum("qik,qi->qk", sigma, slope)
             phi = phi + np.einsum("qik,qk->qi", sigma, tilt)
             cost = cost - np.einsum("qk,qk->q", tilt, tilt) / (2.0 * self.k)
-        targets, weights, along = self._noise(sigma)
+        targets, w, offsets, carried = self._noise(sigma)
         c = phi / nodes.spacing
-        central = np.abs(c) <= 2.0 * along
-        up, down = (np.where(central, 0.5 * side, np.maximum(side, 0.0)) for side in (c, -c))
-        return Moves(
-            np.concatenate([targets, *nodes.beside], axis=1), np.concatenate([weights, weights, up, down], axis=1), cost
-        )
+        g = np.clip(np.einsum("qki,qi->qk", carried, c), -2.0 * w, 2.0 * w)
+        rest = c - np.einsum("qk,qki->qi", g, offsets)
+        rates = [w + 0.5 * g, w - 0.5 * g, np.maximum(rest, 0.0), np.maximum(-rest, 0.0)]
+        return Moves(np.concatenate([targets, *nodes.beside], axis=1), np.concatenate(rates, axis=1), cost)
 
-    def _noise(self, sigma: Array) -> tuple[Whole, Array, Array]:
-        """Where the noise moves to (Q, 2K), at rates w (Q, K) to each side, and their sum along every axis (Q, n)."""
+    def _noise(self, sigma: Array) -> tuple[Whole, Array, Whole, Array]:
+        """Where the noise moves to (Q, 2K), w (Q, K), ξ (Q, K, n), and the rows w_k ξ_kᵀ M⁻¹ (Q, K, n)."""
         kept = self._spread
         if kept is None:
             scaled = sigma / self.nodes.spacing[:, None]
-            w, offsets, far = decomposed(0.5 * scaled @ scaled.transpose(0, 2, 1), self.reach)
+            M = 0.5 * scaled @ scaled.transpose(0, 2, 1)
+            w, offsets, far = decomposed(M, self.reach)
             self.rounder = max(self.rounder, float(far.mean()))
-            single = np.abs(offsets).sum(axis=2) == 1
-            along = np.einsum("qk,qki->qi", w * single, np.abs(offsets))
-            kept = np.concatenate([self.nodes.moved(offsets), self.nodes.moved(-offsets)], axis=1), w, along
+            floor = SINGULAR * np.trace(M, axis1=1, axis2=2) + np.finfo(float).tiny
+            carried = w[..., None] * (offsets @ np.linalg.inv(M + floor[:, None, None] * np.eye(M.shape[-1])))
+            targets = np.concatenate([self.nodes.moved(offsets), self.nodes.moved(-offsets)], axis=1)
+            kept = targets, w, offsets, carried
             if not (self.coefficients.controlled_noise or self.coefficients.varying_noise):
                 self._spread = kept
         return kept
