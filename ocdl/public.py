@@ -25,6 +25,8 @@ from ocdl.doors.learning_plots import plot_features, plot_images, plot_learning,
 from ocdl.doors.plot import plot_comparison, plot_phases, plot_solution
 from ocdl.errors import InvalidInput, NotSupported, NotWritten, OcdlError, SolveFailed
 from ocdl.hjb import LowerBound, ValueFunction, ValueIteration, lower_bound
+from ocdl.hjb.diffusion.stochastic_value import StochasticValue
+from ocdl.hjb.diffusion.stochastic_value_iteration import StochasticValueIteration
 from ocdl.networks.antisymmetric import Antisymmetric
 from ocdl.networks.architecture import Architecture
 from ocdl.networks.chain import Chain
@@ -120,6 +122,7 @@ from ocdl.statement.losses import (
     SoftmaxCrossEntropy,
 )
 from ocdl.statement.measurements import Measurements
+from ocdl.statement.moments import moments
 from ocdl.statement.phases import Phases
 from ocdl.statement.point_sets import donut1d, donut2d, sine, spiral, squares
 from ocdl.statement.problem import ControlProblem

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-LATTICE = {1: 17, 2: 7, 3: 5, 4: 3}  # points of each of m controls
+LATTICE = {1: 17, 2: 7, 3: 3, 4: 3}  # points of each of m controls
 NARROWER = 0.25  # of the radius, from round to round
 FINEST = 1e-5  # of the box
 SETTLED = 1e-10  # relative change of H
