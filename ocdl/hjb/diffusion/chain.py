@@ -5,7 +5,7 @@ From node x it goes to x ± ξ_k dx, where ½σσᵀ = Σ w_k (ξ_k dx)(ξ_k dx)
     w_k ± g_k/2,   g_k = w_k ⟨ξ_k, M⁻¹ φ/dx⟩,  clipped to |g_k| ≤ 2 w_k  (central differences, of second order),
 
 and what Σ g_k ξ_k then lacks of φ/dx, along each axis to the side where it points (upwind, of first order). So rates are never negative, and the scheme of the chain is monotone: V cannot fall where its data rise. A move out of
-the box ends at the nearest node of the box: the process is reflected there, ∂V/∂n = 0. Exponential costs
+the box is mirrored at its edge: the process is reflected there, ∂V/∂n = 0. Exponential costs
 (1/k) log E e^{kJ} add (k/2)|σᵀ∇V|² = max_w {⟨σw, ∇V⟩ − |w|²/(2k)} (min for k < 0): a drift σw and a cost −|w|²/(2k)
 with w = kσᵀ∇V.
 Sources: Kushner and Dupuis (2001), "Numerical methods for stochastic control problems in continuous time", chapter 5;
@@ -88,6 +88,7 @@ class Chain:
         self.reach = max(2, int(np.ceil(np.sqrt(min(nodes.shape)))))
         self.rounder = 0.0
         self._spread: tuple[Whole, Array, Whole, Array] | None = None
+        self._last: tuple[Whole, Whole] | None = None
 
     def moves(self, t: float, u: Array, value: Array) -> Moves:
         """Under controls u (Q, m); of V (Q,) only the gradient matters, where costs are exponential."""
@@ -115,8 +116,14 @@ class Chain:
             self.rounder = max(self.rounder, float(far.mean()))
             floor = SINGULAR * np.trace(M, axis1=1, axis2=2) + np.finfo(float).tiny
             carried = w[..., None] * (offsets @ np.linalg.inv(M + floor[:, None, None] * np.eye(M.shape[-1])))
-            targets = np.concatenate([self.nodes.moved(offsets), self.nodes.moved(-offsets)], axis=1)
-            kept = targets, w, offsets, carried
+            kept = self._targets(offsets), w, offsets, carried
             if not (self.coefficients.controlled_noise or self.coefficients.varying_noise):
                 self._spread = kept
         return kept
+
+    def _targets(self, offsets: Whole) -> Whole:
+        """Where moves of ±ξ (Q, K, n) lead, (Q, 2K); most often they are those of the last call."""
+        if self._last is None or not np.array_equal(self._last[0], offsets):
+            both = np.concatenate([self.nodes.moved(offsets), self.nodes.moved(-offsets)], axis=1)
+            self._last = offsets, both
+        return self._last[1]

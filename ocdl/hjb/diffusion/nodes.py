@@ -1,4 +1,4 @@
-"""The nodes of a box: uniform axes, flat numbers, and neighbours, which beyond the box are the nearest node in it."""
+"""The nodes of a box: uniform axes, flat numbers, and neighbours; those beyond the box are mirrored at its edges."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ class Nodes:
 
     def moved(self, offsets: Whole) -> Whole:
         """The nodes (Q, K) that lie ``offsets`` (Q, K, n) or (1, K, n) away."""
-        places = np.clip(self._places[:, None] + offsets, 0, np.array(self.shape) - 1)
+        last = np.array(self.shape) - 1
+        places = np.abs(self._places[:, None] + offsets)
+        places = np.clip(last - np.abs(last - places), 0, last)
         return np.ravel_multi_index(tuple(np.moveaxis(places, -1, 0)), self.shape)
 
     @cached_property
@@ -55,10 +57,9 @@ class Nodes:
         return self.moved(steps), self.moved(-steps)
 
     def gradient(self, value: Array) -> Array:
-        """Central differences (Q, n) of V (Q,), one-sided at the edges."""
+        """Central differences (Q, n) of V (Q,), across an edge zero."""
         up, down = self.beside
-        cells = np.abs(self._places[up] - self._places[down]).max(axis=-1)
-        return (value[up] - value[down]) / (cells * self.spacing)
+        return (value[up] - value[down]) / (2.0 * self.spacing)
 
     def halved(self) -> Nodes:
         """The same box with cells twice as wide."""

@@ -44,15 +44,15 @@ def improved(H: Hamiltonian, u: Array, low: Array, high: Array, everywhere: bool
 
 
 def _along(H: Hamiltonian, j: int, r: float, best: Array, least: Array, low: float, high: float) -> tuple[Array, Array]:
-    """The best of u, u ± r and the vertex of the parabola through them, along control j."""
+    """The best of u, u ± r (u + r/2 for one beyond the box) and the vertex of their parabola, along control j."""
     middle, values = best, least
-    sides = [np.maximum(middle[:, j] - r, low), np.minimum(middle[:, j] + r, high)]
+    a = np.where(middle[:, j] - r >= low, -r, 0.5 * r)  # within the box, which is at least 2r wide
+    b = np.where(middle[:, j] + r <= high, r, -0.5 * r)
     ends = []
-    for side in sides:
-        trial = _with(middle, j, side)
+    for side in (a, b):
+        trial = _with(middle, j, middle[:, j] + side)
         ends.append(H(trial))
         best, least = _chosen(trial, ends[-1], best, least)
-    a, b = (side - middle[:, j] for side in sides)
     with np.errstate(all="ignore"):
         left, right = (ends[0] - values) / a, (ends[1] - values) / b
         vertex = 0.5 * (b * left - a * right) / (left - right)

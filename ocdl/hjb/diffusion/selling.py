@@ -30,6 +30,8 @@ def decomposed(M: Array, reach: int) -> tuple[Array, Whole, NDArray[np.bool_]]:
 
     reach: the largest entry of an offset; where it does not suffice, M + tr(M)/reach² I is decomposed.
     """
+    if M.shape[-1] == 1:
+        return M[..., 0], np.ones(M.shape, dtype=np.int64), np.zeros(len(M), dtype=bool)
     w, offsets, obtuse = _decomposed(M)
     far = ~obtuse | (np.abs(np.where(w[..., None] > 0.0, offsets, 0)).max(axis=(1, 2)) > reach)
     if np.any(far):

@@ -57,7 +57,7 @@ class StochasticValue:
         return self._in_time(t, at).reshape(*shape, -1)
 
     def controls(self, x: Any, t: Any = 0.0) -> tuple[Array, ...]:
-        """The optimal controls at states x (..., n) and a depth t, one array (...) for each by its name."""
+        """The optimal controls at states x (..., n) and a depth t, as ``ValueFunction.controls`` gives them: u (..., m)."""
         points, shape = self._points(x)
         return tuple(self.problem.unpack(self.law(float(t), points).reshape(*shape, -1)).values())
 
