@@ -1,7 +1,7 @@
 """What is the best learning rate of SGD, and what would it be worth to see where the parameter is?
 
-problems/learning_rate.py: m' = −2 a u m + ½ a S u² for m = E f(θ), dθ = −u a θ dt + u √S dW. The rate is chosen ahead, as
-a function of time, by a direct and an indirect method and by value iteration, then polished to its arcs: u = 1 until
+problems/learning_rate.py: m' = −2 a u m + ½ a S u² for m = E f(θ), dθ = −u a θ dt + u √S dW. The rate is chosen ahead,
+as a function of time, by a direct and an indirect method and by value iteration, then polished to its arcs: u = 1 until
 t_s = log(4/S − 1)/(2a), then 2m/S, as 1/t. In θ the second-order equation says what that schedule costs, which must be
 m(T) again, and what the best feedback u(t, θ) does; both are simulated. Then batches instead of rates, which grow as
 e^{at}, and the friction of momentum, by their moments.
@@ -27,14 +27,14 @@ polished = {
     name: ocdl.polish(stated.problem(), stated.grid(), one) for name, one in ahead.items() if name != "ValueIteration"
 }
 
-method = ocdl.StochasticValueIteration(box=(-3.0, 3.0), nodes=161, steps=60)
+method = ocdl.StochasticValueIteration(box=(-3.0, 3.0), nodes=121, steps=48)
 laws = {
     "u = 1": (1.0, 1.0),
     "schedule u(t)": (stated.optimal, stated.optimal),
     "feedback u(t, θ)": stated.RATES,
 }
 values = {name: method.value_function(stated.stochastic(rates)) for name, rates in laws.items()}
-runs = {name: value.rollout(4000, seed=1) for name, value in values.items()}
+runs = {name: value.rollout(2000, seed=1) for name, value in values.items()}
 
 DEPTH = ocdl.Radau(layers=40, degree=3)
 batches = ocdl.solve(ocdl.moments(stated.batch_size()), DEPTH, ocdl.Ipopt())

@@ -11,7 +11,7 @@ does better: it waits where θ is small by chance.
 
 batch_size: u = 1, but a batch of B ∈ [1, 8] samples has the variance S/B and costs c B a unit of time,
 
-    m' = −2 a m + ½ a S/B,   J = m(T) + c ∫ B dt:   B = √(a S/(2c)) e^{−a(T − t)}, clipped: batches grow towards the end.
+    m' = −2 a m + ½ a S/B,   J = m(T) + c ∫ B dt:   B = √(a S/(2c)) e^{−a(T − t)}, clipped, which grows until the end.
 
 momentum: dθ = v dt, dv = −(γ v + a θ) dt + √S dW, and the friction γ ∈ [.5, 8] is the control; its five moments close.
 Sources: Li, Tai and E (2017), "Stochastic modified equations and adaptive stochastic gradient algorithms", sections 4
@@ -30,6 +30,9 @@ REFERENCE = 1.0 / (2.0 / S + 2.0 * A * (T - SWITCH) / S)
 DIGITS = 1e-8
 SAMPLE_COST = 0.002
 BATCHES = (1.0, 8.0)
+
+
+BY_VALUE = ocdl.ValueIteration(domain=(0.0, 1.1), nodes=81, steps=60)
 
 
 def problem() -> ocdl.ControlProblem:
@@ -99,4 +102,4 @@ def grid() -> ocdl.DepthScheme:
 
 
 def methods() -> list[ocdl.Method]:
-    return [ocdl.Ipopt(), ocdl.ProjectedGradient(), ocdl.SuccessiveApproximations(), ocdl.ValueIteration()]
+    return [ocdl.Ipopt(), ocdl.ProjectedGradient(), ocdl.SuccessiveApproximations(), BY_VALUE]

@@ -58,7 +58,8 @@ def simulate(
     initial: another x^0. grid: the width of a SelectionProblem. times: depths at which to report; by default the
     integrator's own and three between. tolerance: of a step, relative and absolute, in states and running cost.
 
-    A disturbed plant is another problem: ``simulate(other, feedback)``. Raises InvalidInput for controls, names and
+    A disturbed plant is another problem: ``simulate(other, feedback)``. One with noise is simulated by the rollouts of
+    its ``StochasticValueIteration``. Raises NotSupported for it, InvalidInput for controls, names and
     values that do not fit, SweepFailed where the states escape or cannot be followed.
     """
     if not is_real(tolerance) or not 1e-14 <= tolerance < 1.0:

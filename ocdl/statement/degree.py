@@ -1,4 +1,4 @@
-"""The degree of an expression as a polynomial in some symbols, proven from its graph: infinite where that proves none."""
+"""The degree of an expression as a polynomial in some symbols, proven from its graph, or else infinite."""
 
 from __future__ import annotations
 

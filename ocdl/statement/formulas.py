@@ -116,7 +116,7 @@ def _compare_columns(role: str, together: NDArray[Any], apart: NDArray[Any]) -> 
 
 
 def expression(role: str, value: Any, kind: Any) -> Any:
-    """``value`` as a column of ``kind`` (SX or MX); one number where the role is a scalar, a matrix where it is noise."""
+    """``value`` as a column of ``kind`` (SX or MX): one number where the role is a scalar, a matrix for noise."""
     if role == "noise":
         return matrix_of(value, kind)
     parts = list(value.ravel()) if isinstance(value, np.ndarray) else value

@@ -45,7 +45,9 @@ def moments(problem: ControlProblem, covariance: Any = None) -> ControlProblem:
     formulas = _Moments(problem, triangle)
     names = list(problem.states or ())
     more = [f"var_{names[i]}" if i == j else f"cov_{names[i]}_{names[j]}" for i, j in triangle]
-    costs = {role: Whole(TAKEN, formulas.mean(role)) for role in COSTS if getattr(problem, role) is not None}
+    costs: dict[str, Any] = {
+        role: Whole(TAKEN, formulas.mean(role)) for role in COSTS if getattr(problem, role) is not None
+    }
     return ControlProblem(
         dynamics=Whole(TAKEN, formulas.rate()),
         **costs,

@@ -24,7 +24,11 @@ def stated_noise(given: Any) -> Any:
             f"noise={name!r}: it is σ(t, x, u, p, d) of Wiener processes, dX = φ dt + σ dW. Lévy noise jumps, so that "
             "the equation of V is an integro-differential one, which no method here solves."
         )
-    if isinstance(given, (list, tuple, np.ndarray)) and np.ndim(given) == 2 and all(is_real(v) for v in np.ravel(given)):
+    if (
+        isinstance(given, (list, tuple, np.ndarray))
+        and np.ndim(given) == 2
+        and all(is_real(v) for v in np.ravel(given))
+    ):
         return Constant(tuple(tuple(float(v) for v in row) for row in given))
     return given
 

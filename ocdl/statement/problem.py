@@ -2,7 +2,8 @@
 
     min Σ_s ω_s [ ℓ(x_s(T), p, d_s) + ∫_0^T L(t, x_s, u, p, d_s) dt ] + ∫_0^T E(t, u, p) dt + P(p)
     ẋ_s = φ(t, x_s, u, p, d_s, z_s),  z_s = g(t, x_s, u, p, d_s),  x_s(0) = x_s^0,  u and p in a box,
-    and where asked for: noise, dx_s = φ dt + σ(t, x_s, u, p, d_s, z_s) dW_s, and means over it; x_s in a box,  path c(t, x_s, u, p, d_s, z_s) and boundary B(x_s(0), x_s(T), T, p, d_s)
+    and where asked for: noise, dx_s = φ dt + σ(t, x_s, u, p, d_s, z_s) dW_s, and means over it; x_s in a box,
+    path c(t, x_s, u, p, d_s, z_s) and boundary B(x_s(0), x_s(T), T, p, d_s)
     in intervals, parts of x_s(0) and x_s(T) given or free in an interval, T free; time begins at 0, or at t0 (x(0) then
     stands for the initial value), given or free,
 
@@ -66,8 +67,8 @@ INTERVALS = {"path": (-np.inf, 0.0), "boundary": (0.0, 0.0)}  # of constraints w
 class ControlProblem:
     """An optimal control problem (see the module's formula).
 
-    dynamics: φ, running: L, terminal: ℓ, effort: E, penalty: P, lift: g, path: c, noise: σ. Each is a function of those it
-        needs of ``t, x, u, p, d, z``, told apart by these argument names; x, u, p, d, z arrive as CasADi
+    dynamics: φ, running: L, terminal: ℓ, effort: E, penalty: P, lift: g, path: c, noise: σ. Each is a function of those
+        it needs of ``t, x, u, p, d, z``, told apart by these argument names; x, u, p, d, z arrive as CasADi
         columns; return a CasADi expression or a list of them. Write with CasADi or numpy functions. Every function,
         also that of boundary, may take ``t0`` and ``T``, the initial and the final time, given or free. What depends on
         nothing may be a number: ``running=1.0``.

@@ -289,3 +289,30 @@ def test_risk():
     assert [one.cost for one in module.solutions.values()] == pytest.approx(np.diag(module.table).tolist(), abs=1e-6)
     seeking, neutral, averse, *_ = module.spread
     assert seeking > neutral > averse
+
+
+def test_learning_rate():
+    module = example("learning_rate")
+    stated = module.stated
+    assert pytest.approx(1.4722195, abs=5e-8) == stated.SWITCH
+    assert pytest.approx(0.03956039679, abs=5e-12) == stated.REFERENCE
+    assert len(module.ahead) == 4 and len(module.polished) == 3
+    for solution in module.ahead.values():
+        assert 0.0 < solution.cost - stated.REFERENCE < 1e-5  # controls constant in 40 layers
+    for one in module.polished.values():
+        assert one.cost == pytest.approx(stated.REFERENCE, abs=1e-11)
+        assert [arc.kind for arc in one.arcs] == ["upper", "interior"]
+        assert one.arcs[0].end == pytest.approx(stated.SWITCH, abs=1e-8)
+    decayed = 1.0 - stated.S / 4.0  # u = 1 throughout: m(T) = S/4 + (1 − S/4) e^{−2T}
+    exact = {"u = 1": stated.S / 4.0 + decayed * np.exp(-2.0 * stated.T), "schedule u(t)": stated.REFERENCE}
+    start = [np.sqrt(2.0)]
+    for name, value in module.values.items():
+        assert module.runs[name].agrees and module.runs[name].left == 0.0
+        assert abs(float(value(start)) - exact.get(name, float(value(start)))) <= value.error(start) < 4e-3
+    feedback = module.values["feedback u(t, θ)"]
+    assert float(feedback(start) + feedback.error(start)) < 0.5 * stated.REFERENCE  # what it is worth to see θ
+    found = module.batches["B"]
+    middles = found["t"].values + 0.5 * stated.T / len(found["t"])
+    assert found.values.ravel() == pytest.approx(stated.best_batch(middles), rel=0.02)
+    costs = [one.cost for one in module.friction.values()]
+    assert np.ptp(costs) < 1e-7 and max(costs) < stated.REFERENCE

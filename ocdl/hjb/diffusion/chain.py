@@ -4,10 +4,10 @@ From node x it goes to x ± ξ_k dx, where ½σσᵀ = Σ w_k (ξ_k dx)(ξ_k dx)
 
     w_k ± g_k/2,   g_k = w_k ⟨ξ_k, M⁻¹ φ/dx⟩,  clipped to |g_k| ≤ 2 w_k  (central differences, of second order),
 
-and what Σ g_k ξ_k then lacks of φ/dx, along each axis to the side where it points (upwind, of first order). So rates are never negative, and the scheme of the chain is monotone: V cannot fall where its data rise. A move out of
-the box is mirrored at its edge: the process is reflected there, ∂V/∂n = 0. Exponential costs
-(1/k) log E e^{kJ} add (k/2)|σᵀ∇V|² = max_w {⟨σw, ∇V⟩ − |w|²/(2k)} (min for k < 0): a drift σw and a cost −|w|²/(2k)
-with w = kσᵀ∇V.
+and what Σ g_k ξ_k then lacks of φ/dx, along each axis to the side where it points (upwind, of first order). So rates
+are never negative, and the scheme of the chain is monotone: V cannot fall where its data rise. A move out of the box is
+mirrored at its edge: the process is reflected there, ∂V/∂n = 0. Exponential costs (1/k) log E e^{kJ} add
+(k/2)|σᵀ∇V|² = max_w {⟨σw, ∇V⟩ − |w|²/(2k)} (min for k < 0): a drift σw and a cost −|w|²/(2k), with w = kσᵀ∇V.
 Sources: Kushner and Dupuis (2001), "Numerical methods for stochastic control problems in continuous time", chapter 5;
 Wang and Forsyth (2008), "Maximal use of central differencing for HJB PDEs in finance"; Fleming and Soner (2006),
 "Controlled Markov processes and viscosity solutions", chapter VI.

@@ -27,13 +27,13 @@ def improved(H: Hamiltonian, u: Array, low: Array, high: Array, everywhere: bool
     """Controls (Q, m) with H at most that of u; the lattice is searched where ``everywhere``."""
     u = np.clip(u, low, high)
     best, least = u, H(u)
-    m, free = u.shape[1], np.flatnonzero(high > low)
-    if everywhere:
+    m, free = u.shape[1], np.flatnonzero(high > low).tolist()
+    if everywhere and free:
         points = (np.linspace(low[j], high[j], LATTICE[m]) if j in free else low[j : j + 1] for j in range(m))
         for point in product(*points):
             best, least = _better(H, np.tile(point, (len(u), 1)), best, least)
     radius = (high - low) / (LATTICE[m] - 1)
-    while free.size and np.max(radius[free] / (high - low)[free]) > FINEST:
+    while free and np.max(radius[free] / (high - low)[free]) > FINEST:
         before = least
         for j in free:
             best, least = _along(H, j, radius[j], best, least, low[j], high[j])

@@ -70,7 +70,7 @@ def _products(superbase: Array, M: Array, pairs: list[tuple[int, int]]) -> Array
 
 def _swap(superbase: Array, rows: Whole, pair: tuple[int, int]) -> None:
     """Selling's step: b_i → −b_i, b_k → b_k + (2/(n−1)) b_i for the others but b_j; the sum stays zero."""
-    i, j = pair
+    i, _ = pair
     others = [k for k in range(superbase.shape[1]) if k not in pair]
     b = superbase[rows, i]
     superbase[rows, i] = -b

@@ -57,7 +57,7 @@ class StochasticValue:
         return self._in_time(t, at).reshape(*shape, -1)
 
     def controls(self, x: Any, t: Any = 0.0) -> tuple[Array, ...]:
-        """The optimal controls at states x (..., n) and a depth t, as ``ValueFunction.controls`` gives them: u (..., m)."""
+        """The optimal controls at states x (..., n) and a depth t, one array by each name: u (..., m)."""
         points, shape = self._points(x)
         return tuple(self.problem.unpack(self.law(float(t), points).reshape(*shape, -1)).values())
 
@@ -92,7 +92,9 @@ class StochasticValue:
         """V on half the nodes and V in half the steps, computed when first asked for."""
         return {name: self.coarser(name) for name in ("nodes", "steps")}
 
-    def rollout(self, count: int, seed: int = 0, *, x: Any = None, t: float = 0.0, steps: int | None = None) -> Simulated:
+    def rollout(
+        self, count: int, seed: int = 0, *, x: Any = None, t: float = 0.0, steps: int | None = None
+    ) -> Simulated:
         """``count`` costs of the feedback from a state x (n,), by default the initial one, at depth t.
 
         steps: of Euler's and Maruyama's method, by default twice those of V in the time left; the error of the method
@@ -111,7 +113,8 @@ class StochasticValue:
         slopes = np.stack([self.nodes.gradient(level.ravel()).reshape(*self.nodes.shape, -1) for level in self.values])
         arrays = {"V": (["t", *names], self.values), "gradient": (["t", *names, "state"], slopes)}
         arrays |= {
-            name: (["t_control", *names], self.policy[..., j]) for j, name in enumerate(self.problem.controls)  # type: ignore[arg-type]
+            name: (["t_control", *names], self.policy[..., j])
+            for j, name in enumerate(self.problem.controls)  # type: ignore[arg-type]
         }
         return xr.Dataset(arrays, {"t": self.t, "t_control": self.t[:-1], "state": names, **coords})
 

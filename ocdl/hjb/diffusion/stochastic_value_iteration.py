@@ -52,7 +52,9 @@ class StochasticValueIteration:
 
     def __post_init__(self) -> None:
         if not (is_whole(self.steps) and self.steps >= 2):
-            raise InvalidInput(f"StochasticValueIteration(steps={self.steps!r}): a whole number of at least 2 is needed.")
+            raise InvalidInput(
+                f"StochasticValueIteration(steps={self.steps!r}): a whole number of at least 2 is needed."
+            )
 
     def value_function(self, problem: ControlProblem) -> StochasticValue:
         """V on the grid, backwards from T.
@@ -94,8 +96,8 @@ class StochasticValueIteration:
             ) from None
         if not (np.all(np.isfinite([low, high])) and np.all(low < high)):
             raise InvalidInput(f"{said}(box={self.box!r}): finite bounds, lower < upper, are needed.")
-        given = NODES[n] if self.nodes is None else self.nodes
-        shape = [given] * n if is_whole(given) else list(given)  # type: ignore[arg-type]
+        given: Any = NODES[n] if self.nodes is None else self.nodes
+        shape = [given] * n if is_whole(given) else list(given)
         if len(shape) != n or not all(is_whole(one) and one >= FEWEST for one in shape):
             raise InvalidInput(f"{said}(nodes={self.nodes!r}): {n} whole number(s) of at least {FEWEST} are needed.")
         x0 = problem.x0[0]
