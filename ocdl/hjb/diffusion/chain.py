@@ -49,28 +49,31 @@ class Moves:
         """L + Σ_j rate_j (V_j − V), (Q,)."""
         return self.cost + np.einsum("qj,qj->q", self.rates, value[self.targets] - value[:, None])
 
-    def generator(self) -> Any:
-        """The matrix A of V ↦ Σ_j rate_j (V_j − V). SolveFailed where it is not monotone."""
+    def system(self, h: float) -> Any:
+        """The matrix of V ↦ V − h Σ_j rate_j (V_j − V). SolveFailed where it is not monotone."""
         Q, J = self.targets.shape
-        rows = np.repeat(np.arange(Q), J)
-        A = scipy.sparse.csr_array((self.rates.ravel(), (rows, self.targets.ravel())), shape=(Q, Q))
-        A.sum_duplicates()
-        A = A - scipy.sparse.diags_array(A.diagonal())
-        worst = float(A.data.min(initial=0.0))
-        if worst < -NEGATIVE * float(A.data.max(initial=0.0)):
-            raise SolveFailed(f"a negative rate {worst:.3g} of the chain: the scheme is not monotone.")
-        return A - scipy.sparse.diags_array(A.sum(axis=1))
+        here = np.arange(Q)
+        rates = np.where(self.targets == here[:, None], 0.0, self.rates)
+        entries = np.concatenate([-h * rates, 1.0 + h * rates.sum(axis=1, keepdims=True)], axis=1)
+        columns = np.concatenate([self.targets, here[:, None]], axis=1)
+        matrix = scipy.sparse.csr_array((entries.ravel(), columns.ravel(), (J + 1) * np.arange(Q + 1)), shape=(Q, Q))
+        matrix.sum_duplicates()
+        beside = matrix.indices != np.repeat(here, np.diff(matrix.indptr))
+        worst = float(np.max(matrix.data[beside], initial=0.0)) / h
+        if worst > NEGATIVE * float(np.max(np.abs(rates), initial=0.0)):
+            raise SolveFailed(f"a negative rate {-worst:.3g} of the chain: the scheme is not monotone.")
+        return matrix
 
     def step(self, later: Array, h: float) -> Array:
-        """V of (1 − hA) V = V⁺ + hL: a step of Euler's implicit method under these controls."""
-        system = scipy.sparse.diags_array(np.ones(len(later))) - h * self.generator()
-        right = later + h * self.cost
-        if np.abs(self.targets - np.arange(len(later))[:, None]).max() == 1:
+        """V of (1 − hA) V = V⁺ + hL, A the generator: a step of Euler's implicit method under these controls."""
+        system, right = self.system(h), later + h * self.cost
+        if np.max(np.abs(self.targets - np.arange(len(later))[:, None])) == 1:
             bands = np.zeros((3, len(later)))
             bands[0, 1:], bands[1], bands[2, :-1] = (system.diagonal(k) for k in (1, 0, -1))
             return np.asarray(scipy.linalg.solve_banded((1, 1), bands, right))
         scale = system.diagonal()
-        rows = scipy.sparse.diags_array(1.0 / scale) @ system
+        rows = system.copy()
+        rows.data /= np.repeat(scale, np.diff(rows.indptr))
         found, failed = scipy.sparse.linalg.bicgstab(
             rows, right / scale, x0=later, rtol=SOLVED, atol=0.0, maxiter=ITERATIONS
         )

@@ -72,9 +72,8 @@ def simulated(value: Any, count: int, seed: int, x: Array, t: float, steps: int 
     n = 2 * max(1, int(np.ceil(left_over / (value.t[-1] - value.t[-2]) - 1e-9))) if steps is None else int(steps)
     coefficients = Coefficients(value.problem)
     noise = np.random.default_rng(seed).standard_normal((n, count, coefficients.processes))
-    fine = _paths(value, coefficients, x, np.linspace(t, value.t[-1], n + 1), noise)
-    pairs = (noise[::2] + noise[1::2]) / np.sqrt(2.0)
-    coarse = _paths(value, coefficients, x, np.linspace(t, value.t[-1], n // 2 + 1), pairs)
+    mesh, pairs = np.linspace(t, value.t[-1], n + 1), (noise[::2] + noise[1::2]) / np.sqrt(2.0)
+    fine, coarse = (_paths(value, coefficients, x, *drawn) for drawn in ((mesh, noise), (mesh[::2], pairs)))
     mean, error = _worth(value.problem.risk, fine.costs)
     apart, _ = _worth(value.problem.risk, coarse.costs)
     return Simulated(
@@ -85,7 +84,7 @@ def simulated(value: Any, count: int, seed: int, x: Array, t: float, steps: int 
         value=float(value(x, t)),
         value_error=float(value.error(x, t)),
         left=float(np.mean(fine.left)),
-        paths=fine.dataset,
+        paths=_labelled(value.problem, mesh, fine.states, fine.controls),
     )
 
 
@@ -93,12 +92,13 @@ def simulated(value: Any, count: int, seed: int, x: Array, t: float, steps: int 
 class _Flown:
     costs: Array
     left: NDArray[np.bool_]
-    dataset: xr.Dataset
+    states: list[Array]
+    controls: list[Array]
 
 
 def _paths(value: Any, coefficients: Coefficients, x: Array, mesh: Array, noise: Array) -> _Flown:
     """Closed loops from x (n,) on a mesh (N+1,) under noise (N, count, k)."""
-    problem, count = value.problem, noise.shape[1]
+    count = noise.shape[1]
     X, J, left = np.tile(x, (count, 1)), np.zeros(count), np.zeros(count, dtype=bool)
     states, controls = [X], []
     for now, h, xi in zip(mesh, np.diff(mesh), noise, strict=False):
@@ -109,7 +109,7 @@ def _paths(value: Any, coefficients: Coefficients, x: Array, mesh: Array, noise:
         left |= ~value.nodes.covers(X)
         states.append(X)
         controls.append(u)
-    return _Flown(J + coefficients.terminal(X), left, _labelled(problem, mesh, states, [*controls, controls[-1]]))
+    return _Flown(J + coefficients.terminal(X), left, states, [*controls, controls[-1]])
 
 
 def _labelled(problem: Any, mesh: Array, states: list[Array], controls: list[Array]) -> xr.Dataset:
