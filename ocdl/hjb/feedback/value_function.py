@@ -82,13 +82,13 @@ class ValueFunction:
 
     def __call__(self, x: Any, t: Any = 0.0) -> Array:
         """V at states x (..., D) and depths t, broadcast against the leading axes; shape (...)."""
-        points, depths, shape = self._points(x, t)
+        points, depths, shape = self.points(x, t)
         found = np.maximum(self.at(points, depths), self._least(depths))
         return self._known(points, depths, found, np.inf).reshape(shape)
 
     def gradient(self, x: Any, t: Any = 0.0) -> Array:
         """The Euclidean gradient ∂V/∂x, shape (..., D)."""
-        points, depths, shape = self._points(x, t)
+        points, depths, shape = self.points(x, t)
         return self._known(points, depths, self.slope(points, depths), np.nan).reshape(*shape, self.grid.dimension)
 
     def costate(self, x: Any, t: Any = 0.0) -> Array:
@@ -108,7 +108,7 @@ class ValueFunction:
         """
         if self.coarse is None:
             raise NotSupported("error: a table alone does not tell how to compute it at half the resolution.")
-        points, depths, shape = self._points(x, t)
+        points, depths, shape = self.points(x, t)
         shifts = [np.zeros(points.shape[1]), *np.diag(self.coarse.grid.spacing), *-np.diag(self.coarse.grid.spacing)]
         near = [np.clip(points + shift, self.grid.lower, self.grid.upper) for shift in shifts]
         levels = [self, self.coarse, *([] if self.coarse.coarse is None else [self.coarse.coarse])]
@@ -138,7 +138,7 @@ class ValueFunction:
         feedback: ``"lookahead"`` minimises cost and V one step ahead, also where ∇V vanishes; ``"sign"`` is the
         synthesis of the maximum principle: fastest where ∂V/∂x_i < 0 and slowest where > 0.
         """
-        points, depths, shape = self._points(x, t)
+        points, depths, shape = self.points(x, t)
         if np.any(depths >= self.t[-1]):
             raise InvalidInput(f"t: a control is chosen before the horizon T = {self.t[-1]:g}; got {depths.max():g}.")
         u = self.steer(points, depths, np.minimum(self.step, self.t[-1] - depths), feedback=feedback)
@@ -152,7 +152,7 @@ class ValueFunction:
         """
         if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
             raise InvalidInput(f"rollout(steps={steps!r}): steps is a positive whole number.")
-        points, depths, shape = self._points(x, float(t))
+        points, depths, shape = self.points(x, float(t))
         lost = ~self.viable(points, depths)
         if np.any(lost):
             raise InvalidInput(
@@ -263,13 +263,17 @@ class ValueFunction:
         weights = self._weights(x, t)
         return np.stack([interpolate(self.values, weights, 1 + i) for i in range(x.shape[1])], axis=-1)
 
+    def rate(self, x: Array, t: Array) -> Array:
+        """∂V/∂t (q,), likewise."""
+        return interpolate(self.values, self._weights(x, t), 0)
+
     # -- interpolation ---------------------------------------------------------------------------
 
     def _weights(self, x: Array, t: Array) -> list[Weights]:
         rule = cubic_weights if self.order == 3 else linear_weights
         return [rule(self.t, t), *(rule(axis, x[:, i]) for i, axis in enumerate(self.grid.axes))]
 
-    def _points(self, x: Any, t: Any) -> tuple[Array, Array, tuple[int, ...]]:
+    def points(self, x: Any, t: Any) -> tuple[Array, Array, tuple[int, ...]]:
         """States (q, M), depths (q,) and the shape of the answer; InvalidInput outside the table."""
         try:
             x, t = np.asarray(x, dtype=float), np.asarray(t, dtype=float)
