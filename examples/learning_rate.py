@@ -27,7 +27,7 @@ polished = {
     name: ocdl.polish(stated.problem(), stated.grid(), one) for name, one in ahead.items() if name != "ValueIteration"
 }
 
-method = ocdl.StochasticValueIteration(box=(-3.0, 3.0), nodes=101, steps=40)
+method = ocdl.StochasticValueIteration(box=(-3.0, 3.0), nodes=121, steps=48)
 laws = {
     "u = 1": (1.0, 1.0),
     "schedule u(t)": (stated.optimal, stated.optimal),

@@ -85,6 +85,8 @@ def test_so_does_whatever_else_would_leave_it_out():
         lambda: ocdl.polish(stated(), GRID, answer),
         lambda: ocdl.ValueIteration().value_function(stated()),
         lambda: ocdl.neighbouring(stated(), GRID, answer),
+        lambda: ocdl.analysis.second_order(stated(), GRID, answer),
+        lambda: ocdl.analysis.componentwise(stated()),
         lambda: ocdl.compile(stated(), GRID, ocdl.Ipopt()).solve(),
         lambda: ocdl.solve(ocdl.Phases([stated(), stated()]), GRID, ocdl.Ipopt()),
     ):

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import scipy
-import scipy.sparse
 from numpy.typing import NDArray
 
 from ocdl.errors import SolveFailed
