@@ -97,7 +97,7 @@ class ControlProblem:
     weights: ω (S,) > 0, normalised to sum 1; equal by default.
     risk: what the samples' costs are worth instead of their mean, such as ``Exponential(2.0)``, ``CVaR(0.9)`` or
         ``WorstCase()``; effort and penalty, which all share, stay as they are. Its parameters, such as "tau", are
-        parameters of the problem.
+        parameters of the problem. With noise it is that of all J over it, and Exponential(k) alone has an equation.
     layout, state_metric (n,), control_metric (m,), parameter_metric (P,): names and quadrature weights of a
         discretised function space; every reported gradient is divided by them.
     velocity_box: closed-form structure of one sample, where the builder knows it.

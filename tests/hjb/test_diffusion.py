@@ -387,6 +387,7 @@ def test_what_has_no_place_is_refused_in_words(named):
         ({"box": (-4, 4), "nodes": 3}, "at least 5"),
         ({"box": (-4, 4), "nodes": (9, 9)}, "whole number"),
         ({"box": (-4, 4), "steps": 0}, "at least 2"),
+        ({"box": (-4, 4), "nodes": 10**9, "steps": 10**6}, "this machine has"),
     ],
 )
 def test_options_are_checked(options, named):

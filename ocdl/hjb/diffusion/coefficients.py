@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any
-
 import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +39,3 @@ class Coefficients:
         """Lower and upper bounds of the controls, (m,) each."""
         low, high = self._problem.control_box_at(np.array([t]))
         return low[0], high[0]
-
-    @cached_property
-    def layout(self) -> Any:
-        return self._problem.layout

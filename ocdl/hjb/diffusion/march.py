@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from ocdl.errors import SolveFailed
 from ocdl.hjb.diffusion.chain import Chain
 from ocdl.hjb.diffusion.policy import improved
+from ocdl.interrupts import interruptible
+from ocdl.progress import progress_bar
 
 Array = NDArray[np.float64]
 
@@ -19,7 +21,7 @@ POLICIES = 60  # in one step
 SETTLED = 1e-9  # relative change of V
 
 
-def marched(chain: Chain, t: Array) -> tuple[Array, Array]:
+def marched(chain: Chain, t: Array, progress: bool | None) -> tuple[Array, Array]:
     """V (N+1, Q) at depths t (N+1,) and controls u (N, Q, m) from each on, backwards from the terminal loss.
 
     SolveFailed where the policies of a step do not settle, or V is not finite.
@@ -30,9 +32,12 @@ def marched(chain: Chain, t: Array) -> tuple[Array, Array]:
     low, high = coefficients.box(t[-2])
     u = np.tile(0.5 * (low + high), (len(states), 1))
     policy = np.empty((t.size - 1, *u.shape))
-    for n in range(t.size - 2, -1, -1):
-        values[n], u = _step(chain, float(t[n]), float(t[n + 1] - t[n]), values[n + 1], u)
-        policy[n] = u
+    shape = " × ".join(map(str, chain.nodes.shape))
+    with interruptible(), progress_bar(f"second order, {shape} nodes", t.size - 1, progress=progress) as bar:
+        for n in range(t.size - 2, -1, -1):
+            values[n], u = _step(chain, float(t[n]), float(t[n + 1] - t[n]), values[n + 1], u)
+            policy[n] = u
+            bar.update(1)
     return values, policy
 
 

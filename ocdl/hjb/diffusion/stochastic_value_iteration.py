@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.arrays import is_whole
+from ocdl.arrays import fits_memory, is_whole
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.hjb.diffusion.chain import Chain
 from ocdl.hjb.diffusion.coefficients import Coefficients
@@ -56,25 +56,32 @@ class StochasticValueIteration:
                 f"StochasticValueIteration(steps={self.steps!r}): a whole number of at least 2 is needed."
             )
 
-    def value_function(self, problem: ControlProblem) -> StochasticValue:
-        """V on the grid, backwards from T.
+    def value_function(self, problem: ControlProblem, *, progress: bool | None = None) -> StochasticValue:
+        """V on the grid, backwards from T; ``progress`` None shows a bar only on a terminal.
 
         Raises NotSupported for what has no place in the equation (constraints on states, parameters, free times or
         initial states, several samples, other risks), InvalidInput for boxes that do not fit, SolveFailed where V is
         not finite.
         """
         k = _checked(problem)
-        return self._marched(problem, Coefficients(problem), self._grid(problem), int(self.steps), k)
+        return self._marched(problem, Coefficients(problem), self._grid(problem), int(self.steps), k, progress)
 
     def _marched(
-        self, problem: ControlProblem, coefficients: Coefficients, nodes: Nodes, steps: int, k: float
+        self,
+        problem: ControlProblem,
+        coefficients: Coefficients,
+        nodes: Nodes,
+        steps: int,
+        k: float,
+        progress: bool | None,
     ) -> StochasticValue:
+        fits_memory(repr(self), "V and the controls", (steps + 1) * nodes.size * (1 + problem.m))
         t, chain = np.linspace(0.0, problem.span, steps + 1), Chain(coefficients, nodes, k)
-        values, policy = marched(chain, t)
+        values, policy = marched(chain, t, progress)
 
         def coarser(which: str) -> StochasticValue:
             half = (nodes.halved(), steps) if which == "nodes" else (nodes, (steps + 1) // 2)
-            return self._marched(problem, coefficients, *half, k)
+            return self._marched(problem, coefficients, *half, k, progress)
 
         return StochasticValue(
             problem,
