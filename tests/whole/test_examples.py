@@ -484,3 +484,17 @@ def test_phase_portrait():
     assert np.all(np.abs(ends) > 10.0) and np.all(ends[0] * ends[1] < 0.0)  # opposite sides of the stable manifold
     assert np.linalg.norm(found.parted.x - found.REST, axis=2).min(axis=0).max() < 0.1
     assert found.slope == pytest.approx(found.goal.velocity, abs=1e-10) and np.linalg.norm(found.slope) > 0.5
+
+
+def test_risk_sensitive():
+    module = example("risk_sensitive")
+    x = [module.START]
+    for k, value in module.values.items():
+        P, r = module.exact[k]
+        assert abs(float(value(x)) - (P * module.START**2 + r)) <= value.error(x) < 0.02
+        assert value.controls(x)[0] == pytest.approx([-P * module.START], rel=0.02)
+        assert module.runs[k].agrees
+    seeking, neutral, cautious, averse = (module.moments[k] for k in module.AVERSIONS)
+    assert seeking[1] > neutral[1] > cautious[1] > averse[1]  # less variance, for a higher mean
+    assert neutral[0] < min(seeking[0], cautious[0], averse[0])
+    assert module.runs[0.1].mean == pytest.approx(neutral[0] + 0.05 * neutral[1], rel=2e-3)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-LATTICE = {1: 17, 2: 7, 3: 3, 4: 3}  # points of each of m controls
+LATTICE = {1: 9, 2: 5, 3: 3, 4: 3}  # points of each of m controls
 NARROWER = 0.25  # of the radius, from round to round
 FINEST = 1e-5  # of the box
 SETTLED = 1e-10  # relative change of H
@@ -23,8 +23,8 @@ SETTLED = 1e-10  # relative change of H
 Hamiltonian = Callable[[Array], Array]  # of controls (Q, m), (Q,)
 
 
-def improved(H: Hamiltonian, u: Array, low: Array, high: Array, everywhere: bool) -> Array:
-    """Controls (Q, m) with H at most that of u; the lattice is searched where ``everywhere``."""
+def improved(H: Hamiltonian, u: Array, low: Array, high: Array, everywhere: bool) -> tuple[Array, Array]:
+    """Controls (Q, m) with H at most that of u, and H (Q,); the lattice is searched where ``everywhere``."""
     u = np.clip(u, low, high)
     best, least = u, H(u)
     m, free = u.shape[1], np.flatnonzero(high > low).tolist()
@@ -40,7 +40,7 @@ def improved(H: Hamiltonian, u: Array, low: Array, high: Array, everywhere: bool
         if np.max(before - least) <= SETTLED * (1.0 + np.max(np.abs(least))):
             break
         radius = NARROWER * radius
-    return best
+    return best, least
 
 
 def _along(H: Hamiltonian, j: int, r: float, best: Array, least: Array, low: float, high: float) -> tuple[Array, Array]:
