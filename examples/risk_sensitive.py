@@ -5,7 +5,8 @@ dx = u dt + σ dW, J = ∫ x² + u² dt + ½ x(T)², and (1/k) log E e^{kJ} is m
     −P' = 1 − P² + 2 k σ² P²,   −r' = σ² P,   u = −P x,
 
 so that k > 0 steers harder and k < 0 softer, as if a drift kσ²V' pushed the state. The second-order equation finds V
-and u on a grid, and its feedback is simulated. For small k the cost is E J + (k/2) Var J (Liu and Theodorou (2019), (49)).
+and u on a grid, and its feedback is simulated. For small k the cost is E J + (k/2) Var J (Liu and Theodorou (2019),
+(49)).
 
 ``python examples/risk_sensitive.py`` prints the table and saves ``risk_sensitive.png``.
 """
