@@ -106,6 +106,8 @@ CHAINS = {
     "1, drift wins": driven([[0.05]], [0.4]),
     "2, stretched": driven(STRETCHED, [0.3, -0.8]),
     "2, one process": driven([[1.0], [1.0]], [0.3, 2.0]),
+    "2, along √2": driven([[1.0], [np.sqrt(2.0)]], [0.3, 2.0]),
+    "2, thin": driven([[1.0, 0.0], [0.99, 0.14]], [0.6, -0.9]),
     "2, in one state": driven([[0.0], [1.0]], [1.0, -0.2]),
     "3": driven(np.array([[1.0, 0.2, 0.0], [-0.6, 0.5, 0.1], [0.4, 0.4, 0.8]]), [0.2, -0.1, 0.4]),
 }
@@ -125,7 +127,8 @@ def test_the_chain_moves_as_the_process_does_and_is_monotone(name):
     assert rates @ leaps == pytest.approx(phi)
     spread = np.einsum("j,ji,jk->ik", rates, leaps, leaps) - sigma @ sigma.T
     assert np.allclose(spread, np.diag(np.diag(spread)))  # upwind differences add to the variance of single states
-    assert np.trace(spread) <= np.abs(phi) @ chain.nodes.spacing + 1e-12
+    rounder = chain.rounder * n * np.trace(sigma @ sigma.T) / chain.reach**2
+    assert np.trace(spread) <= np.abs(phi) @ chain.nodes.spacing + rounder + 1e-12
     assert moves.rates.min() >= -1e-12 * moves.rates.max()
     low = np.random.default_rng(3).normal(size=chain.nodes.size)
     high = low + np.random.default_rng(4).uniform(0.0, 1.0, low.size) ** 8
@@ -143,6 +146,15 @@ def test_a_stencil_that_is_not_monotone_is_refused(monkeypatch):
     monkeypatch.setattr(chains, "decomposed", nine_points)
     with pytest.raises(ocdl.SolveFailed, match="not monotone"):
         value(CHAINS["2, stretched"], (-1, 1), 9, 4)
+
+
+def test_an_irrational_direction_is_within_the_error():
+    """E |X_T|² = |x|² + tr(σσᵀ) T, where nodes err by what is made rounder alone."""
+    sigma = [[0.4], [0.4 * np.sqrt(2.0)]]
+    levels = [value(replace(driven(sigma, [0.0, 0.0]), bounds=ocdl.Box(u=(0, 0))), (-3, 3), n, 4) for n in (21, 41)]
+    errors = [float(one([0.0, 0.0])) - 0.48 for one in levels]
+    assert errors[0] / errors[1] == pytest.approx(2.0, abs=0.1)
+    assert 0.0 < errors[1] <= levels[1].error([0.0, 0.0]) * (1.0 + 1e-6)
 
 
 def test_an_irrational_direction_is_made_rounder_and_said():

@@ -2,10 +2,11 @@
 
 From node x it goes to x ± ξ_k dx, where ½σσᵀ = Σ w_k (ξ_k dx)(ξ_k dx)ᵀ (``selling``), M = Σ w_k ξ_k ξ_kᵀ, at rates
 
-    w_k ± g_k/2,   g_k = w_k ⟨ξ_k, M⁻¹ φ/dx⟩,  clipped to |g_k| ≤ 2 w_k  (central differences, of second order),
+    w_k ± g_k/2,   g_k = w_k ⟨ξ_k, M⁻¹ φ/dx⟩,  made to be |g_k| ≤ 2 w_k  (central differences, of second order),
 
-and what Σ g_k ξ_k then lacks of φ/dx, along each axis to the side where it points (upwind, of first order). So rates
-are never negative, and the scheme of the chain is monotone: V cannot fall where its data rise. A move out of the box is
+and what Σ g_k ξ_k then lacks of φ/dx, along each axis to the side where it points (upwind, of first order). g is made
+so by clipping each entry or by scaling all, whichever lacks less; scaled it lacks at most φ/dx itself. So rates are
+never negative, and the scheme of the chain is monotone: V cannot fall where its data rise. A move out of the box is
 mirrored at its edge: the process is reflected there, ∂V/∂n = 0. Exponential costs (1/k) log E e^{kJ} add
 (k/2)|σᵀ∇V|² = max_w {⟨σw, ∇V⟩ − |w|²/(2k)} (min for k < 0): a drift σw and a cost −|w|²/(2k), with w = kσᵀ∇V.
 Sources: Kushner and Dupuis (2001), "Numerical methods for stochastic control problems in continuous time", chapter 5;
@@ -87,7 +88,9 @@ class Chain:
 
     def __init__(self, coefficients: Coefficients, nodes: Nodes, k: float) -> None:
         self.coefficients, self.nodes, self.k = coefficients, nodes, k
-        self.reach = max(2, int(np.ceil(np.sqrt(min(nodes.shape)))))
+        self.reach = max(
+            2.0, float(np.sqrt(min(nodes.shape) - 1))
+        )  # what is made rounder errs by 1/reach², as nodes do
         self.rounder = 0.0
         self._spread: tuple[Whole, Array, Whole, Array] | None = None
         self._last: tuple[Whole, Whole] | None = None
@@ -101,24 +104,24 @@ class Chain:
             tilt = self.k * np.einsum("qik,qi->qk", sigma, slope)
             phi = phi + np.einsum("qik,qk->qi", sigma, tilt)
             cost = cost - np.einsum("qk,qk->q", tilt, tilt) / (2.0 * self.k)
-        targets, w, offsets, carried = self._noise(sigma)
+        targets, w, offsets, inverse = self._noise(sigma)
         c = phi / nodes.spacing
-        g = np.clip(np.einsum("qki,qi->qk", carried, c), -2.0 * w, 2.0 * w)
-        rest = c - np.einsum("qk,qki->qi", g, offsets)
+        g, rest = _carried(c, w, offsets, inverse)
         rates = [w + 0.5 * g, w - 0.5 * g, np.maximum(rest, 0.0), np.maximum(-rest, 0.0)]
         return Moves(np.concatenate([targets, *nodes.beside], axis=1), np.concatenate(rates, axis=1), cost)
 
     def _noise(self, sigma: Array) -> tuple[Whole, Array, Whole, Array]:
-        """Where the noise moves to (Q, 2K), w (Q, K), ξ (Q, K, n), and the rows w_k ξ_kᵀ M⁻¹ (Q, K, n)."""
+        """Where the noise moves to (Q, 2K), w (Q, K), ξ (Q, K, n), and ξ_kᵀ M⁻¹ (Q, K, n)."""
         kept = self._spread
         if kept is None:
             scaled = sigma / self.nodes.spacing[:, None]
             M = 0.5 * scaled @ scaled.transpose(0, 2, 1)
             w, offsets, far = decomposed(M, self.reach)
             self.rounder = max(self.rounder, float(far.mean()))
+            M = np.einsum("qk,qki,qkj->qij", w, offsets, offsets)
             floor = SINGULAR * np.trace(M, axis1=1, axis2=2) + np.finfo(float).tiny
-            carried = w[..., None] * (offsets @ np.linalg.inv(M + floor[:, None, None] * np.eye(M.shape[-1])))
-            kept = self._targets(offsets), w, offsets, carried
+            inverse: Array = np.linalg.inv(M + floor[:, None, None] * np.eye(M.shape[-1]))
+            kept = self._targets(offsets), w, offsets, np.asarray(offsets @ inverse, dtype=float)
             if not (self.coefficients.controlled_noise or self.coefficients.varying_noise):
                 self._spread = kept
         return kept
@@ -129,3 +132,13 @@ class Chain:
             both = np.concatenate([self.nodes.moved(offsets), self.nodes.moved(-offsets)], axis=1)
             self._last = offsets, both
         return self._last[1]
+
+
+def _carried(c: Array, w: Array, offsets: Whole, inverse: Array) -> tuple[Array, Array]:
+    """g (Q, K), and the rest (Q, n) of a drift c (Q, n) in cells that moves at rates w ± g/2 do not carry."""
+    share = 0.5 * np.einsum("qki,qi->qk", inverse, c) * (w > 0.0)
+    most = np.maximum(np.abs(share).max(axis=1, keepdims=True), 1.0)
+    ways = [2.0 * w * part for part in (np.clip(share, -1.0, 1.0), share / most)]
+    rests = [c - np.einsum("qk,qki->qi", g, offsets) for g in ways]
+    clipped, scaled = (np.abs(rest).sum(axis=1, keepdims=True) for rest in rests)
+    return np.where(clipped < scaled, *ways), np.where(clipped < scaled, *rests)

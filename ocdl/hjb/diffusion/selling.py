@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
+LONGEST = 1000.0  # entry of a superbase vector: beyond, one direction is followed for ever
 SWAPS = 64  # of a superbase; each lowers the sum of its vectors' lengths
 ROUNDING = 1e-13  # of a product of superbase vectors, relative to the trace
 
 
-def decomposed(M: Array, reach: int) -> tuple[Array, Whole, NDArray[np.bool_]]:
+def decomposed(M: Array, reach: float) -> tuple[Array, Whole, NDArray[np.bool_]]:
     """Weights w (q, K) ≥ 0 and offsets ξ (q, K, n), K = n(n+1)/2, of matrices M (q, n, n), and which were made rounder.
 
     reach: the largest entry of an offset; where it does not suffice, M + tr(M)/reach² I is decomposed.
@@ -45,11 +46,13 @@ def _decomposed(M: Array) -> tuple[Array, Whole, NDArray[np.bool_]]:
     superbase = np.tile(np.vstack([np.eye(n), -np.ones(n)]), (q, 1, 1))
     slack = ROUNDING * np.trace(M, axis1=1, axis2=2)
     pairs = list(combinations(range(n + 1), 2))
-    acute = np.arange(q)
+    acute, lost = np.arange(q), np.zeros(q, dtype=bool)
     for _ in range(SWAPS):
         products = _products(superbase[acute], M[acute], pairs)
         worst = products.argmax(axis=1)
         still = products[np.arange(acute.size), worst] > slack[acute]
+        lost |= np.abs(superbase).max(axis=(1, 2)) > LONGEST
+        still &= ~lost[acute]
         acute, worst = acute[still], worst[still]
         if not acute.size:
             break
@@ -57,7 +60,7 @@ def _decomposed(M: Array) -> tuple[Array, Whole, NDArray[np.bool_]]:
             _swap(superbase, acute[worst == k], pairs[k])
     dual = np.concatenate([np.rint(np.linalg.inv(superbase[:, :n])), np.zeros((q, n, 1))], axis=2)
     offsets = np.stack([dual[..., i] - dual[..., j] for i, j in pairs], axis=1)
-    obtuse = np.ones(q, dtype=bool)
+    obtuse = ~lost
     obtuse[acute] = False
     return np.maximum(-_products(superbase, M, pairs), 0.0), offsets.astype(np.int64), obtuse
 
