@@ -28,6 +28,7 @@ from ocdl.doors.theory.decay import plot_decay
 from ocdl.doors.theory.phase_portrait import plot_phase_portrait
 from ocdl.doors.theory.reachable import plot_reachable
 from ocdl.doors.theory.spectra import plot_spectrum
+from ocdl.doors.value_plots import plot_value
 from ocdl.errors import InvalidInput, NotSupported, NotWritten, OcdlError, SolveFailed
 from ocdl.hjb import LowerBound, ValueFunction, ValueIteration, lower_bound
 from ocdl.hjb.diffusion.stochastic_value import StochasticValue
@@ -97,6 +98,7 @@ from ocdl.solving.confidence import Confidence, confidence
 from ocdl.solving.layered import LayeredNetwork
 from ocdl.solving.learning import learning_curve
 from ocdl.solving.method import Method, Start
+from ocdl.solving.population import PopulationCertificate, PopulationProblem, population_certificate
 from ocdl.solving.predict import accuracy, features, predict
 from ocdl.solving.refine import Refinement, continuation, refine
 from ocdl.solving.sequence import sequence
@@ -139,6 +141,7 @@ from ocdl.statement.measurements import Measurements
 from ocdl.statement.moments import moments
 from ocdl.statement.phases import Phases
 from ocdl.statement.point_sets import donut1d, donut2d, sine, spiral, squares
+from ocdl.statement.populations import Empirical, Mixture, Normal, Points, Population, Uniform
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.regularisers import L1, Regulariser, Tikhonov
 from ocdl.statement.risk import CVaR, Exponential, Risk, WorstCase

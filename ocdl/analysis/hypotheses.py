@@ -23,7 +23,7 @@ def non_negative(*operators: KernelOperator) -> Hypothesis:
 
 def symmetric(B: KernelOperator) -> Hypothesis:
     """Bᵀ = B, by −‖B̂ − B̂ᵀ‖."""
-    return Hypothesis("Bᵀ = B", -float(np.linalg.norm(B.matrix - B.matrix.T)), slack=2.0 * B.rounding)
+    return Hypothesis("Bᵀ = B", 0.0 - float(np.linalg.norm(B.matrix - B.matrix.T)), slack=2.0 * B.rounding)
 
 
 def sign(activation: Activation) -> Hypothesis:

@@ -50,10 +50,6 @@ class Origin:
         return Hypothesis("σ(s)/s > 0 for s ≠ 0", self.sign, least=ROUNDING)
 
     @property
-    def keeps_signs(self) -> Hypothesis:
-        return Hypothesis("sσ(s) ≥ 0", self.sign, slack=ROUNDING)
-
-    @property
     def linearised(self) -> tuple[Hypothesis, Hypothesis, Hypothesis]:
         """What a linearisation at u = 0 needs."""
         return (

@@ -13,6 +13,7 @@ import numpy as np
 
 from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.analysis.flow import Flow
+from ocdl.analysis.hypotheses import non_negative, symmetric
 from ocdl.analysis.operators import Complex, KernelOperator
 from ocdl.analysis.origin import ROUNDING, Origin
 from ocdl.analysis.spectrum import Spectrum
@@ -90,8 +91,6 @@ def equation(flow: Flow, layer: int) -> KernelOperator:
 def _findings(operator: KernelOperator, spectrum: Spectrum, needed: tuple[Hypothesis, ...]) -> tuple[Finding, ...]:
     """What section 3.2 concludes from an eigenvalue, from B_s and from a symmetric B."""
     rounding, off = operator.rounding, np.where(spectrum.on_axis, 0.0, spectrum.values.real)
-    symmetric = float(np.linalg.norm(operator.matrix - operator.matrix.T))
-    nonnegative = Hypothesis("B_s ≥ 0, by its least eigenvalue", operator.least_symmetric, slack=rounding)
     on = Hypothesis.declared("an eigenvalue of B has real part 0, to rounding", bool(np.any(spectrum.on_axis)))
     lacks = Hypothesis.declared("one of real part 0 has too few eigenvectors", spectrum.defective)
     return tuple(
@@ -104,11 +103,11 @@ def _findings(operator: KernelOperator, spectrum: Spectrum, needed: tuple[Hypoth
             ),
             ("no asymptotic stability", (on,), "some perturbations do not decay"),
             ("no stability", (on, lacks), "some perturbations grow as a power of t"),
-            ("stability", (nonnegative,), "no perturbation grows: ‖w(t)‖ ≤ ‖w(0)‖"),
+            ("stability", (non_negative(operator),), "no perturbation grows: ‖w(t)‖ ≤ ‖w(0)‖"),
             (
                 "asymptotic stability",
                 (
-                    Hypothesis("B = Bᵀ, by −‖B − Bᵀ‖", 0.0 - symmetric, slack=2.0 * rounding),
+                    symmetric(operator),
                     Hypothesis("all eigenvalues of B are > 0, by the least", float(off.min()), least=rounding),
                 ),
                 "every perturbation decays",

@@ -16,6 +16,7 @@ import scipy
 
 from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.analysis.flow import Flow
+from ocdl.analysis.hypotheses import sign, symmetric
 from ocdl.analysis.operators import KernelOperator, SingularSystem
 from ocdl.analysis.origin import ROUNDING, Origin
 from ocdl.arrays import Array, finite_array, is_real, is_whole
@@ -146,7 +147,7 @@ def equilibrium(flow: Flow, u: Any, *, layer: int = -1, tolerance: float = 1e-10
     """What theory says of u_e, a function at the nodes, (M,). tolerance: the error of u_e, relative to 1 + ‖u_e‖."""
     if not is_real(tolerance) or not 0.0 <= tolerance < 1.0:
         raise InvalidInput(f"equilibrium(tolerance={tolerance!r}): a number from 0 to below 1 is needed.")
-    operator, origin, u = operator_of(flow, layer), Origin.of(flow.activation), finite_array("equilibrium(u)", u)
+    operator, u = operator_of(flow, layer), finite_array("equilibrium(u)", u)
     if u.shape != flow.weights.shape:
         raise InvalidInput(f"equilibrium(u): shape {flow.weights.shape} is needed; got {u.shape}.")
     system, velocity = operator.singular_system(), np.asarray(flow.activation(u))
@@ -159,7 +160,9 @@ def equilibrium(flow: Flow, u: Any, *, layer: int = -1, tolerance: float = 1e-10
         (rests, start.exists("u_e − a")),
         "f = f_I + tσ(u_e) solves f_t = σ(a − Bf) where Bf_I = a − u_e",
     )
-    return Equilibrium(u, velocity, start.f, residual, growing, _lemma(operator, system, origin, u, rests, error))
+    return Equilibrium(
+        u, velocity, start.f, residual, growing, _lemma(operator, system, sign(flow.activation), u, rests, error)
+    )
 
 
 def equilibrium_of(flow: Flow, velocity: Any, *, layer: int = -1, tolerance: float = 1e-10) -> Equilibrium:
@@ -182,14 +185,12 @@ def equilibrium_of(flow: Flow, velocity: Any, *, layer: int = -1, tolerance: flo
 
 
 def _lemma(
-    operator: KernelOperator, system: SingularSystem, origin: Origin, u: Array, rests: Hypothesis, error: float
+    operator: KernelOperator, system: SingularSystem, signs: Hypothesis, u: Array, rests: Hypothesis, error: float
 ) -> Finding:
-    asymmetry = float(np.linalg.norm(operator.matrix - operator.matrix.T))
     inside = Preimage.of(operator, system, u, error)
-    symmetric = Hypothesis("B = Bᵀ, by −‖B − Bᵀ‖", 0.0 - asymmetry, slack=2.0 * operator.rounding)
     return Finding(
         f"Lemma 3.3: {SOURCE}, section 3.3",
-        (symmetric, origin.keeps_signs, rests, inside.exists("u_e")),
+        (symmetric(operator), signs, rests, inside.exists("u_e")),
         "u_e σ(u_e) = 0 throughout",
     )
 

@@ -1,5 +1,6 @@
 """The HJB route: value iteration on a grid of states, its feedback, proven bounds, and what a table of V proves.
 It knows solving and what is below it, no other route.
+How it works, on one page: README.md beside this file.
 """
 
 from ocdl.analysis.reachability.comparison import reachable_box

@@ -79,8 +79,8 @@ class SelectionProblem:
     regulariser: Regulariser | None = None
     readout: Readout | None = None
     weights: Any = None
-    risk: Risk | None = None
     stability: Stability | None = None
+    risk: Risk | None = None
 
     def __post_init__(self) -> None:
         kinds: tuple[tuple[str, Any, str], ...] = (

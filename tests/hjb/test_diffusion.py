@@ -90,7 +90,7 @@ def chain_of(problem, low=-1.0, high=1.0, shape=(9, 9), k=0.0):
 
 
 def driven(sigma, drift):
-    n = len(sigma)
+    n = len(drift)
     return ocdl.ControlProblem(
         dynamics=lambda u: [speed + u[0] for speed in drift],
         noise=sigma,
@@ -104,6 +104,7 @@ def driven(sigma, drift):
 CHAINS = {
     "1": driven([[0.7]], [0.4]),
     "1, drift wins": driven([[0.05]], [0.4]),
+    "1, silent at 0": driven(lambda x: x, [0.4]),
     "2, stretched": driven(STRETCHED, [0.3, -0.8]),
     "2, one process": driven([[1.0], [1.0]], [0.3, 2.0]),
     "2, along √2": driven([[1.0], [np.sqrt(2.0)]], [0.3, 2.0]),

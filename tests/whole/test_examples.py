@@ -283,14 +283,6 @@ def test_digits_pipeline():
     assert scores["logistic regression"] < scores["ResNet"] < scores["Hamiltonian"]
 
 
-def test_risk():
-    module = example("risk")
-    assert np.argmin(module.table, axis=0).tolist() == list(range(len(module.RISKS)))
-    assert [one.cost for one in module.solutions.values()] == pytest.approx(np.diag(module.table).tolist(), abs=1e-6)
-    seeking, neutral, averse, *_ = module.spread
-    assert seeking > neutral > averse
-
-
 def test_learning_rate():
     module = example("learning_rate")
     stated = module.stated
@@ -498,3 +490,21 @@ def test_risk_sensitive():
     assert seeking[1] > neutral[1] > cautious[1] > averse[1]  # less variance, for a higher mean
     assert neutral[0] < min(seeking[0], cautious[0], averse[0])
     assert module.runs[0.1].mean == pytest.approx(neutral[0] + 0.05 * neutral[1], rel=2e-3)
+
+
+def test_risk():
+    module = example("risk")
+    assert np.argmin(module.table, axis=0).tolist() == list(range(len(module.RISKS)))
+    assert [one.cost for one in module.solutions.values()] == pytest.approx(np.diag(module.table).tolist(), abs=1e-6)
+    seeking, neutral, averse, *_ = module.spread
+    assert seeking > neutral > averse
+
+
+def test_population():
+    module = example("population")
+    assert module.fine.cost == pytest.approx(0.248497053, abs=5e-9) and module.fine.gap < 1e-9
+    (few, many), (u_few, u_many) = module.COUNTS, (module.table[count][0] for count in module.COUNTS)
+    assert 0.25 < np.log(u_few / u_many) / np.log(many / few) < 0.85
+    assert all(0.6 <= share <= 1.0 for row in module.table.values() for share in row[2:])
+    judged = module.judged
+    assert judged.optimum.covers(module.optimum.cost) and judged.cost.covers(module.optimum.cost)

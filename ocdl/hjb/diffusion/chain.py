@@ -33,6 +33,7 @@ Whole = NDArray[np.int64]
 
 NEGATIVE = 1e-12  # of a rate, relative to the largest: rounding
 SINGULAR = 1e-9  # of M, relative to its trace
+SILENT = 1e-100  # of M, where there is no noise
 SOLVED = 1e-12  # relative residual of a linear system
 ITERATIONS = 1000
 
@@ -119,7 +120,7 @@ class Chain:
             w, offsets, far = decomposed(M, self.reach)
             self.rounder = max(self.rounder, float(far.mean()))
             M = np.einsum("qk,qki,qkj->qij", w, offsets, offsets)
-            floor = SINGULAR * np.trace(M, axis1=1, axis2=2) + np.finfo(float).tiny
+            floor = np.maximum(SINGULAR * np.trace(M, axis1=1, axis2=2), SILENT)
             inverse: Array = np.linalg.inv(M + floor[:, None, None] * np.eye(M.shape[-1]))
             kept = self._targets(offsets), w, offsets, np.asarray(offsets @ inverse, dtype=float)
             if not (self.coefficients.controlled_noise or self.coefficients.varying_noise):
