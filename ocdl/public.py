@@ -31,6 +31,8 @@ from ocdl.doors.theory.spectra import plot_spectrum
 from ocdl.doors.value_plots import plot_value
 from ocdl.errors import InvalidInput, NotSupported, NotWritten, OcdlError, SolveFailed
 from ocdl.hjb import LowerBound, ValueFunction, ValueIteration, lower_bound
+from ocdl.hjb.diffusion.stochastic_value import StochasticValue
+from ocdl.hjb.diffusion.stochastic_value_iteration import StochasticValueIteration
 from ocdl.networks.antisymmetric import Antisymmetric
 from ocdl.networks.architecture import Architecture
 from ocdl.networks.chain import Chain
@@ -141,6 +143,7 @@ from ocdl.statement.losses import (
     SoftmaxCrossEntropy,
 )
 from ocdl.statement.measurements import Measurements
+from ocdl.statement.moments import moments
 from ocdl.statement.phases import Phases
 from ocdl.statement.point_sets import donut1d, donut2d, sine, spiral, squares
 from ocdl.statement.populations import Empirical, Mixture, Normal, Points, Population, Uniform

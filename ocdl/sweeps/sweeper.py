@@ -30,6 +30,7 @@ from ocdl.errors import OcdlError
 from ocdl.once import once
 from ocdl.statement.effort import effort_formula
 from ocdl.statement.measurements import nodes_at
+from ocdl.statement.noise import refuse_noise
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps import matrix_free
 from ocdl.sweeps.fused.dense_cost import DenseCost
@@ -129,6 +130,7 @@ class Sweeper:
     """
 
     def __init__(self, problem: ControlProblem, depth: Layers) -> None:
+        refuse_noise("a sweep of the state equation", problem)
         self.problem, self.depth, self.tableau = problem, depth, depth.tableau
         self.t = depth.mesh(problem.span)
         self.h = np.diff(self.t)

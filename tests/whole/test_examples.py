@@ -295,6 +295,33 @@ def test_digits_pipeline():
     assert scores["logistic regression"] < scores["ResNet"] < scores["Hamiltonian"]
 
 
+def test_learning_rate():
+    module = example("learning_rate")
+    stated = module.stated
+    assert pytest.approx(1.4722195, abs=5e-8) == stated.SWITCH
+    assert pytest.approx(0.03956039679, abs=5e-12) == stated.REFERENCE
+    assert len(module.ahead) == 4 and len(module.polished) == 3
+    for solution in module.ahead.values():
+        assert 0.0 < solution.cost - stated.REFERENCE < 1e-5  # controls constant in 40 layers
+    for one in module.polished.values():
+        assert one.cost == pytest.approx(stated.REFERENCE, abs=1e-11)
+        assert [arc.kind for arc in one.arcs] == ["upper", "interior"]
+        assert one.arcs[0].end == pytest.approx(stated.SWITCH, abs=1e-8)
+    decayed = 1.0 - stated.S / 4.0  # u = 1 throughout: m(T) = S/4 + (1 − S/4) e^{−2T}
+    exact = {"u = 1": stated.S / 4.0 + decayed * np.exp(-2.0 * stated.T), "schedule u(t)": stated.REFERENCE}
+    start = [np.sqrt(2.0)]
+    for name, value in module.values.items():
+        assert module.runs[name].agrees and module.runs[name].left == 0.0
+        assert abs(float(value(start)) - exact.get(name, float(value(start)))) <= value.error(start) < 4e-3
+    feedback = module.values["feedback u(t, θ)"]
+    assert float(feedback(start) + feedback.error(start)) < 0.5 * stated.REFERENCE  # what it is worth to see θ
+    found = module.batches["B"]
+    middles = found["t"].values + 0.5 * stated.T / len(found["t"])
+    assert found.values.ravel() == pytest.approx(stated.best_batch(middles), rel=0.02)
+    costs = [one.cost for one in module.friction.values()]
+    assert np.ptp(costs) < 1e-7 and max(costs) < stated.REFERENCE
+
+
 def test_lyapunov_decay():
     found = example("lyapunov_decay")
     potential = found.stable.potential
@@ -461,6 +488,20 @@ def test_phase_portrait():
     assert np.all(np.abs(ends) > 10.0) and np.all(ends[0] * ends[1] < 0.0)  # opposite sides of the stable manifold
     assert np.linalg.norm(found.parted.x - found.REST, axis=2).min(axis=0).max() < 0.1
     assert found.slope == pytest.approx(found.goal.velocity, abs=1e-10) and np.linalg.norm(found.slope) > 0.5
+
+
+def test_risk_sensitive():
+    module = example("risk_sensitive")
+    x = [module.START]
+    for k, value in module.values.items():
+        P, r = module.exact[k]
+        assert abs(float(value(x)) - (P * module.START**2 + r)) <= value.error(x) < 0.02
+        assert value.controls(x)[0] == pytest.approx([-P * module.START], rel=0.02)
+        assert module.runs[k].agrees
+    seeking, neutral, cautious, averse = (module.moments[k] for k in module.AVERSIONS)
+    assert seeking[1] > neutral[1] > cautious[1] > averse[1]  # less variance, for a higher mean
+    assert neutral[0] < min(seeking[0], cautious[0], averse[0])
+    assert module.runs[0.1].mean == pytest.approx(neutral[0] + 0.05 * neutral[1], rel=2e-3)
 
 
 def test_risk():

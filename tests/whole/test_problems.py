@@ -55,6 +55,16 @@ def test_one_neuron_is_exact_for_every_route():
     assert abs(comparison.solutions["ValueIteration"].claim["cost"] - exact) < 1e-6
 
 
+def test_the_learning_rate_is_full_until_noise_dominates():
+    """By every route on its grid; and the moments of θ are those of the problem in m."""
+    stated = module("learning_rate")
+    costs = [ocdl.solve(stated.problem(), stated.grid(), method).cost for method in stated.methods()]
+    assert np.ptp(costs) < 1e-8 and 0.0 < costs[0] - stated.REFERENCE < 1e-5
+    u = np.clip(np.linspace(1.5, 0.3, 40), *stated.RATES)[:, None]
+    one, other = (ocdl.simulate(problem, u).cost for problem in (stated.problem(), ocdl.moments(stated.stochastic())))
+    assert one == pytest.approx(other, abs=1e-9)
+
+
 def test_two_neurons_local_methods_stop_in_a_worse_extremal_and_are_told_so():
     stated = module("two_neurons")
     comparison = ocdl.compare(stated.problem(), stated.grid(), stated.methods(), start=stated.start())
