@@ -3,7 +3,7 @@ Every answer names the theorem, its hypotheses as they were measured, and the co
 """
 
 from ocdl.analysis.adversarial import AdversarialCertificate
-from ocdl.analysis.cells import keeps_class
+from ocdl.analysis.branching import keeps_class
 from ocdl.analysis.conditioning import Conditioning
 from ocdl.analysis.contraction import EnergyEstimate, contractive_flow, energy_estimate
 from ocdl.analysis.findings import Finding, Hypothesis
