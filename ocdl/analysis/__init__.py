@@ -2,8 +2,23 @@
 Every answer names the theorem, its hypotheses as they were measured, and the conclusion. Knows solving and below.
 """
 
+from ocdl.analysis.cells import Cells
 from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.analysis.flow import Evolution, Flow
+from ocdl.analysis.fluctuation import Balance, measured_balance
+from ocdl.analysis.fokker_planck import Ensemble, FokkerPlanck
 from ocdl.analysis.operators import KernelOperator, SingularSystem
 
-__all__ = ["Evolution", "Finding", "Flow", "Hypothesis", "KernelOperator", "SingularSystem"]
+__all__ = [
+    "Balance",
+    "Cells",
+    "Ensemble",
+    "Evolution",
+    "Finding",
+    "Flow",
+    "FokkerPlanck",
+    "Hypothesis",
+    "KernelOperator",
+    "SingularSystem",
+    "measured_balance",
+]

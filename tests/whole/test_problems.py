@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from families import module
+from scipy.optimize import minimize_scalar
 
 import ocdl
 from ocdl.solving.compile import discretised
@@ -151,3 +152,24 @@ def test_published_rate_constants_and_which_are_held_at_zero(name, held):
     assert np.flatnonzero(np.isnan(found.standard_errors)).tolist() == held
     assert found.freedom == problem.measurements.made - 5 + len(held)
     assert np.all(np.delete(found.intervals[:, 0], held) > 0.0)
+
+
+def test_tasks_share_the_start_and_the_rate_of_linear_algebra():
+    stated = module("meta_learning")
+    U = minimize_scalar(stated.cost, bounds=(0, 10), method="bounded", options={"xatol": 1e-10}).x
+    assert 0.0 < U < 10.0
+    for method in stated.methods():
+        solution = ocdl.solve(stated.problem(), stated.grid(), method)
+        assert solution.cost == pytest.approx(stated.cost(U), abs=1e-7)
+        assert float(solution["start"]) == pytest.approx(stated.shared_start(U), abs=1e-3)
+        assert np.abs(solution["u"].values - U).max() < 1e-3
+
+
+def test_batches_grow_as_the_closed_form_says():
+    stated = module("batch_size")
+    assert stated.closed_form() == pytest.approx(0.5475466680, abs=5e-11)
+    for method in stated.methods():
+        solution = ocdl.solve(stated.problem(), stated.grid(), method)
+        assert solution.cost == pytest.approx(stated.closed_form(), abs=1e-6)
+        u = solution["b"]
+        assert u.values == pytest.approx(np.vectorize(stated.best_batch)(u["t"].values), rel=0.02)
