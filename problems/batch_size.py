@@ -6,7 +6,7 @@ Of a quadratic loss with curvature a and gradients of variance S, the mean loss 
 
 The costate is e^{−2a(T − t)}, so that b = √(a S/(2c)) e^{−a(T − t)} where that is above 1, and
 
-    J = m0 e^{−2aT} + √(2 a S c) (1 − e^{−aT})/a,   which is 0.5475466680 for a = 1, S = 4, c = .01, m0 = 2, T = 2.
+    J = m0 e^{−2aT} + √(2 a S c) (1 − e^{−aT})/a,   which is 0.2811953916 for a = 1, S = 4, c = .01, m0 = 2, T = 2.
 
 Source: Liu and Theodorou (2019), "Deep learning theory review", section 4.4, (45) with noise by the batch size.
 """
@@ -42,4 +42,4 @@ def grid(layers: int = 20) -> ocdl.DepthScheme:
 
 
 def methods() -> list[ocdl.Method]:
-    return [ocdl.Ipopt(), ocdl.LBFGSB()]
+    return [ocdl.Ipopt(), ocdl.IndirectShooting()]

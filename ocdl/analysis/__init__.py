@@ -7,10 +7,12 @@ from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.analysis.flow import Evolution, Flow
 from ocdl.analysis.fluctuation import Balance, measured_balance
 from ocdl.analysis.fokker_planck import Ensemble, FokkerPlanck
+from ocdl.analysis.liouville import Carried, Liouville
 from ocdl.analysis.operators import KernelOperator, SingularSystem
 
 __all__ = [
     "Balance",
+    "Carried",
     "Cells",
     "Ensemble",
     "Evolution",
@@ -19,6 +21,7 @@ __all__ = [
     "FokkerPlanck",
     "Hypothesis",
     "KernelOperator",
+    "Liouville",
     "SingularSystem",
     "measured_balance",
 ]

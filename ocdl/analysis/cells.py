@@ -79,6 +79,12 @@ class Cells:
             return found.reshape(*points.shape[:-1], *components)
         return np.broadcast_to(finite_array(name, given), (*points.shape[:-1], *components)).astype(float)
 
+    @staticmethod
+    def sides(values: Any, axis: int) -> tuple[Any, Any]:
+        """Of the cells left and right of the inner faces across an axis."""
+        n = values.shape[axis]
+        return np.take(values, range(n - 1), axis), np.take(values, range(1, n), axis)
+
     def _middles(self, axis: int) -> Array:
         return np.asarray(self.lower[axis] + self.widths[axis] * (np.arange(self.count[axis]) + 0.5))
 

@@ -5,13 +5,14 @@
     E[θ·∇Φ] = ½ η E|g|² = ½ η Tr E C̃,  C̃ = E_B[g gᵀ],  at any η and for any Φ.
 
 The other relation, of Φ itself, E|∇Φ|² = ½ η Tr E[∇²Φ C̃], has terms of η² and more unless Φ is quadratic. Inner
-products are those of function space. C̃ is the second moment, and not the covariance alone, as (43) of the review has it.
+products are those of function space. C̃ is the second moment; the covariance of (43) in the review is not all of it.
 Sources: Liu and Theodorou (2019), "Deep learning theory review", section 4.3, (38) to (42); Yaida (2018), (FDR1).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -74,10 +75,11 @@ def measured_balance(
         raise InvalidInput(f"measured_balance(batch={batch!r}): from 1 to {problem.samples} samples are needed.")
     cost, rng = ReducedCost(problem, depth), np.random.default_rng(seed)
     z = cost.join(*(finite_array("start", part) for part in start))
+    part = lru_cache(256)(lambda rows: cost.on_samples(np.array(rows)))  # compiled sweeps are slow to set up
     metric, found = cost.metric, np.empty((2, iterations))
     for k in range(-discard, iterations):
         rows = rng.choice(problem.samples, batch, replace=False)
-        _, drawn = cost.on_samples(np.sort(rows)).value_and_gradient(z)
+        _, drawn = part(tuple(np.sort(rows).tolist())).value_and_gradient(z)
         if k >= 0:
             _, full = cost.value_and_gradient(z)
             found[:, k] = np.dot(z, full), 0.5 * step * np.dot(drawn, drawn / metric)

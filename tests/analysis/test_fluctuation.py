@@ -47,12 +47,12 @@ def test_before_rest_there_is_no_balance():
 def test_a_small_network_is_in_balance():
     data = np.random.default_rng(3).standard_normal((8, 2))
     problem = ocdl.network(
-        ocdl.Residual(ocdl.Tanh()), data, (data[:, 0] > 0).astype(float), regulariser=ocdl.Tikhonov(0.5)
+        ocdl.Residual(ocdl.Tanh()), data, (data[:, 0] > 0).astype(float), regulariser=ocdl.Tikhonov(0.1)
     )
     depth = ocdl.ExplicitEuler(2)
     rng = np.random.default_rng(0)
     start = 0.3 * rng.standard_normal((2, problem.m)), 0.3 * rng.standard_normal(problem.P)
-    found = measured(problem, depth, start, step=0.3, batch=2, iterations=600, discard=100)
+    found = measured(problem, depth, start, step=0.5, batch=1, iterations=2000, discard=100)
     assert found.at_rest().applies
     assert found.error() < 0.2 * found.fluctuation.mean()
 
