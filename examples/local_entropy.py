@@ -1,6 +1,6 @@
 """Does a risk that seeks find the flat minimum?
 
-Φ(θ) = 3 − 3 e^{−50(θ + 1)²} − 2.5 e^{−2(θ − 1)²} has a deep and narrow minimum at −1 and a flat one at 1. Local entropy,
+Φ(θ) = 3 − 3 e^{−50(θ + 1)²} − 2.5 e^{−2(θ − 1)²} has a deep, narrow minimum at −1 and a flat one at 1. Local entropy,
 
     Φ_ent(θ) = −log ∫ e^{−Φ(θ + ξ)} N(ξ; 0, 1/γ) dξ = (1/k) log E e^{kΦ},  k = −1,
 
@@ -18,7 +18,7 @@ import numpy as np
 import ocdl
 
 GAMMAS = (10.0, 1000.0)
-STANDARD = np.linspace(-5.0, 5.0, 61)
+STANDARD = np.linspace(-4.5, 4.5, 31)
 WEIGHTS = np.exp(-0.5 * STANDARD**2)
 GRID = ocdl.ExplicitEuler(1)
 
@@ -47,7 +47,7 @@ def local_entropy(theta: float, gamma: float) -> float:
 
 
 def neighbours(theta: float, gamma: float) -> np.ndarray:
-    """Φ(θ + ξ), (61,)."""
+    """Φ(θ + ξ), (31,)."""
     return np.array(loss(theta + ca.DM(STANDARD / np.sqrt(gamma)))).ravel()
 
 

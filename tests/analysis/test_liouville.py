@@ -93,7 +93,7 @@ def test_functions_are_carried_through_the_layers_in_the_order_of_the_flow():
     for name, u in (("flow", LINE), ("reverse", LINE[::-1])):
         ends[name] = ReducedCost(line(x[:, None]), DEPTH).sweeper.integral(u, np.empty(0))[0].x[-1, :, 0]
     assert np.abs(found.w[0][150:250] - ends["flow"]).max() < 1e-3
-    assert np.abs(found.w[0][150:250] - ends["reverse"]).max() > 0.1
+    assert np.abs(found.w[0][150:250] - ends["reverse"]).max() > 0.05
 
 
 def test_the_hamiltonians_gradient_is_that_of_differences():
