@@ -29,14 +29,14 @@ def loss(theta):
 
 def problem(gamma: float) -> ocdl.ControlProblem:
     return ocdl.ControlProblem(
-        dynamics=lambda x: 0 * x,
+        dynamics=lambda x: 0 * x,  # θ + x, x(0) = 0: a start that all share
         controls=0,
         parameters=["theta"],
         initial=np.zeros((STANDARD.size, 1)),
         data=STANDARD[:, None] / np.sqrt(gamma),
         weights=WEIGHTS,
         horizon=1.0,
-        terminal=lambda theta, d: loss(theta + d[0]),
+        terminal=lambda x, theta, d: loss(theta + x + d[0]),
         risk=ocdl.Exponential(-1.0),
         bounds=ocdl.Box(theta=(-2, 3)),
     )
@@ -64,7 +64,9 @@ def best(gamma: float, method: ocdl.Method) -> ocdl.Solution:
     return min(found, key=lambda one: one.cost)
 
 
-solutions = {(gamma, m.name): best(gamma, m) for gamma in GAMMAS for m in (ocdl.Ipopt(), ocdl.LBFGSB())}
+solutions = {
+    (gamma, m.name): best(gamma, m) for gamma in GAMMAS for m in (ocdl.Ipopt(), ocdl.ProjectedNewton(tolerance=1e-12))
+}
 rows = [
     (gamma, name, theta, float(loss(theta)), one.cost, two_moments(theta, gamma))
     for (gamma, name), one in solutions.items()
@@ -72,6 +74,6 @@ rows = [
 ]
 
 if __name__ == "__main__":
-    print(f"{'gamma':>8} {'method':>8} {'theta':>10} {'loss':>10} {'entropy':>10} {'E - Var/2':>10}")
+    print(f"{'gamma':>8} {'method':>16} {'theta':>10} {'loss':>10} {'entropy':>10} {'E - Var/2':>10}")
     for gamma, name, *numbers in rows:
-        print(f"{gamma:8g} {name:>8}" + "".join(f"{value:11.6f}" for value in numbers))
+        print(f"{gamma:8g} {name:>16}" + "".join(f"{value:11.6f}" for value in numbers))
