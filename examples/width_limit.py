@@ -16,6 +16,7 @@ import numpy as np
 from scipy.interpolate import BarycentricInterpolator
 
 import ocdl
+from ocdl.analysis import thermodynamic_limit
 
 RULES = (ocdl.Midpoint, ocdl.Trapezoid, ocdl.GaussLegendre)
 LAYERS = 5
@@ -34,13 +35,9 @@ def problem(weight: float = 0.1) -> ocdl.SelectionProblem:
 
 def doubled(rule: type, counts: list[int], weight: float = 0.1) -> list[ocdl.Solution]:
     """Nets of so many nodes, each trained to a gradient of 1e-11 from the one before."""
-    statement, nets, method = problem(weight), [], ocdl.Train(tolerance=1e-11)
-    for count in counts:
-        grid = ocdl.Grid(rule(count), ocdl.ExplicitEuler(LAYERS))
-        start = nets[-1] if nets else None
-        nets.append(ocdl.solve(statement, grid, method, start=start, certificate="first order"))
-        method = ocdl.NewtonCG()
-    return nets
+    grids = [ocdl.Grid(rule(count), ocdl.ExplicitEuler(LAYERS)) for count in counts]
+    first = ocdl.Train(tolerance=1e-11)
+    return list(thermodynamic_limit(problem(weight), grids, ocdl.NewtonCG(), first=first).solutions)
 
 
 def errors(rule: type, net: ocdl.Solution, finest: ocdl.Solution) -> tuple[float, float, float]:

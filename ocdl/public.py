@@ -23,6 +23,12 @@ from ocdl.depth.schemes import (
 from ocdl.doors.exports import to_onnx, to_torch
 from ocdl.doors.learning_plots import plot_features, plot_images, plot_learning, plot_regions, plot_steps
 from ocdl.doors.plot import plot_comparison, plot_phases, plot_solution
+from ocdl.doors.theory.amplification import plot_amplification
+from ocdl.doors.theory.decay import plot_decay
+from ocdl.doors.theory.phase_portrait import plot_phase_portrait
+from ocdl.doors.theory.reachable import plot_reachable
+from ocdl.doors.theory.spectra import plot_spectrum
+from ocdl.doors.value_plots import plot_value
 from ocdl.errors import InvalidInput, NotSupported, NotWritten, OcdlError, SolveFailed
 from ocdl.hjb import LowerBound, ValueFunction, ValueIteration, lower_bound
 from ocdl.networks.antisymmetric import Antisymmetric
@@ -31,7 +37,16 @@ from ocdl.networks.chain import Chain
 from ocdl.networks.contractive import Contractive
 from ocdl.networks.convolutional import Convolutional
 from ocdl.networks.hamiltonian import Hamiltonian, Leapfrog
-from ocdl.networks.kernels import ConvolutionKernel, DenseKernel, GramKernel, Kernel, LowRankKernel, SymmetricKernel
+from ocdl.networks.kernels import (
+    BoundedKernel,
+    ConvolutionKernel,
+    DenseKernel,
+    DissipativeKernel,
+    GramKernel,
+    Kernel,
+    LowRankKernel,
+    SymmetricKernel,
+)
 from ocdl.networks.network import network
 from ocdl.networks.odenet import ODENet
 from ocdl.networks.plain import Plain
@@ -81,6 +96,7 @@ from ocdl.solving.confidence import Confidence, confidence
 from ocdl.solving.layered import LayeredNetwork
 from ocdl.solving.learning import learning_curve
 from ocdl.solving.method import Method, Start
+from ocdl.solving.population import PopulationCertificate, PopulationProblem, population_certificate
 from ocdl.solving.predict import accuracy, features, predict
 from ocdl.solving.refine import Refinement, continuation, refine
 from ocdl.solving.sequence import sequence
@@ -122,10 +138,12 @@ from ocdl.statement.losses import (
 from ocdl.statement.measurements import Measurements
 from ocdl.statement.phases import Phases
 from ocdl.statement.point_sets import donut1d, donut2d, sine, spiral, squares
+from ocdl.statement.populations import Empirical, Mixture, Normal, Points, Population, Uniform
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.regularisers import L1, Regulariser, Tikhonov
 from ocdl.statement.risk import CVaR, Exponential, Risk, WorstCase
 from ocdl.statement.selection import Grid, SelectionProblem
+from ocdl.statement.stability import Amplification, Dissipative, Nonexpansive, Stability
 from ocdl.statement.table import Table
 from ocdl.statement.width import ClenshawCurtis, GaussLegendre, Midpoint, Nodes, TensorProduct, Trapezoid
 from ocdl.sweeps.fused.spread import spread

@@ -3,25 +3,106 @@ Every answer names the theorem, its hypotheses as they were measured, and the co
 """
 
 from ocdl.analysis.cells import Cells
+from ocdl.analysis.conditioning import Conditioning
+from ocdl.analysis.contraction import EnergyEstimate, contractive_flow, energy_estimate
 from ocdl.analysis.findings import Finding, Hypothesis
+from ocdl.analysis.finite_rank import FiniteRankFlow, ReducedEvolution
 from ocdl.analysis.flow import Evolution, Flow
 from ocdl.analysis.fluctuation import Balance, measured_balance
 from ocdl.analysis.fokker_planck import Ensemble, FokkerPlanck
+from ocdl.analysis.gram import GramStability, gram_stability, measured_rate
+from ocdl.analysis.growth import (
+    Growth,
+    bounded_growth,
+    gronwall,
+    growth_constants,
+    linear_growth,
+    separation,
+    stability_constants,
+)
+from ocdl.analysis.limits import ThermodynamicLimit, thermodynamic_limit
 from ocdl.analysis.liouville import Carried, Liouville
+from ocdl.analysis.lyapunov import Estimate, Functional, Lyapunov, lyapunov
 from ocdl.analysis.operators import KernelOperator, SingularSystem
+from ocdl.analysis.picard import Picard, picard, picard_factor
+from ocdl.analysis.picard_window import Window
+from ocdl.analysis.planar import PhasePortrait, phase_portrait
+from ocdl.analysis.reachability.box import ReachableBox, componentwise
+from ocdl.analysis.reachability.sets import ReachableSet, reachable_set
+from ocdl.analysis.reachability.verdict import Reachability, Verdict, reachable
+from ocdl.analysis.robustness import Robustness
+from ocdl.analysis.second_order import ArcCondition, SecondOrderConditions, second_order
+from ocdl.analysis.signal import PhaseDiagram, SignalTheory, critical, phase_diagram
+from ocdl.analysis.spectrum import Spectrum
+from ocdl.analysis.stability import LinearStability, Settling, linear_stability, settling
+from ocdl.analysis.steady import Equilibrium, SteadyStates, equilibria, equilibrium, equilibrium_of, steady_states
 
 __all__ = [
+    "ArcCondition",
     "Balance",
     "Carried",
     "Cells",
+    "Conditioning",
+    "EnergyEstimate",
     "Ensemble",
+    "Equilibrium",
+    "Estimate",
     "Evolution",
     "Finding",
+    "FiniteRankFlow",
     "Flow",
     "FokkerPlanck",
+    "Functional",
+    "GramStability",
+    "Growth",
     "Hypothesis",
     "KernelOperator",
+    "LinearStability",
     "Liouville",
+    "Lyapunov",
+    "PhaseDiagram",
+    "PhasePortrait",
+    "Picard",
+    "Reachability",
+    "ReachableBox",
+    "ReachableSet",
+    "ReducedEvolution",
+    "Robustness",
+    "SecondOrderConditions",
+    "Settling",
+    "SignalTheory",
     "SingularSystem",
+    "Spectrum",
+    "SteadyStates",
+    "ThermodynamicLimit",
+    "Verdict",
+    "Window",
+    "bounded_growth",
+    "componentwise",
+    "contractive_flow",
+    "critical",
+    "energy_estimate",
+    "equilibria",
+    "equilibrium",
+    "equilibrium_of",
+    "gram_stability",
+    "gronwall",
+    "growth_constants",
+    "linear_growth",
+    "linear_stability",
+    "lyapunov",
     "measured_balance",
+    "measured_rate",
+    "phase_diagram",
+    "phase_portrait",
+    "picard",
+    "picard_factor",
+    "reachable",
+    "reachable_set",
+    "second_order",
+    "separation",
+    "settling",
+    "stability_constants",
+    "steady_states",
+    "thermodynamic_limit",
 ]

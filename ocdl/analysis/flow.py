@@ -9,13 +9,14 @@ Source: Liu and Markowich, "Selection dynamics for deep neural networks", (2.8).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ocdl.analysis.operators import KernelOperator
+from ocdl.analysis.steps import Step, stepped, steps_of
 from ocdl.arrays import Array, finite_array, is_real, shown
 from ocdl.callables import called
 from ocdl.depth.control_shapes import PiecewiseConstant
@@ -75,7 +76,7 @@ class Flow:
         if not isinstance(operator, KernelOperator):
             raise InvalidInput(f"Flow.selection(operator={operator!r}): give a KernelOperator.")
         check_horizon(horizon)
-        a = _function("bias", bias, operator.nodes)
+        a = nodal_values("bias", bias, operator.nodes)
         layers = LayerArrays(W=-(operator.kernel * operator.weights)[None], v=a[None])
         return cls(activation, layers, np.array([0.0, horizon]), operator.weights, nodes=operator.nodes)
 
@@ -149,12 +150,12 @@ class Flow:
         """
         if not is_real(tolerance) or not 1e-14 <= tolerance < 1.0:
             raise InvalidInput(f"evolve(tolerance={tolerance!r}): a number from 1e-14 to 1 is needed.")
-        x0 = np.atleast_2d(_function("initial", initial, self.nodes, self.weights.size, rows=True))
+        x0 = np.atleast_2d(nodal_values("initial", initial, self.nodes, self.weights.size, rows=True))
         if self.scheme is not None:
             if times is not None:
                 raise InvalidInput("evolve(times=...): a network of steps has states at its nodes only.")
             return self._stepped(x0)
-        return self._integrated(x0, float(tolerance), self._reported(times))
+        return self._integrated(x0, float(tolerance), reported_depths(times, self.times))
 
     def evolve_samples(self, solution: Solution) -> Evolution:
         """The evolution of the samples that a solution was trained on, from its own x_0."""
@@ -166,18 +167,6 @@ class Flow:
         if not self.autonomous:
             raise InvalidInput("with_horizon: a flow of one layer is needed; this one has several.")
         return replace(self, times=np.array([0.0, horizon]))
-
-    def _reported(self, times: Any) -> Array:
-        if times is None:
-            inner = self.times[:-1, None] + np.diff(self.times)[:, None] * np.linspace(0.0, 1.0, 50, endpoint=False)
-            return np.append(inner.ravel(), self.times[-1])
-        t = finite_array("evolve(times=...)", times)
-        if t.ndim != 1 or t.size == 0 or np.any(np.diff(t) <= 0.0) or t[0] < self.times[0] or t[-1] > self.times[-1]:
-            raise InvalidInput(
-                "evolve(times=...): depths that increase are needed, from "
-                f"{self.times[0]:g} to {self.times[-1]:g}; got {shown(t)}."
-            )
-        return t
 
     def _integrated(self, x0: Array, tolerance: float, t: Array) -> Evolution:
         at = np.clip(np.searchsorted(self.times, t, side="right") - 1, 0, self.count - 1)
@@ -195,25 +184,38 @@ class Flow:
                     f"evolve: from t = {error.reached:g} on the states escape or change too fast."
                 ) from None
             here = at == k
-            x[here] = found.sol(t[here]).T.reshape(-1, *x0.shape)
+            if np.any(here):
+                x[here] = found.sol(t[here]).T.reshape(-1, *x0.shape)
             x[here & (t == a)] = end.reshape(x0.shape)
             end = found.y[:, -1]
             x[here & (t == b)] = end.reshape(x0.shape)
         return Evolution(self, t, x, at)
 
+    def steps(self) -> Iterator[Step]:
+        """The steps of a network of steps, from the first to the last."""
+        if self.scheme is None:
+            raise InvalidInput("steps: the layers of this flow are equations; Flow.of(..., steps=True) has steps.")
+        return steps_of(self.activation, self.layers, self.scheme, np.diff(self.times))
+
     def _stepped(self, x0: Array) -> Evolution:
-        assert self.scheme is not None
-        x = [x0]
-        for k, h in enumerate(np.diff(self.times)):
-            slopes: list[Array] = []
-            for a in self.scheme.A:
-                inner = sum((h * c * s for c, s in zip(a, slopes, strict=False)), x[-1])
-                slopes.append(np.asarray(self.layer(k)(inner)))
-            x.append(sum((h * c * s for c, s in zip(self.scheme.b, slopes, strict=True)), x[-1]))
-        return Evolution(self, self.times, np.stack(x), np.minimum(np.arange(self.count + 1), self.count - 1))
+        x = stepped(self.steps(), x0)
+        return Evolution(self, self.times, x, np.minimum(np.arange(self.count + 1), self.count - 1))
 
 
-def _function(
+def reported_depths(times: Any, nodes: Array) -> Array:
+    """Where an evolution is reported: at ``times``, or, of None, at 50 depths between any two ``nodes``."""
+    if times is None:
+        inner = nodes[:-1, None] + np.diff(nodes)[:, None] * np.linspace(0.0, 1.0, 50, endpoint=False)
+        return np.append(inner.ravel(), nodes[-1])
+    t = finite_array("evolve(times=...)", times)
+    if t.ndim != 1 or t.size == 0 or np.any(np.diff(t) <= 0.0) or t[0] < nodes[0] or t[-1] > nodes[-1]:
+        raise InvalidInput(
+            f"evolve(times=...): depths that increase are needed, from {nodes[0]:g} to {nodes[-1]:g}; got {shown(t)}."
+        )
+    return t
+
+
+def nodal_values(
     name: str, given: Callable[[Array], Any] | Any, nodes: Nodes | None, size: int | None = None, rows: bool = False
 ) -> Array:
     """Values (M,), or (S, M) with ``rows``, at the nodes: of a function of them, of numbers for each, or of one."""

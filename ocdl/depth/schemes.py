@@ -358,9 +358,14 @@ def composed(single: Tableau, steps: int) -> Tableau:
 
 def collocation_tableau(nodes: Array, order: int) -> Tableau:
     """a_ij = ∫_0^{c_i} ℓ_j, b_j = ∫_0^1 ℓ_j, ℓ_j the Lagrange polynomials of the nodes c."""
-    points, weights = np.polynomial.legendre.leggauss(nodes.size)
-    points, weights = 0.5 * (1.0 + points), 0.5 * weights
-    ends = np.append(nodes, 1.0)
-    integrals = np.einsum("q,iqj,i->ij", weights, lagrange(nodes, np.outer(ends, points)), ends)
+    integrals = lagrange_integrals(nodes, np.append(nodes, 1.0))
     A, b = integrals[:-1], integrals[-1]
     return Tableau(A, A[-1].copy() if nodes[-1] == 1.0 else b, nodes, order)
+
+
+def lagrange_integrals(nodes: Array, ends: Array) -> Array:
+    """∫_0^end ℓ_j of the Lagrange polynomials of distinct nodes, (E, s) of ends (E,)."""
+    points, weights = np.polynomial.legendre.leggauss(nodes.size)
+    points, weights = 0.5 * (1.0 + points), 0.5 * weights
+    out: Array = np.einsum("q,iqj,i->ij", weights, lagrange(nodes, np.outer(ends, points)), ends)
+    return out

@@ -13,7 +13,7 @@ import numpy as np
 from ocdl import xr
 from ocdl.arrays import Array
 from ocdl.depth.schemes import DepthScheme
-from ocdl.doors.look import INK, colour_of, draw_legend, labelled
+from ocdl.doors.look import INK, colour_of, draw_legend, figure_of, labelled, several
 from ocdl.errors import InvalidInput
 from ocdl.referee.labels import coefficients
 from ocdl.referee.solution import Solution
@@ -74,14 +74,14 @@ def plot_features(
     chosen = [round(share * N / 3) for share in range(4)] if layers is None else list(layers)
     if not all(0 <= layer <= N for layer in chosen):
         raise InvalidInput(f"plot_features(layers={layers!r}): numbers from 0 to {N} are needed.")
-    row = _several(len(chosen), axes)
+    row = several(len(chosen), axes)
     for ax, layer in zip(row, chosen, strict=True):
         limits = _limits("plot_features", states.values[layer, :, :2])
         if layer == N and states.sizes["y"] == 2:
             _background(ax, limits, _classified(problem, grid, solution, limits))
         _cloud(ax, states.values[layer, :, :2], samples.labels)
         _framed(ax, title.format(layer=layer), limits)
-    return _figure(row[0])
+    return figure_of(row[0])
 
 
 def plot_steps(solutions: Solution | Mapping[str, Solution], *, title: str = "time steps", axes: Any = None) -> Figure:
@@ -98,7 +98,7 @@ def plot_steps(solutions: Solution | Mapping[str, Solution], *, title: str = "ti
     axes.axhline(0.0, color=INK, lw=0.6)
     axes.xaxis.get_major_locator().set_params(integer=True)
     draw_legend(axes)
-    return _figure(axes)
+    return figure_of(axes)
 
 
 def time_steps(solution: Solution) -> Array:
@@ -121,7 +121,7 @@ def plot_learning(
     """
     named = curves if isinstance(curves, Mapping) and not hasattr(curves, "data_vars") else {"": curves}
     panels = [(quantity, clock) for quantity in what for clock in against]
-    row = _several(len(panels), axes, columns=len(against))
+    row = several(len(panels), axes, columns=len(against))
     for ax, (quantity, clock) in zip(row, panels, strict=True):
         labelled(ax, quantity, "CPU seconds" if clock == "seconds" else clock)
         for j, (name, curve) in enumerate(named.items()):
@@ -133,7 +133,7 @@ def plot_learning(
         if quantity == "loss":
             ax.set_yscale("log")
     draw_legend(row[0])
-    return _figure(row[0])
+    return figure_of(row[0])
 
 
 def plot_images(
@@ -171,34 +171,14 @@ def plot_images(
     axes.set_yticks([])
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
-    return _figure(axes)
+    return figure_of(axes)
 
 
 # -- axes -----------------------------------------------------------------------------------------------
 
 
 def _one(axes: Any) -> Any:
-    return _several(1, None if axes is None else [axes])[0]
-
-
-def _several(count: int, axes: Any, columns: int | None = None) -> list[Any]:
-    """The given axes as a list, or those of a new figure."""
-    if axes is not None:
-        given = list(np.ravel(np.asarray(axes, dtype=object)))
-        if len(given) != count:
-            raise InvalidInput(f"axes: {count} are drawn on; got {len(given)}.")
-        return given
-    from matplotlib.figure import Figure
-
-    across = columns or count
-    down = -(-count // across)
-    figure = Figure(figsize=(max(3.4 * across, 4.2), 3.1 * down), layout="constrained")
-    return list(figure.subplots(down, across, squeeze=False).ravel())
-
-
-def _figure(axes: Any) -> Figure:
-    found: Figure = axes.get_figure(root=True) if hasattr(axes.figure, "subfigs") else axes.figure
-    return found
+    return several(1, None if axes is None else [axes])[0]
 
 
 # -- points of the plane ------------------------------------------------------------------------------
@@ -264,7 +244,7 @@ def _framed(axes: Any, title: str, limits: tuple[Array, Array]) -> Figure:
     axes.grid(False)
     axes.set_xlim(limits[0][0], limits[1][0])
     axes.set_ylim(limits[0][1], limits[1][1])
-    return _figure(axes)
+    return figure_of(axes)
 
 
 def _count(steps: Array) -> int:

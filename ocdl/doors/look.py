@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ocdl.errors import InvalidInput
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -84,3 +86,24 @@ def line_colours(count: int, ordered: bool) -> list[Any]:
     from matplotlib import colormaps
 
     return [colormaps["viridis"](share) for share in np.linspace(0.0, 0.88, count)]
+
+
+def several(count: int, axes: Any, columns: int | None = None) -> list[Any]:
+    """The given axes as a list, or those of a new figure."""
+    if axes is not None:
+        given = list(np.ravel(np.asarray(axes, dtype=object)))
+        if len(given) != count:
+            raise InvalidInput(f"axes: {count} are drawn on; got {len(given)}.")
+        return given
+    from matplotlib.figure import Figure
+
+    across = columns or count
+    down = -(-count // across)
+    figure = Figure(figsize=(max(3.4 * across, 4.2), 3.1 * down), layout="constrained")
+    return list(figure.subplots(down, across, squeeze=False).ravel())
+
+
+def figure_of(axes: Any) -> Figure:
+    """The whole figure that axes are on."""
+    found: Figure = axes.get_figure(root=True) if hasattr(axes.figure, "subfigs") else axes.figure
+    return found

@@ -27,10 +27,11 @@ FORMAT = 2
 PROBED = 256  # points where a minimiser is compared
 
 
-def fingerprint(problem: ControlProblem, plan: Plan, law: Lookahead) -> Mark:
+def fingerprint(problem: ControlProblem, plan: Plan, law: Lookahead, extended: dict[str, Any] | None = None) -> Mark:
     """A digest of each part of the statement and of the options that determines V on its grid, by its name.
 
     Formulas enter as serialised expressions, a minimiser by its values at fixed random depths, states and gradients.
+    ``extended``: what else makes V another one, by name.
     What only a rollout sees (``initial``, ``feedback``) and kernels, which agree to rounding, do not.
     """
     depths = np.linspace(0.0, problem.span, plan.steps + 1)
@@ -42,11 +43,12 @@ def fingerprint(problem: ControlProblem, plan: Plan, law: Lookahead) -> Mark:
         "bounds of the controls": problem.control_box,
         "bounds of the states": problem.state_box_at(depths),
         "scheme": plan.scheme,
-        "grid of states": plan.grid.axes,
+        "grid of states": (*plan.grid.axes, *filter(None, plan.grid.periods)),
         "steps": plan.steps,
         "depths kept": plan.stored,
         "controls": law.finite,
         "minimiser": _probed(law, plan),
+        **(extended or {}),
     }
     return {name: _digest(part) for name, part in parts.items()}
 

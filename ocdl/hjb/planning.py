@@ -11,25 +11,28 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ocdl.analysis.reachability.comparison import enclosure
 from ocdl.arrays import is_whole, shown
 from ocdl.errors import InvalidInput, NotSupported
-from ocdl.hjb.bounds.reach import enclosure
 from ocdl.hjb.grids.flows import fastest_speeds
 from ocdl.hjb.grids.grid import (
     DEFAULT_NODES,
     FEWEST_NODES,
     StateGrid,
     bytes_needed,
+    circle_axis,
     coarser_axis,
     covering_axis,
     margin_cells,
     readable_bytes,
+    thinned_axis,
 )
 from ocdl.hjb.grids.sweeps import INTERPOLATIONS, numba_available
+from ocdl.hjb.schemes.hamiltonian import AffineHamiltonian, BoxHamiltonian, Hamiltonian
 from ocdl.hjb.schemes.lookahead import Lookahead
 from ocdl.hjb.schemes.simulation import simulated
 from ocdl.hjb.schemes.state_bounds import BLIND, fitted_axis, hull
-from ocdl.hjb.schemes.upwind import DERIVATIVES
+from ocdl.hjb.schemes.upwind import DERIVATIVES, STABLE, fastest_crossing
 from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]
@@ -37,6 +40,9 @@ Array = NDArray[np.float64]
 SPLIT = tuple(INTERPOLATIONS)
 GENERAL = {"general": "weno", "general-linear": "linear"}
 SCHEMES = (*SPLIT, *GENERAL, *DERIVATIVES)
+UPWIND = {"weno": "upwind-weno5", "linear": "upwind"}  # where H is affine in bounded controls
+PARTS = 8  # stable steps, at most, taken as one where not every depth is kept
+COMPILED = (*SPLIT, *DERIVATIVES)
 FIRST_ORDER = ("linear", "general-linear", "upwind")
 ONE_AXIS_STEPS = 16  # nothing is split on one axis, so long steps cost no accuracy
 MOST_NODES, MOST_STEPS = 10**9, 10**7
@@ -49,7 +55,7 @@ class Options(Protocol):
     """The options of ``ValueIteration``, where they are described."""
 
     @property
-    def nodes(self) -> int | Sequence[int] | None: ...
+    def nodes(self) -> int | Sequence[Any] | None: ...
     @property
     def domain(self) -> Sequence[Any] | None: ...
     @property
@@ -70,6 +76,14 @@ class Options(Protocol):
     def checkpoint(self) -> str | Path | None: ...
     @property
     def chosen(self) -> bool: ...
+    @property
+    def periodic(self) -> Sequence[int | str]: ...
+    @property
+    def disturbance(self) -> Sequence[int | str]: ...
+    @property
+    def reaching(self) -> bool: ...
+    @property
+    def discount(self) -> float: ...
 
     def check_constraints(self, problem: ControlProblem) -> None: ...
 
@@ -78,9 +92,9 @@ class Options(Protocol):
 class Plan:
     """Scheme, grid, number of steps, which of them are stored (indices from depth 0, the last is T), kernels, and the
     memory of working arrays and stored depths in bytes. ``bounds``: the least box that holds the bounded states at all
-    depths, which the grid does not leave. ``coarse``: how often it was halved. ``cut``: flows are not known
-    to stay within the grid. ``lookahead``: what
-    every march of the plan, on whatever grid, shares of compiled functions.
+    depths, which the grid does not leave. ``coarse``: how often it was halved, from the grid ``fine``. ``cut``: flows
+    are not known to stay within the grid. ``lookahead``, and for the upwind schemes ``hamiltonian``: what every march
+    of the plan, on whatever grid, shares of compiled functions.
     """
 
     lookahead: Lookahead
@@ -93,12 +107,20 @@ class Plan:
     coarse: int = 0
     bounds: tuple[Array, Array] | None = None
     cut: bool = False
+    hamiltonian: Hamiltonian | None = None
+    fine: StateGrid | None = None
 
     @property
     def open_sides(self) -> NDArray[np.bool_]:
         """Sides (2, D) of the grid that are no bound on a state: there a flow that goes on is stopped."""
         ends = np.stack([self.grid.lower, self.grid.upper])
-        return np.ones(ends.shape, dtype=bool) if self.bounds is None else ends != np.stack(self.bounds)
+        free = np.ones(ends.shape, dtype=bool) if self.bounds is None else ends != np.stack(self.bounds)
+        return np.asarray(free & ~self.grid.periodic)
+
+    def rows(self, known: int, done: int) -> slice:
+        """Which of the depths stored are reached after so many steps, beyond those ``known`` before."""
+        first, last = np.searchsorted(self.stored, [self.steps - done, self.steps - known])
+        return slice(int(first), int(last))
 
     def left(self, x: Array) -> str:
         """Where states x (N+1, D) leave the grid by a side that is no bound on a state, in words; else empty."""
@@ -122,10 +144,14 @@ class Plan:
         return f"<Plan: {self.scheme}, {self}, {len(self.stored)} depths stored>"
 
 
-def planned(method: Options, problem: ControlProblem, lookahead: Lookahead) -> Plan:
-    """The plan of ``method`` for ``problem``; raises InvalidInput and NotSupported before anything is computed."""
-    scheme = _scheme(method, problem)
+def planned(method: Options, problem: ControlProblem, lookahead: Lookahead, *, started: bool = True) -> Plan:
+    """The plan of ``method`` for ``problem``, whose initial state has to lie in the domain where it is ``started``;
+    raises InvalidInput and NotSupported before anything is computed.
+    """
+    hamiltonian = _hamiltonian(method, problem, lookahead)
+    scheme = _scheme(method, problem, hamiltonian)
     D = problem.samples * problem.n
+    given = _given_axes(method, D)
     shape = _shape(method, scheme, D)
     arrays = _working_arrays(method, problem, scheme, D)
     bounds = _hull(problem)
@@ -133,17 +159,29 @@ def planned(method: Options, problem: ControlProblem, lookahead: Lookahead) -> P
     _check_memory(method, shape, bytes_needed(shape, 2 * kept, arrays))
     if scheme in GENERAL:
         _ = lookahead.finite
-    reach = _Reach(problem, lookahead, scheme, bounds)
-    grid = _grid(method, _domain(method, reach, shape), shape, bounds)
+    reach = _Reach(problem, lookahead, scheme, bounds, hamiltonian)
+    periodic = chosen_names("periodic", method.periodic, problem.states, D)  # type: ignore[arg-type]
+    if periodic and method.domain is None:
+        raise InvalidInput("ValueIteration(periodic=...): give domain=..., whose ends on such an axis are one state.")
+    if bounds is not None and (given or periodic):
+        raise NotSupported("ValueIteration: bounds on states need uniform axes that do not close; give an obstacle.")
+    domain = _domain(method, reach, shape)
+    if bounds is None:
+        grid = _grid(method, domain, shape, given, periodic)
+    else:
+        grid = _bounded_grid(method, domain, shape, bounds)
+    if scheme in GENERAL and not grid.uniform:
+        raise NotSupported(
+            f"ValueIteration(nodes=...): uniform axes are needed by the scheme {scheme!r} of this problem."
+        )
     cut = reach.leaves(grid, automatic=method.domain is None)
     start = problem.x0.reshape(-1)
-    if not grid.covers(start):
+    if started and not grid.covers(start):
         raise InvalidInput(f"ValueIteration(domain={method.domain!r}): the initial state {start} lies outside.")
     steps = _step_count(method, reach, grid, scheme)
-    kernels = "numpy" if scheme not in SPLIT or method.kernels == "numpy" or not numba_available() else "numba"
-    return in_steps(
-        method, problem, Plan(lookahead, scheme, grid, steps, (), kernels, 0, bounds=bounds, cut=cut), steps
-    )
+    kernels = "numpy" if scheme not in COMPILED or method.kernels == "numpy" or not numba_available() else "numba"
+    plan = Plan(lookahead, scheme, grid, steps, (), kernels, 0, bounds=bounds, cut=cut, hamiltonian=hamiltonian)
+    return in_steps(method, problem, plan, steps)
 
 
 def in_steps(method: Options, problem: ControlProblem, plan: Plan, steps: int) -> Plan:
@@ -158,14 +196,19 @@ def in_steps(method: Options, problem: ControlProblem, plan: Plan, steps: int) -
 
 def coarsened(plan: Plan) -> Plan:
     """Half the cells along every axis, half the steps, all of them stored."""
-    axes = [coarser_axis(axis) for axis in plan.grid.axes]
+    thin = not plan.grid.uniform
+    axes = [
+        thinned_axis(axis, period) if thin or period else coarser_axis(axis)
+        for axis, period in zip(plan.grid.axes, plan.grid.periods, strict=True)
+    ]
     if plan.bounds is not None:  # a node on every bound
         for i, (axis, low, high) in enumerate(zip(plan.grid.axes, *plan.bounds, strict=True)):
             if axis[0] == low or axis[-1] == high:
                 axes[i] = np.linspace(axis[0], axis[-1], axis.size // 2 + 1)
-    grid = StateGrid(tuple(axes))
+    grid = StateGrid(tuple(axes), plan.grid.periods)
     steps = max(2, 2 * math.ceil(plan.steps / 4))
-    return replace(plan, grid=grid, steps=steps, stored=tuple(range(steps + 1)), coarse=plan.coarse + 1)
+    fine = plan.grid if plan.fine is None else plan.fine
+    return replace(plan, grid=grid, steps=steps, stored=tuple(range(steps + 1)), coarse=plan.coarse + 1, fine=fine)
 
 
 def outlined(plan: Plan, steps: int) -> Plan:
@@ -179,8 +222,9 @@ def widened(plan: Plan) -> Plan:
     axes = []
     for axis, sides, dx in zip(coarse.grid.axes, plan.open_sides.T, coarse.grid.spacing, strict=True):
         before, after = (-(-axis.size // 4) if side else 0 for side in sides)
-        axes.append(axis[0] + dx * np.arange(-before, axis.size + after))
-    return replace(coarse, grid=StateGrid(tuple(axes)), stored=(0, coarse.steps))
+        lower, upper = axis[0] - dx * np.arange(before, 0, -1), axis[-1] + dx * np.arange(1, after + 1)
+        axes.append(np.concatenate([lower, axis, upper]))
+    return replace(coarse, grid=StateGrid(tuple(axes), coarse.grid.periods), stored=(0, coarse.steps))
 
 
 def check_controls_only(problem: ControlProblem) -> None:
@@ -204,28 +248,61 @@ def check_controls_only(problem: ControlProblem) -> None:
         )
 
 
-def _scheme(method: Options, problem: ControlProblem) -> str:
-    """The scheme for this problem, or NotSupported with what the problem has that this route has not."""
+def chosen_names(option: str, given: Any, names: Sequence[str], count: int) -> tuple[int, ...]:
+    """Numbers of the states or controls that an option names; InvalidInput where there is none of that name."""
+    found = []
+    for entry in (given,) if isinstance(given, (str, int)) else given:
+        index: Any = names.index(entry) if entry in names else entry
+        if not is_whole(index) or not 0 <= index < count:
+            raise InvalidInput(f"ValueIteration({option}={given!r}): {entry!r} is none of {', '.join(names)}.")
+        found.append(int(index))
+    return tuple(found)
+
+
+def _hamiltonian(method: Options, problem: ControlProblem, lookahead: Lookahead) -> Hamiltonian | None:
+    """H for the upwind schemes, in closed form; None where it has none, or bounds on states ask for another scheme."""
     check_controls_only(problem)
+    if "x" in problem.bounds.names or method.chosen or problem.penalty is not None:
+        return None
+    maximising = chosen_names("disturbance", method.disturbance, problem.controls, problem.m)  # type: ignore[arg-type]
+    box = problem.velocity_box
+    if problem.samples == 1 and box is not None and not problem.has_running_cost and not maximising:
+        return BoxHamiltonian(box)
+    return AffineHamiltonian.of(lookahead, maximising)
+
+
+def _scheme(method: Options, problem: ControlProblem, hamiltonian: Hamiltonian | None) -> str:
+    """The scheme for this problem, or NotSupported with what the problem has that this route has not."""
     if problem.penalty is not None:
         raise NotSupported("ValueIteration: a penalty on parameters has no place in a value function.")
     method.check_constraints(problem)
     bounded = "x" in problem.bounds.names
     if bounded and method.feedback == "sign":
         raise NotSupported(f"ValueIteration(feedback='sign'): {BLIND}.")
-    plain = not problem.has_running_cost and not bounded and not method.chosen
-    closed = problem.samples == 1 and problem.velocity_box is not None and plain
+    if bounded and method.reaching:
+        raise NotSupported(
+            "ValueIteration(target=..., obstacle=...): bounds on states are an obstacle; give one of them."
+        )
     if method.scheme in DERIVATIVES and bounded:
         raise NotSupported(
             f"ValueIteration(scheme={method.scheme!r}): it takes no bounds on states; scheme='weno' or 'linear' does."
         )
-    if method.scheme in DERIVATIVES and not closed:
+    if hamiltonian is None and (method.scheme in DERIVATIVES or len(method.disturbance)):
+        asked = f"scheme={method.scheme!r}" if method.scheme in DERIVATIVES else "disturbance=..."
         raise NotSupported(
-            f"ValueIteration(scheme={method.scheme!r}): the closed form needs one sample of a selection problem with "
-            "non-decreasing activation, finite bounds on a and b and no running cost; scheme='weno' takes others."
+            f"ValueIteration({asked}): the minimum of H in closed form is needed, so formulas affine in controls with "
+            "finite bounds, with no running cost of controls but their squares, or one sample of a selection problem "
+            "with non-decreasing activation, finite bounds on a and b and no running cost; scheme='weno' takes others."
         )
-    if method.scheme not in SPLIT or closed:
+    if method.scheme in GENERAL and len(method.disturbance):
+        raise NotSupported(f"ValueIteration(scheme={method.scheme!r}): a disturbance takes scheme='weno' or 'linear'.")
+    if method.scheme not in SPLIT:
         return method.scheme
+    extended = method.reaching or method.discount or len(method.periodic) or not _counted(method.nodes)
+    if isinstance(hamiltonian, BoxHamiltonian) and not extended:
+        return method.scheme
+    if hamiltonian is not None:
+        return UPWIND[method.scheme]
     general = next(name for name, rule in GENERAL.items() if rule == method.scheme)
     if method.kernels == "numba":
         raise NotSupported("ValueIteration(kernels='numba'): this problem takes the general scheme, in numpy.")
@@ -238,7 +315,9 @@ def _working_arrays(method: Options, problem: ControlProblem, scheme: str, D: in
     if scheme in GENERAL:
         marched = 2 if "x" in problem.bounds.names else 1
         return 2 * marched + problem.m + saved * (marched + problem.m)
-    return 2 * D + (2 if scheme in SPLIT else 8) + saved
+    if scheme in SPLIT:
+        return 2 * D + 2 + saved
+    return D + 6 + D * problem.m + saved
 
 
 @dataclass(frozen=True)
@@ -249,6 +328,7 @@ class _Reach:
     lookahead: Lookahead
     scheme: str
     bounds: tuple[Array, Array] | None
+    hamiltonian: Hamiltonian | None
 
     slack = 3.0  # cells of the usual margin that the widening of simulated states makes up for
 
@@ -291,10 +371,29 @@ class _Reach:
         return self.lookahead.speeds(grid) if self.scheme in GENERAL or box is None else fastest_speeds(box, grid)
 
 
+def _counted(nodes: Any) -> bool:
+    """Whether nodes are told by their number."""
+    return not isinstance(nodes, Sequence) or all(np.ndim(n) == 0 for n in nodes)
+
+
+def _given_axes(method: Options, D: int) -> dict[int, Array]:
+    """The axes whose nodes are given one by one."""
+    if _counted(method.nodes):
+        return {}
+    found = {}
+    for i, given in enumerate(method.nodes):  # type: ignore[arg-type]
+        if np.ndim(given):
+            axis = np.asarray(given, dtype=float)
+            if axis.ndim != 1 or not np.all(np.isfinite(axis)) or np.any(np.diff(axis) <= 0.0):
+                raise InvalidInput(f"ValueIteration(nodes=...): the nodes of state {i} must rise; got {shown(given)}.")
+            found[i] = axis
+    return found
+
+
 def _shape(method: Options, scheme: str, D: int) -> tuple[int, ...]:
-    usual = GENERAL_NODES if scheme in GENERAL else DEFAULT_NODES
+    usual = DEFAULT_NODES if scheme in SPLIT else GENERAL_NODES
     nodes = usual.get(D, FEWEST_NODES) if method.nodes is None else method.nodes
-    counts = tuple(nodes) if isinstance(nodes, Sequence) else (nodes,) * D
+    counts = tuple(len(n) if np.ndim(n) else n for n in nodes) if isinstance(nodes, Sequence) else (nodes,) * D
     if len(counts) != D or not all(is_whole(n) and 5 <= n <= MOST_NODES for n in counts):
         raise InvalidInput(
             f"ValueIteration(nodes={shown(method.nodes)}): a whole number from 5 to {MOST_NODES}, or one for each of "
@@ -305,6 +404,8 @@ def _shape(method: Options, scheme: str, D: int) -> tuple[int, ...]:
 
 def _domain(method: Options, reach: _Reach, shape: tuple[int, ...]) -> Array:
     """Lower and upper end of every axis, (D, 2), before bounds on states cut it."""
+    if method.domain is None and len(_given_axes(method, len(shape))) == len(shape):
+        return np.tile([0.0, 1.0], (len(shape), 1))  # not asked
     if method.domain is None:
         low, high = reach.box()
         size = np.maximum(high - low, 1e-3 * (1.0 + np.abs(reach.problem.x0.reshape(-1))))
@@ -347,10 +448,22 @@ def _hull(problem: ControlProblem) -> tuple[Array, Array] | None:
     return low, high
 
 
-def _grid(method: Options, domain: Array, shape: tuple[int, ...], bounds: tuple[Array, Array] | None) -> StateGrid:
-    """Uniform axes over the domain; with bounds on states within them, so that nodes lie on the bounds."""
-    if bounds is None:
-        return StateGrid(tuple(covering_axis(low, high, n) for (low, high), n in zip(domain, shape, strict=True)))
+def _grid(
+    method: Options, domain: Array, shape: tuple[int, ...], given: dict[int, Array], periodic: tuple[int, ...]
+) -> StateGrid:
+    """Axes as given, or uniform over the domain; a periodic axis has no node at its upper end, which is the lower."""
+    axes = []
+    for i, ((low, high), n) in enumerate(zip(domain, shape, strict=True)):
+        around = i in periodic
+        axes.append(given[i] if i in given else circle_axis(low, high, n) if around else covering_axis(low, high, n))
+        if around and (axes[i][0] < low or axes[i][-1] >= high):
+            raise InvalidInput(f"ValueIteration(nodes=..., domain={method.domain!r}): nodes beyond their period.")
+    periods = tuple(float(high - low) if i in periodic else 0.0 for i, (low, high) in enumerate(domain))
+    return StateGrid(tuple(axes), periods)
+
+
+def _bounded_grid(method: Options, domain: Array, shape: tuple[int, ...], bounds: tuple[Array, Array]) -> StateGrid:
+    """Uniform axes over the domain within bounds on states, so that nodes lie on the bounds."""
     inside = np.stack([np.maximum(domain[:, 0], bounds[0]), np.minimum(domain[:, 1], bounds[1])], axis=1)
     if np.any(inside[:, 0] >= inside[:, 1]):
         raise InvalidInput(f"ValueIteration(domain={method.domain!r}): it lies outside the bounds on the states.")
@@ -377,9 +490,15 @@ def _steps(method: Options, reach: _Reach, grid: StateGrid, scheme: str) -> int:
         return int(method.steps)
     if method.courant is None and grid.dimension == 1 and scheme in SPLIT:
         return ONE_AXIS_STEPS
-    crossed = reach.problem.span * reach.speeds(grid) / grid.spacing
     if scheme in DERIVATIVES:
-        return max(4, math.ceil(float(np.sum(crossed)) / (method.courant or 0.6)))
+        assert reach.hamiltonian is not None
+        cells = reach.problem.span * fastest_crossing(reach.hamiltonian, grid, reach.problem.span)
+        if method.courant is not None or method.depths is None or reach.hamiltonian.time_dependent:
+            return max(4, math.ceil(cells / (method.courant or STABLE[DERIVATIVES[scheme]])))
+        parts = cells / STABLE[DERIVATIVES[scheme]]
+        tried = range(max(4, math.ceil(parts / PARTS)), max(4, math.ceil(parts / 2.0)) + 1)
+        return min(tried, key=lambda steps: steps * math.ceil(parts / steps))
+    crossed = reach.problem.span * reach.speeds(grid) / grid.spacing
     courant = method.courant or (2.0 if grid.dimension == 2 and scheme in SPLIT else 1.0)
     steps = max(4, 2 * math.ceil(float(np.max(crossed)) / (2.0 * courant)))
     if scheme in GENERAL and method.courant is None:

@@ -13,6 +13,7 @@ Source: Liu and Markowich, "Selection dynamics for deep neural networks", sectio
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,13 +33,23 @@ from ocdl.hjb.feedback.closed_loop import closed_loop, multipliers
 from ocdl.hjb.feedback.synthesis import FEEDBACKS
 from ocdl.hjb.feedback.value_function import ValueFunction
 from ocdl.hjb.grids.sweeps import numba_available
-from ocdl.hjb.planning import GENERAL, SCHEMES, SPLIT, Plan, check_controls_only, coarsened, in_steps, planned, widened
+from ocdl.hjb.planning import (
+    GENERAL,
+    SCHEMES,
+    Plan,
+    check_controls_only,
+    chosen_names,
+    coarsened,
+    in_steps,
+    planned,
+    widened,
+)
 from ocdl.hjb.schemes.general import General
 from ocdl.hjb.schemes.lookahead import Lookahead, Minimiser
 from ocdl.hjb.schemes.split import Scheme, SplitFlow
 from ocdl.hjb.schemes.state_bounds import StateBounds
-from ocdl.hjb.schemes.terminal import terminal_values
-from ocdl.hjb.schemes.upwind import DERIVATIVES, Upwind
+from ocdl.hjb.schemes.terminal import given_values, terminal_values
+from ocdl.hjb.schemes.upwind import DERIVATIVES, Held, Upwind
 from ocdl.hjb.time_steps import settled_steps
 from ocdl.interrupts import interruptible
 from ocdl.progress import progress_bar
@@ -57,8 +68,8 @@ KERNELS = ("auto", "numpy", "numba")
 class ValueIteration(Method):
     """Value iteration on a grid of the states of all samples (D = S·n axes), and the rollout of its feedback.
 
-    nodes: per axis, a number or one for each state; by default 641, 161, 61, 21, 11 for 1 to 5 neurons, and
-        201, 61, 31, 13 for 1 to 4 states in the general scheme.
+    nodes: per axis, a number or one for each state, which may be its nodes themselves, evenly spaced or not; by
+        default 641, 161, 61, 21, 11 for 1 to 5 neurons, and 201, 61, 31, 13 for 1 to 4 states in the general scheme.
     domain: (lower, upper), or one pair for each state; by default the componentwise enclosure of all states
         reachable from the initial one (comparison equations; in the general scheme by simulating random and extremal
         controls), widened by a tenth of the nodes (3 to 24 cells) on each side. Flows that leave a domain are stopped
@@ -67,14 +78,16 @@ class ValueIteration(Method):
     scheme: semi-Lagrangian with ``"weno"`` interpolation (high order where V is smooth, limited at kinks) or
         ``"linear"`` (monotone, first order): split exact flows for one sample with a velocity box and no running cost,
         else, and wherever states are bounded, the general scheme, which ``"general"`` and ``"general-linear"`` take for
-        any problem; or, independent of both and for what the split scheme solves, Godunov's ``"upwind"`` scheme
-        (monotone, first order), ``"upwind-weno3"`` or ``"upwind-weno5"``. Only the split scheme has numba kernels.
+        any problem. Between them, where H is affine in bounded controls (but for squares of single ones in its cost),
+        they stand for ``"upwind-weno5"`` and ``"upwind"`` (monotone, first order), which with ``"upwind-weno3"``
+        solve what the split scheme does, too. All but the general scheme have numba kernels.
     courant: cells the fastest flow crosses in one step; by default 2 for two neurons and 1 above; one neuron takes
         16 steps, because without splitting fewer interpolations are better ones. The splitting error is second order
         in the step; at a fixed ``courant`` errors across kinks of V'' fall at observed orders of 1.8 and more. For the
-        upwind schemes, which are stable below about 1, the cells crossed along all axes together, by default 0.6; in
-        the general scheme 1, but at least 16 steps, because controls are held over a step, and without bounds on
-        states at most 256, then as many as the error in time asks for, seen on half the nodes (up to eight times more).
+        upwind schemes the cells crossed along all axes together, by default as many as are stable (``STABLE``), and a
+        step that crosses more is taken in parts; in the general scheme 1, but at least 16 steps, because controls are
+        held over a step, and without bounds on states at most 256, then as many as the error in time asks for, seen on
+        half the nodes (up to eight times more).
     steps: the number of steps, instead of ``courant``.
     controls, minimiser: for the general scheme, a finite set of controls (K, m) to choose from, or the minimiser of
         the Hamiltonian in closed form, a function (t (q,), x (q, S, n), p (q, S, n)) → u (q, m) of the
@@ -84,10 +97,17 @@ class ValueIteration(Method):
     kernels: ``"numba"``, ``"numpy"``, or ``"auto"``: numba where it is installed.
     feedback: ``"lookahead"`` or, without bounds on states, ``"sign"``, see ``ValueFunction.controls``.
     memory_limit: bytes; a plan beyond it is refused before anything is computed.
+    periodic: states, by number or name, whose ``domain`` is once around a circle: an angle in (0, 2π).
+    terminal, target, obstacle: values at the nodes, arrays of the grid's shape or functions of states x (..., D), in
+        place of the terminal loss, and below and above which V is held: with signed distances V ≤ 0 is the reach,
+        avoid or reach–avoid tube (``held``), and ``time_to_reach`` the minimum time.
+    disturbance: controls, by number or name, that maximise (Isaacs' equation), where H is affine in them.
+    discount, settled: the rate λ by which costs are discounted, and the change of V in a unit of depth below which it
+        is that of the infinite horizon, at all depths before. There is no ``solve`` with one of the last six.
     checkpoint: a file to save progress in, every ``checkpoint_seconds`` and on interrupt, and to resume from.
     """
 
-    nodes: int | Sequence[int] | None = None
+    nodes: int | Sequence[Any] | None = None
     domain: Sequence[Any] | None = None
     scheme: str = "weno"
     courant: float | None = None
@@ -100,6 +120,13 @@ class ValueIteration(Method):
     memory_limit: float = 2e9
     checkpoint: str | Path | None = None
     checkpoint_seconds: float = 30.0
+    periodic: Sequence[int | str] = ()
+    terminal: Any = field(default=None, compare=False)
+    target: Any = field(default=None, compare=False)
+    obstacle: Any = field(default=None, compare=False)
+    disturbance: Sequence[int | str] = ()
+    discount: float = 0.0
+    settled: float | None = None
     bounded_states: ClassVar[bool] = True
     continuous: ClassVar[bool] = True
 
@@ -107,7 +134,9 @@ class ValueIteration(Method):
         for name, allowed in (("scheme", SCHEMES), ("kernels", KERNELS), ("feedback", FEEDBACKS)):
             if getattr(self, name) not in allowed:
                 raise InvalidInput(f"ValueIteration({name}={getattr(self, name)!r}): {name} is one of {allowed}.")
-        for name in ("courant", "memory_limit", "checkpoint_seconds"):
+        if not (is_real(self.discount) and 0.0 <= self.discount < np.inf):
+            raise InvalidInput(f"ValueIteration(discount={self.discount!r}): discount is a number, at least 0.")
+        for name in ("courant", "memory_limit", "checkpoint_seconds", "settled"):
             value = getattr(self, name)
             if value is not None and not ((is_real(value) and np.isfinite(value)) and value > 0.0):
                 raise InvalidInput(f"ValueIteration({name}={value!r}): {name} is a positive number.")
@@ -115,7 +144,7 @@ class ValueIteration(Method):
             raise InvalidInput(f"ValueIteration(steps={self.steps!r}): steps is a positive whole number.")
         if self.controls is not None and self.minimiser is not None:
             raise InvalidInput("ValueIteration(controls=..., minimiser=...): give one of the two.")
-        if self.kernels == "numba" and self.scheme not in SPLIT:
+        if self.kernels == "numba" and self.scheme in GENERAL:
             raise NotSupported(
                 f"ValueIteration(scheme={self.scheme!r}, kernels='numba'): this scheme has numpy kernels."
             )
@@ -125,6 +154,11 @@ class ValueIteration(Method):
     def check(self, problem: ControlProblem, depth: DepthScheme) -> None:
         """A free horizon is named before the constraints that come with it, of which penalties would not help."""
         check_controls_only(problem)
+        if self.extended:
+            raise NotSupported(
+                f"ValueIteration({', '.join(f'{name}=...' for name in self.extended)}): V is then no least cost of "
+                "this problem, by which an answer is judged; ask value_function for it, and for its rollouts."
+            )
         super().check(problem, depth)
 
     # -- the three steps of paper 000: solve, synthesise, roll out ---------------------------------
@@ -173,7 +207,7 @@ class ValueIteration(Method):
     ) -> Outcome:
         """The answer of a finished V; interrupted after the rollout, without the figures that were still to come."""
         u, x, stages = closed_loop(value, depth, self.feedback)
-        inside = np.clip(x, plan.grid.lower, plan.grid.upper)
+        inside = plan.grid.inside(x)
         if not np.isfinite(value(inside[0])):
             worst = float(value.violated(inside[:1], np.zeros(1))[0])
             detail = (
@@ -246,15 +280,18 @@ class ValueIteration(Method):
         return 0.0 if before == after else abs(after - before)
 
     def value_function(self, problem: ControlProblem, *, progress: bool | None = None) -> ValueFunction:
-        """V without a rollout. Interrupted, it saves its checkpoint and raises KeyboardInterrupt."""
-        return self._complete(problem, self.plan(problem), progress)
+        """V without a rollout; in a domain that is given the initial state of the problem need not lie. Interrupted, it
+        saves its checkpoint and raises KeyboardInterrupt.
+        """
+        return self._complete(problem, self.plan(problem, started=False), progress)
 
-    def plan(self, problem: ControlProblem) -> Plan:
-        """Grid, steps, stored depths, kernels and memory, before V is computed; raises as ``solve`` would.
+    def plan(self, problem: ControlProblem, *, started: bool = True) -> Plan:
+        """Grid, steps, stored depths, kernels and memory, before V is computed; raises as ``solve`` would, or where it
+        is not ``started`` from the problem's initial state as ``value_function`` would.
 
         The steps of the general scheme, unless given, take a few marches on coarser grids.
         """
-        plan = planned(self, problem, self.lookahead(problem))
+        plan = planned(self, problem, self.lookahead(problem), started=started)
         chosen = self.steps is not None or self.courant is not None
         if plan.scheme not in GENERAL or chosen or plan.bounds is not None:  # with bounds the error need not fall so
             return plan
@@ -268,6 +305,17 @@ class ValueIteration(Method):
     def chosen(self) -> bool:
         """Whether the user chose the controls to search, which only the general scheme does."""
         return self.controls is not None or self.minimiser is not None
+
+    @property
+    def extended(self) -> list[str]:
+        """The options that make V another one than that of the problem."""
+        given = {name: getattr(self, name) is not None for name in ("terminal", "target", "obstacle", "settled")}
+        given |= {"disturbance": len(self.disturbance) > 0, "discount": self.discount > 0.0}
+        return [name for name, used in given.items() if used]
+
+    @property
+    def reaching(self) -> bool:
+        return self.target is not None or self.obstacle is not None
 
     # -- the march -------------------------------------------------------------------------------
 
@@ -286,50 +334,82 @@ class ValueIteration(Method):
 
     def _march(self, problem: ControlProblem, plan: Plan, progress: bool | None) -> tuple[Array, Array, bool]:
         """Stored depths t, V there, and whether depth 0 was reached."""
-        value = terminal_values(problem, plan.grid)
-        if plan.bounds is not None:
-            value = np.stack([value, StateBounds(problem, plan.grid).terminal()])
+        held = Held(self._given("target", plan), self._given("obstacle", plan))
+        value = self._at_the_end(problem, plan, held)
         table = np.empty((len(plan.stored), *value.shape))
         table[-1] = value
-        row = {step: k for k, step in enumerate(plan.stored)}
         saved = self._checkpoint(problem, plan)
         done = saved.resume(value, table, plan.steps)
-        step, least = problem.span / plan.steps, least_cost(problem, plan.grid)
+        step = problem.span / plan.steps
+        least = None if self.extended else least_cost(problem, plan.grid)
+        settled, known = self.settled is None, done
         try:
-            scheme = self._scheme(problem, plan, step) if done < plan.steps else None
+            scheme = self._scheme(problem, plan, step, held) if done < plan.steps else None
             if scheme is not None and saved.kept is not None:
                 scheme.restore(saved.kept)
             with interruptible(), progress_bar(f"value iteration, {plan}", plan.steps, progress=progress) as bar:
                 bar.update(done)
                 while scheme is not None and done < plan.steps:
+                    before = value if self.settled is None else value.copy()
                     value = scheme.advance(value, done)
                     done += 1
-                    lifted = value if plan.bounds is None else value[0]
-                    np.maximum(lifted, least(problem.span - done * step), out=lifted)
-                    if plan.steps - done in row:
-                        table[row[plan.steps - done]] = value
+                    if least is not None:
+                        lifted = value if plan.bounds is None else value[0]
+                        np.maximum(lifted, least(problem.span - done * step), out=lifted)
+                    if self.settled is not None and np.max(np.abs(value - before)) <= self.settled * step:
+                        settled, done = True, plan.steps
+                    table[plan.rows(known, done)] = value
+                    known = done
                     bar.update(1)
                     saved.offer(done, value, table, scheme.kept, final=done == plan.steps)
         except KeyboardInterrupt:
             saved.save_last()
-        first = min(k for step_, k in row.items() if step_ >= plan.steps - done)
+        if scheme is not None and done == plan.steps and not settled:
+            warnings.warn(
+                f"ValueIteration(settled={self.settled}): V still changes at depth 0; give a longer horizon.",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+        first = plan.rows(0, done).start
         t = np.array(plan.stored[first:]) * step
         t[-1] = problem.span
         return t, table[first:], done == plan.steps
+
+    def _given(self, option: str, plan: Plan) -> Array:
+        """A table that an option gives, on the grid of the plan."""
+        return given_values(option, getattr(self, option), plan.grid, plan.grid if plan.fine is None else plan.fine)
+
+    def _at_the_end(self, problem: ControlProblem, plan: Plan, held: Held) -> Array:
+        """What is marched, at depth T: the terminal values, where there are none the target's or the obstacle's."""
+        if self.terminal is not None:
+            value = self._given("terminal", plan)
+        elif problem.terminal is None and self.reaching:
+            value = (held.target if held.target.size else held.obstacle).copy()
+        else:
+            value = terminal_values(problem, plan.grid)
+        held.hold(value)
+        return value if plan.bounds is None else np.stack([value, StateBounds(problem, plan.grid).terminal()])
 
     def _checkpoint(self, problem: ControlProblem, plan: Plan) -> Checkpoint:
         """The file of the run at full resolution; half the resolution is soon computed again."""
         if self.checkpoint is None or plan.coarse:
             return Checkpoint(None, {}, self.checkpoint_seconds)
-        return Checkpoint(self.checkpoint, fingerprint(problem, plan, self.lookahead(problem)), self.checkpoint_seconds)
+        tables = {name: self._given(name, plan) for name in ("terminal", "target", "obstacle")}
+        numbers = {"disturbance": tuple(self.disturbance), "discount": self.discount, "settled": self.settled}
+        extended = {name: part for name, part in (tables | numbers).items() if name in self.extended}
+        mark = fingerprint(problem, plan, self.lookahead(problem), extended)
+        return Checkpoint(self.checkpoint, mark, self.checkpoint_seconds)
 
-    def _scheme(self, problem: ControlProblem, plan: Plan, step: float) -> Scheme:
+    def _scheme(self, problem: ControlProblem, plan: Plan, step: float, held: Held) -> Scheme:
         if plan.scheme in GENERAL:
             bounds = None if plan.bounds is None else StateBounds(problem, plan.grid)
-            return General(plan.lookahead, plan.grid, step, plan.steps, GENERAL[plan.scheme], bounds)
-        assert problem.velocity_box is not None
+            law, rule = plan.lookahead, GENERAL[plan.scheme]
+            return General(law, plan.grid, step, plan.steps, rule, bounds, held, self.discount)
         if plan.scheme in DERIVATIVES:
-            return Upwind(problem.velocity_box, plan.grid, step, plan.scheme)
+            assert plan.hamiltonian is not None
+            marched = plan.grid, step, plan.steps, plan.scheme, plan.kernels
+            return Upwind(plan.hamiltonian, *marched, held, self.discount)
+        assert problem.velocity_box is not None
         return SplitFlow(problem.velocity_box, plan.grid, step, plan.scheme, plan.kernels)
 
     def _value_function(self, problem: ControlProblem, plan: Plan, t: Array, values: Array) -> ValueFunction:
@@ -342,7 +422,10 @@ class ValueIteration(Method):
             step=problem.span / plan.steps,
             coarser=None if plan.coarse > 1 else lambda: self._complete(problem, coarsened(plan), False),
             lookahead=plan.lookahead,
+            disturbance=chosen_names("disturbance", self.disturbance, problem.controls, problem.m),  # type: ignore[arg-type]
+            discount=self.discount,
             violation=None if plan.bounds is None else values[:, 1],
+            plain=not self.extended,
         )
 
     def _labelled(self, value: ValueFunction, plan: Plan, **figures: float) -> xr.DataArray:

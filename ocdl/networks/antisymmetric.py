@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import casadi as ca
+
 from ocdl.arrays import is_real
 from ocdl.errors import InvalidInput
 from ocdl.networks.architecture import Activated
@@ -33,7 +35,10 @@ class Antisymmetric(Activated):
         return Part("K", ("y", "z"), (n, n)), Part("beta", ("y",), (n,))
 
     def lift(self, x: Any, u: Mapping[str, Any]) -> Any:
-        return (u["K"] - u["K"].T) @ x - self.damping * x + u["beta"]
+        return self.operator(u, x.shape[0]) @ x + u["beta"]
+
+    def operator(self, u: Mapping[str, Any], n: int) -> Any:
+        return u["K"] - u["K"].T - self.damping * ca.DM.eye(n)
 
     def dynamics(self, x: Any, z: Any, u: Mapping[str, Any]) -> Any:
         return self.activation(z)

@@ -15,7 +15,7 @@ import casadi as ca
 import numpy as np
 
 from ocdl.arrays import Array
-from ocdl.errors import InvalidInput
+from ocdl.errors import InvalidInput, NotSupported
 from ocdl.statement.activations import Activation, Tanh
 from ocdl.statement.bounds import Box
 from ocdl.statement.budget import Budget
@@ -49,6 +49,12 @@ class Architecture:
     def dynamics(self, x: Any, z: Any, u: Mapping[str, Any]) -> Any:
         """φ (n, C)."""
         raise NotImplementedError(f"{type(self).__name__} has no dynamics")
+
+    def operator(self, u: Mapping[str, Any], n: int) -> Any:
+        """M (n, n) where ∂φ/∂x = diag(σ'(z)) M: what constraints of stability are about."""
+        raise NotSupported(
+            f"stability=...: it binds layers σ(Ky + β), or a number times that; those of {type(self).__name__} are not."
+        )
 
     def rate(self, t: Any, x: Any, u: Mapping[str, Any]) -> Any:
         """φ (n,) of a single column x at depth t, where the architecture is ``by_depth``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +11,10 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.arrays import is_whole
+from ocdl.arrays import is_real, is_whole
 from ocdl.errors import InvalidInput
 from ocdl.statement.layout import Part
+from ocdl.statement.stability import check_margin
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,47 @@ class GramKernel(Kernel):
         return u["B"].T @ u["B"]
 
 
+@dataclass(frozen=True)
+class DissipativeKernel(Kernel):
+    """K = −(GᵀG + A − Aᵀ + γ), with which B = −K has B_s = GᵀG + γ ≥ γ; γ = ``margin`` ≥ 0.
+
+    G (n, n), and the entries of A above its diagonal row by row, (n(n − 1)/2,). Every K with B_s ≥ γ is one.
+    """
+
+    margin: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_margin(self)
+
+    def parts(self, n: int) -> tuple[Part, ...]:
+        above = (Part("A", ("pair",), (n * (n - 1) // 2,)),) if n > 1 else ()
+        return Part("G", ("rank", "z"), (n, n)), *above
+
+    def matrix(self, u: Mapping[str, Any], n: int) -> Any:
+        symmetric = u["G"].T @ u["G"] + self.margin * ca.DM.eye(n)
+        return -symmetric if n == 1 else -symmetric - _antisymmetric(u["A"], n)
+
+
+@dataclass(frozen=True)
+class BoundedKernel(Kernel):
+    """K = c M / √(1 + |M|²) with M (n, n) and |M|² = Σ M_ij²: smooth, and every K with |K| < c once; c = ``most`` > 0.
+
+    ‖K‖ ≤ |K| < c in every layer, so that differences grow at most by exp(c T sup |σ'|).
+    """
+
+    most: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (is_real(self.most) and math.isfinite(self.most) and self.most > 0.0):
+            raise InvalidInput(f"BoundedKernel(most={self.most!r}): the bound must be positive and finite.")
+
+    def parts(self, n: int) -> tuple[Part, ...]:
+        return (Part("M", ("y", "z"), (n, n)),)
+
+    def matrix(self, u: Mapping[str, Any], n: int) -> Any:
+        return self.most * u["M"] / ca.sqrt(1.0 + ca.sumsqr(u["M"]))
+
+
 class ConvolutionKernel(Kernel):
     """K_ij = b_{i−j}, a kernel b(y − z) on equidistant nodes; b (2n − 1,) from lag −(n − 1) to n − 1."""
 
@@ -98,6 +141,13 @@ class LowRankKernel(Kernel):
 def _placed(values: Any, places: NDArray[Any]) -> Any:
     """The matrix with entry (i, j) = values[places[i, j]]."""
     return ca.reshape(values[places.ravel(order="F").tolist()], *places.shape)
+
+
+def _antisymmetric(above: Any, n: int) -> Any:
+    """The matrix with entries ``above`` its diagonal, and below it their negatives."""
+    places = np.zeros((n, n), dtype=int)
+    places[np.triu_indices(n, 1)] = 1 + np.arange(n * (n - 1) // 2)
+    return _placed(ca.vertcat(0, above, -above), places + np.where(places.T > 0, places.T + places.max(), 0))
 
 
 def _check_rank(kernel: Kernel, rank: Any) -> None:

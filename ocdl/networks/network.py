@@ -17,11 +17,13 @@ from ocdl.networks.head import head, head_parts
 from ocdl.networks.labels import channels_of, checked_labels, padded, rows_of
 from ocdl.networks.layer import Layer
 from ocdl.statement.bounds import Box
+from ocdl.statement.extended import Reduction
 from ocdl.statement.layout import Layout, Part
 from ocdl.statement.losses import HalfSquare, IdentityLink, Loss, Readout
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.regularisers import PenalisedControls, PenalisedParameters, Regulariser
 from ocdl.statement.risk import Risk
+from ocdl.statement.stability import Stability
 
 CLASSIFIER = Readout()
 HALF_SQUARE = HalfSquare()
@@ -42,6 +44,7 @@ def network(
     channels: int | None = None,
     horizon: float | None = None,
     tied: bool = False,
+    stability: Stability | None = None,
 ) -> ControlProblem:
     """The statement of training ``architecture`` on samples; its solution has "K", "beta", ..., "W" and "mu" by name.
 
@@ -56,6 +59,8 @@ def network(
     weights: ω (S,), equal by default. risk: of the samples' losses, instead of their mean.
     channels: states are inputs followed by zeros, so many in all (augmented).
     horizon: T, 1 by default; of a ``discrete`` architecture the number of its layers, each a unit step.
+    stability: ``Dissipative()``, ``Nonexpansive()`` or ``Amplification(κ)``, kept at every depth by constraints on
+        controls it lends; for ``Ipopt``.
     tied: one layer's controls serve at all depths (an autonomous network); they are parameters then.
 
     The convention's price: controls live in R^n with the plain product Ky, while a ``SelectionProblem`` has b(y, z)
@@ -66,10 +71,10 @@ def network(
 
     Raises InvalidInput for NaN, shapes that disagree, one class only, and names that no control has.
     """
-    _check_kinds(architecture, readout, loss, regulariser, bounds)
+    _check_kinds(architecture, readout, loss, regulariser, bounds, stability)
     rows = rows_of(inputs)
     n = architecture.states(channels_of(rows, channels))
-    layer = Layer(architecture, n, Box() if bounds is None else bounds, architecture.parts(n))
+    layer = Layer(architecture, n, Box() if bounds is None else bounds, architecture.parts(n), stability)
     terminal = head(readout, loss, architecture.features(n), layer.size if tied else 0)
     K, r = terminal.output.shape
     depth = _horizon(architecture, horizon)
@@ -79,7 +84,7 @@ def network(
     metric = np.repeat([depth, 1.0], [layer.size if tied else 0, terminal.output.size])
     return ControlProblem(
         **layer.formulas(tied),
-        **_penalties(regulariser, 0 if tied else layer.size, metric),
+        **_penalties(regulariser, np.zeros(0) if tied else layer.penalised, metric),
         terminal=terminal,
         initial=padded(rows, n),
         horizon=depth,
@@ -91,7 +96,8 @@ def network(
         risk=risk,
         layout=Layout(Part("x", ("y",), (n,)), () if tied else layer.parts, held, {}),
         parameter_metric=metric,
-        budgets=architecture.budgets(depth),
+        budgets=layer.budgets(depth),
+        reduction=Reduction() if stability is None else stability.reduction,
         discrete=architecture.discrete,
         columnwise=not architecture.by_depth,
     )
@@ -106,11 +112,11 @@ def _entries(parts: tuple[Part, ...]) -> list[str]:
     ]
 
 
-def _penalties(regulariser: Regulariser | None, controls: int, metric: Array) -> dict[str, Any]:
-    """R of the controls over the depth, and of parameters with this metric, where there are any."""
+def _penalties(regulariser: Regulariser | None, controls: Array, metric: Array) -> dict[str, Any]:
+    """R of the controls over the depth, and of parameters, with these metrics, where there are any."""
     if regulariser is None:
         return {}
-    effort = {"effort": PenalisedControls(regulariser, np.ones(controls))} if controls else {}
+    effort = {"effort": PenalisedControls(regulariser, controls)} if controls.size else {}
     penalty = {"penalty": PenalisedParameters(regulariser, metric)} if metric.size else {}
     return effort | penalty
 
@@ -131,7 +137,7 @@ def _horizon(architecture: Architecture, horizon: Any) -> float:
     return float(layers)
 
 
-def _check_kinds(architecture: Any, readout: Any, loss: Any, regulariser: Any, bounds: Any) -> None:
+def _check_kinds(architecture: Any, readout: Any, loss: Any, regulariser: Any, bounds: Any, stability: Any) -> None:
     """Raise InvalidInput where something is given that is of another kind."""
     kinds: Mapping[str, tuple[Any, Any, str]] = {
         "architecture": (architecture, Architecture, "ocdl.Residual()"),
@@ -139,6 +145,7 @@ def _check_kinds(architecture: Any, readout: Any, loss: Any, regulariser: Any, b
         "loss": (loss, Loss, "ocdl.HalfSquare()"),
         "regulariser": (regulariser, Regulariser | None, "ocdl.Tikhonov(1e-4), or None"),
         "bounds": (bounds, Box | None, "ocdl.Box(K=(-1, 1))"),
+        "stability": (stability, Stability | None, "ocdl.Dissipative(), or None"),
     }
     for name, (value, kind, hint) in kinds.items():
         if not isinstance(value, kind):

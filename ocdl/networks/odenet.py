@@ -33,6 +33,9 @@ class ODENet(Residual):
     def parts(self, n: int) -> tuple[Part, ...]:
         return *super().parts(n), Part("alpha", (), ())
 
+    def operator(self, u: Mapping[str, Any], n: int) -> Any:
+        return u["alpha"] * self.kernel.matrix(u, n)
+
     def dynamics(self, x: Any, z: Any, u: Mapping[str, Any]) -> Any:
         return u["alpha"] * self.activation(z)
 

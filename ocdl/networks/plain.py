@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ocdl.networks.architecture import Architecture
 from ocdl.networks.residual import Residual
 
 
@@ -18,6 +19,7 @@ class Plain(Residual):
     """
 
     discrete: ClassVar[bool] = True
+    operator = Architecture.operator  # of y itself there is nothing left
 
     def dynamics(self, x: Any, z: Any, u: Mapping[str, Any]) -> Any:
         return self.activation(z) - x

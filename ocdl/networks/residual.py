@@ -39,5 +39,8 @@ class Residual(Activated):
     def lift(self, x: Any, u: Mapping[str, Any]) -> Any:
         return self.kernel.matrix(u, x.shape[0]) @ x + u["beta"]
 
+    def operator(self, u: Mapping[str, Any], n: int) -> Any:
+        return self.kernel.matrix(u, n)
+
     def dynamics(self, x: Any, z: Any, u: Mapping[str, Any]) -> Any:
         return self.activation(z)

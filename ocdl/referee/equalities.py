@@ -1,9 +1,10 @@
 """Equalities of ``path``: where a scheme imposes them, and whether the controls can hold them.
 
 A row c(t, x_s, u, p, d_s) whose interval is a point takes a control away. It is imposed at as many stages a layer as
-the controls have degrees of freedom there (``ControlShape.determined``), for one sample where it is the same for all;
-inequalities take none and are imposed at every stage. Where rows and controls meet, the equalities of all samples need
-independent gradients ∂c/∂u: else a combination of them prescribes states alone (a higher index), or nothing.
+the controls have degrees of freedom there (``ControlShape.determined``); inequalities take none and are imposed at
+every stage. A row that is the same for all samples is imposed once, for the first. Where rows and controls meet, the
+equalities of all samples need independent gradients ∂c/∂u: else a combination of them prescribes states alone (a higher
+index), or nothing.
 A row of states alone that the dynamics keep by themselves (``Invariant``) is imposed nowhere.
 """
 
@@ -35,7 +36,7 @@ def imposed(problem: ControlProblem, depth: Layers) -> Mask:
     first = np.arange(problem.samples)[:, None] == 0
     own = np.array([_depends(problem, row, ("x", "d")) for row in rows], dtype=bool)
     kept = np.array([bool(np.all(equal[..., row])) and _kept(problem, row) for row in rows], dtype=bool)
-    return ~equal | (at & (own | first) & ~kept)
+    return (own | first) & (~equal | (at & ~kept))
 
 
 def _equal(problem: ControlProblem, depth: Layers) -> Mask:

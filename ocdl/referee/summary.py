@@ -288,11 +288,20 @@ def _contacts(solution: Answered, held: xr.Dataset, t: Array) -> Iterator[Contac
         rows = [_rows(depths, array.values, held, name, S) for depths, array, name in parts]
         yield from _touched(_named(entry_names(nodes, "f"), S), t, *_in_order(rows))
     if "path" in held:
-        names = [f"path row {i}" for i in range(held.sizes["path"])]
-        yield from _touched(_named(names, S), t, *_in_order([_rows(stage_t, held["path"].values, held, "path", S)]))
+        path = _rows(stage_t, held["path"].values, held, "path", S)
+        yield from _touched(_path_names(held, S), t, *_in_order([path]))
     if "boundary" in held:
         names = [f"boundary row {i}" for i in range(held.sizes["boundary"])]
         yield from _touched(_named(names, S), t, *_rows(T, held["boundary"].values, held, "boundary", S))
+
+
+def _path_names(held: xr.Dataset, samples: int) -> list[str]:
+    """Of every sample and row; a row that is imposed on the first sample alone is the same for all."""
+    names = [f"path row {i}" for i in range(held.sizes["path"])]
+    others = [held[f"path_{side}"].isel(sample=slice(1, None)) for side in (LOWER, UPPER)]
+    single = [not any(np.any(np.isfinite(end.isel(path=i))) for end in others) for i in range(len(names))]
+    told = np.array(_named(names, samples)).reshape(samples, -1)
+    return [str(name) for name in np.where(single, names, told).ravel()]
 
 
 def _named(names: list[str], samples: int) -> list[str]:

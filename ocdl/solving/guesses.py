@@ -41,14 +41,21 @@ def named(problem: ControlProblem, start: Any) -> Any:
     return {**start, "horizon": max(ends) - start.get("t0", t0)} if ends else start
 
 
-def guessed(problem: ControlProblem, depth: DepthScheme, start: Mapping[str, Any], centre: Start) -> Start:
-    """What is given by name, not yet clipped to its box; of the rest that of ``centre``.
+def guessed(
+    problem: ControlProblem,
+    depth: DepthScheme,
+    start: Mapping[str, Any],
+    centre: Start,
+    door: tuple[str, str] = ("solve", "start"),
+) -> Start:
+    """What is given by name at this door, not yet clipped to its box; of the rest that of ``centre``.
 
     Raises InvalidInput for names that the problem does not have, and for what is no guess of what it names.
     """
     layout = problem.layout
     assert layout is not None
-    guesses = sorted((Guess.of(problem, name, value) for name, value in start.items()), key=lambda one: one.entry >= 0)
+    guesses = [Guess.of(problem, name, value, door) for name, value in start.items()]
+    guesses.sort(key=lambda one: one.entry >= 0)
     mesh, rows = depth.mesh(problem.span), depth.control_rows
     p = layout.unpack(layout.parameters, centre.p.copy())
     for one in _of(guesses, layout.parameters):

@@ -25,7 +25,7 @@ from ocdl.solving.guesses import guessed, named
 from ocdl.solving.method import Start
 from ocdl.solving.simulation import Simulation
 from ocdl.statement.labelled import on_nodes
-from ocdl.statement.layout import Part
+from ocdl.statement.layout import LENT, Part
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.spending import within
 
@@ -105,15 +105,17 @@ def _transferred(problem: ControlProblem, depth: DepthScheme, solution: Solution
     assert layout is not None
     if solution.answer is not None and _same_grid(problem, depth, solution.answer):
         return _repeated(problem, depth, solution, solution.answer)
-    if set(solution.controls) != _names(layout.controls):
+    own = {name for name, array in solution.controls.items() if LENT not in array.dims}
+    if own != _names(tuple(part for part in layout.controls if LENT not in part.dims)):
         raise InvalidInput(
             f"solve(start=<solution by {solution.method}>): it has controls {sorted(solution.controls)}, "
             f"this problem {sorted(_names(layout.controls))}."
         )
     mesh = depth.mesh(problem.span)
-    u = {
+    u = layout.unpack(layout.controls, centre.u) | {
         part.name: carried(solution.controls[part.name], solution, depth, mesh, part, layout.coords)
         for part in layout.controls
+        if LENT not in part.dims or _fits(part, solution)
     }
     p = layout.unpack(layout.parameters, centre.p) | {
         part.name: on_width(solution.parameters[part.name], part, layout.coords)
@@ -221,6 +223,11 @@ def on_width(array: xr.DataArray, part: Part, coords: Mapping[str, Any]) -> Arra
     if values.shape[-len(part.shape) :] != part.shape:
         raise InvalidInput(f"solve(start=...): {part.name} has shape {shape}; this problem needs {part.shape}.")
     return np.asarray(values.values)
+
+
+def _fits(part: Part, solution: Solution) -> bool:
+    """The solution has such a lent control, of that size: it is no function of y."""
+    return part.name in solution.controls and solution.controls[part.name].shape[-1:] == part.shape
 
 
 def _names(parts: tuple[Part, ...]) -> set[str]:

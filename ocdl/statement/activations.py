@@ -2,7 +2,8 @@
 
 A new activation is a subclass with its ``formula``, its ``limits`` and whether it is
 ``increasing`` (non-decreasing) and ``smooth`` (twice continuously differentiable). Its ``derivative`` and ``curvature``
-for arrays of numbers come from the formula by CasADi, unless it states cheaper ones; at a kink both are CasADi's.
+for arrays of numbers come from the formula by CasADi, unless it states cheaper ones; at a kink both are CasADi's. Its
+``primitive`` comes by quadrature and ``lipschitz`` from a sample, unless it states them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ocdl.callables import numpy_on_casadi
 from ocdl.errors import InvalidInput
 from ocdl.once import Built
 from ocdl.statement import declared
+from ocdl.statement.primitives import Panels, steepest
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,23 @@ class Activation:
         """σ''(s) at numbers s, where ``value`` = σ(s) is known."""
         return _by_casadi(self, 2, s)
 
+    def primitive(self, s: Array) -> Array:
+        """Σ(s) = ∫_0^s σ at numbers s."""
+        s = np.asarray(s, dtype=float)
+        reach = 2.0 ** math.ceil(math.log2(np.max(np.abs(s), initial=1.0, where=np.isfinite(s))))
+        panels: Panels = self.built.recent("primitive", reach, lambda: Panels.of(self.formula, reach))
+        return panels(s)
+
+    @property
+    def lipschitz(self) -> float:
+        """sup |σ'|, infinite where σ jumps or its slope is not bounded."""
+        return self.built.of("lipschitz", lambda: _steepest(self))
+
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        """Where σ is not C², as far as it is known."""
+        return () if self.smooth else self.built.of("kinks", lambda: _kinks(self))
+
     @cached_property
     def built(self) -> Built:
         """What was compiled from this very formula; equal is no other's, whatever its fields say."""
@@ -68,6 +87,7 @@ class Tanh(Activation):
     """σ(s) = tanh s."""
 
     limits = (-1.0, 1.0)
+    lipschitz = 1.0
 
     def formula(self, s: Any) -> Any:
         return np.tanh(s)
@@ -78,11 +98,15 @@ class Tanh(Activation):
     def curvature(self, s: Array, value: Array) -> Array:
         return -2.0 * value * (1.0 - value * value)
 
+    def primitive(self, s: Array) -> Array:
+        return _log_cosh(s)
+
 
 class Arctan(Activation):
     """σ(s) = arctan s."""
 
     limits = (-math.pi / 2, math.pi / 2)
+    lipschitz = 1.0
 
     def formula(self, s: Any) -> Any:
         return np.arctan(s)
@@ -93,11 +117,16 @@ class Arctan(Activation):
     def curvature(self, s: Array, value: Array) -> Array:
         return -2.0 * s / (1.0 + s * s) ** 2
 
+    def primitive(self, s: Array) -> Array:
+        s = np.abs(s)
+        return s * np.arctan(s) - np.where(s < 1.0, 0.5 * np.log1p(np.fmin(s, 1.0) ** 2), np.log(np.hypot(1.0, s)))
+
 
 class Sigmoid(Activation):
     """σ(s) = 1/(1 + e^−s), written as (1 + tanh(s/2))/2 so that it never overflows."""
 
     limits = (0.0, 1.0)
+    lipschitz = 0.25
 
     def formula(self, s: Any) -> Any:
         return 0.5 * (1.0 + np.tanh(0.5 * s))
@@ -108,12 +137,18 @@ class Sigmoid(Activation):
     def curvature(self, s: Array, value: Array) -> Array:
         return value * (1.0 - value) * (1.0 - 2.0 * value)
 
+    def primitive(self, s: Array) -> Array:
+        """log((1 + e^s)/2)."""
+        small = np.clip(s, -1.0, 1.0)
+        return np.where(small == s, 0.5 * small + _log_cosh(0.5 * small), np.logaddexp(0.0, s) - math.log(2.0))
+
 
 class ReLU(Activation):
     """σ(s) = max(s, 0)."""
 
     limits = (0.0, math.inf)
     smooth = False
+    lipschitz = 1.0
 
     def formula(self, s: Any) -> Any:
         return np.fmax(s, 0.0)
@@ -124,12 +159,16 @@ class ReLU(Activation):
     def curvature(self, s: Array, value: Array) -> Array:
         return np.zeros_like(s)
 
+    def primitive(self, s: Array) -> Array:
+        return 0.5 * np.fmax(s, 0.0) ** 2
+
 
 @dataclass(frozen=True)
 class LeakyReLU(Activation):
     """σ(s) = max(s, κs) with slope 0 ≤ κ < 1 (Liu and Markowich print κ = 0.1)."""
 
     smooth = False
+    lipschitz = 1.0
     slope: float = 0.1
 
     def __post_init__(self) -> None:
@@ -149,6 +188,9 @@ class LeakyReLU(Activation):
     def curvature(self, s: Array, value: Array) -> Array:
         return np.zeros_like(s)
 
+    def primitive(self, s: Array) -> Array:
+        return 0.5 * s * self.formula(s)
+
 
 @dataclass(frozen=True)
 class ELU(Activation):
@@ -165,6 +207,10 @@ class ELU(Activation):
     def limits(self) -> tuple[float, float]:  # type: ignore[override]
         return (-self.alpha, math.inf)
 
+    @property
+    def lipschitz(self) -> float:
+        return max(1.0, self.alpha)
+
     def formula(self, s: Any) -> Any:
         return np.fmax(s, 0.0) + self.alpha * np.expm1(np.fmin(s, 0.0))
 
@@ -175,9 +221,15 @@ class ELU(Activation):
     def curvature(self, s: Array, value: Array) -> Array:
         return np.heaviside(-s, 0.5) ** 2 * (np.fmin(value, 0.0) + self.alpha)
 
+    def primitive(self, s: Array) -> Array:
+        below = np.fmin(s, 0.0)
+        return 0.5 * np.fmax(s, 0.0) ** 2 + self.alpha * _expm1_less_s(below)
+
 
 class Identity(Activation):
     """σ(s) = s."""
+
+    lipschitz = 1.0
 
     def formula(self, s: Any) -> Any:
         return s
@@ -188,14 +240,17 @@ class Identity(Activation):
     def curvature(self, s: Array, value: Array) -> Array:
         return np.zeros_like(s)
 
+    def primitive(self, s: Array) -> Array:
+        return 0.5 * np.square(s)
+
 
 @dataclass(frozen=True)
 class CustomActivation(Activation):
     """A user's own σ, written with numpy functions: ``CustomActivation(lambda s: s / np.sqrt(1 + s**2))``.
 
     It acts entry by entry, on numpy arrays and on CasADi expressions alike; ``bounds`` = (inf σ, sup σ).
-    ``smooth`` None is found out. All that is claimed is checked on a sample (``ocdl.declared``).
-    Source of the closed forms that rest on the claims: Liu and Markowich, section 4.2.
+    ``smooth`` None is found out, and ``steepest`` None = sup |σ'| too. All that is claimed is checked on a sample
+    (``ocdl.declared``). Source of the closed forms that rest on the claims: Liu and Markowich, section 4.2.
     """
 
     function: Callable[[Any], Any]
@@ -203,6 +258,7 @@ class CustomActivation(Activation):
     smooth: bool | None = None  # type: ignore[assignment]
     limits_said = "bounds"
     bounds: tuple[float, float] = (-math.inf, math.inf)
+    steepest: float | None = None
 
     def __post_init__(self) -> None:
         if not callable(self.function):
@@ -210,11 +266,19 @@ class CustomActivation(Activation):
         if self.smooth is None:
             sigma = declared.same_on_arrays_and_expressions("CustomActivation", self)
             object.__setattr__(self, "smooth", declared.bend(sigma) is None)
+        if self.steepest is not None and not (is_real(self.steepest) and self.steepest >= 0.0):
+            raise InvalidInput(f"CustomActivation(steepest={self.steepest!r}): sup |σ'| is a number, at least 0.")
         self.check()
+        if self.steepest is not None and (there := _steepest(self)) > self.steepest * (1.0 + declared.ROUNDING):
+            raise InvalidInput(f"CustomActivation(steepest={self.steepest:g}): on a sample |σ'| reaches {there:g}.")
 
     @property
     def limits(self) -> tuple[float, float]:  # type: ignore[override]
         return self.bounds
+
+    @property
+    def lipschitz(self) -> float:
+        return super().lipschitz if self.steepest is None else float(self.steepest)
 
     def formula(self, s: Any) -> Any:
         return self.function(s)
@@ -233,6 +297,37 @@ def _by_casadi(activation: Activation, order: int, s: Array) -> Array:
 
     batch: Batch = activation.built.of(order, compiled)
     return batch(np.reshape(s, (1, -1)))[0].reshape(np.shape(s))
+
+
+def _steepest(activation: Activation) -> float:
+    """sup |σ'| as a sample shows it."""
+    sigma = declared.same_on_arrays_and_expressions(type(activation).__name__, activation)
+    bend = None if activation.smooth else declared.bend(sigma)
+    if bend is not None and bend[0] == declared.NAMES[0]:
+        return math.inf
+    return steepest(lambda s: np.abs(_by_casadi(activation, 1, s)), declared.sample())
+
+
+def _kinks(activation: Activation) -> tuple[float, ...]:
+    sigma = declared.same_on_arrays_and_expressions(type(activation).__name__, activation)
+    return tuple(declared.bends(sigma).tolist())
+
+
+def _log_cosh(s: Array) -> Array:
+    """Exact to rounding also where it is small."""
+    s = np.abs(s)
+    far = s + np.log1p(np.exp(-2.0 * s)) - math.log(2.0)
+    return np.where(s < 1.0, 0.5 * np.log1p(np.sinh(np.fmin(s, 1.0)) ** 2), far)
+
+
+def _expm1_less_s(s: Array) -> Array:
+    """e^s − 1 − s, s ≤ 0, exact to rounding also where it is small: there by its series."""
+    small = np.fmax(s, -1.0)
+    series = small**2 * np.polynomial.polynomial.polyval(small, _SERIES)
+    return np.where(small == s, series, np.expm1(s) - s)
+
+
+_SERIES = np.array([1.0 / math.factorial(k + 2) for k in range(18)])
 
 
 def _check(activation: Activation) -> None:

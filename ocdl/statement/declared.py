@@ -6,7 +6,7 @@ continuous function the change vanishes with the width; at a jump it stays.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import casadi as ca
@@ -25,6 +25,7 @@ ROUNDING = 1e-12
 HALVINGS = 44  # from a width of 1e-2 to 1e-15
 UNEVEN = 0.47  # so that no half ends at a round number, where a formula's derivative may be undefined
 JUMP = 1e-5  # relative change over a vanishing interval that is taken for a jump
+SHOWN = 9  # digits of a place, and how near two are the same
 NAMES = ("σ", "σ'", "σ''")
 
 
@@ -84,32 +85,43 @@ def value_range(sigma: ca.Function) -> tuple[float, float]:
 
 def bend(sigma: ca.Function) -> tuple[str, float] | None:
     """Which of σ, σ', σ'' jumps, and where; None where σ is C² as far as the sample shows."""
+    for name, places, sizes in _jumps(sigma):
+        if places.size:
+            return name, round(float(places[np.argmax(sizes)]), SHOWN)
+    return None
+
+
+def bends(sigma: ca.Function) -> Array:
+    """All places where σ, σ' or σ'' jumps, as far as the sample shows them."""
+    places = np.concatenate([places for _, places, _ in _jumps(sigma)])
+    return places[np.unique(np.round(places, SHOWN), return_index=True)[1]]
+
+
+def _jumps(sigma: ca.Function) -> Iterator[tuple[str, Array, Array]]:
+    """Of σ, σ' and σ'': its name, where it jumps, and by how much relative to its size there."""
     derivatives = _derivatives(sigma)
     s = sample()
     values = derivatives(s)
     for order, name in enumerate(NAMES):
-        found = _jump(derivatives, order, s, values[order])
-        if found is not None:
-            return name, found
-    return None
+        yield name, *_jump(derivatives, order, s, values[order])
 
 
-def _jump(derivatives: Callable[[Array], Array], order: int, s: Array, values: Array) -> float | None:
-    """Where the derivative changes over intervals that vanish, relative to its size about them."""
+def _jump(derivatives: Callable[[Array], Array], order: int, s: Array, values: Array) -> tuple[Array, Array]:
+    """Where the derivative changes over intervals that vanish, and how much, relative to its size about them."""
     left, right, at_left, at_right = s[:-1], s[1:], values[:-1], values[1:]
     size = 1.0 + np.maximum(np.abs(at_left), np.abs(at_right))
     for _ in range(HALVINGS):
         with np.errstate(invalid="ignore", over="ignore"):
             kept = np.abs(at_right - at_left) > JUMP * size  # where it is not finite nothing is said
         if not np.any(kept):
-            return None
+            return np.empty(0), np.empty(0)
         left, right, at_left, at_right, size = (part[kept] for part in (left, right, at_left, at_right, size))
         middle = left + UNEVEN * (right - left)
         at = derivatives(middle)[order]
         first = np.abs(at - at_left) >= np.abs(at_right - at)
         left, right = np.where(first, left, middle), np.where(first, middle, right)
         at_left, at_right = np.where(first, at_left, at), np.where(first, at, at_right)
-    return round(float(right[np.argmax(np.abs(at_right - at_left) / size)]), 9)
+    return right, np.abs(at_right - at_left) / size
 
 
 def _derivatives(sigma: ca.Function) -> Callable[[Array], Array]:

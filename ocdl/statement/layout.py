@@ -13,6 +13,7 @@ from ocdl import xr
 from ocdl.arrays import Array, real_array
 from ocdl.errors import InvalidInput
 
+LENT = "lent"  # the dimension of controls that serve constraints alone: no state sees them
 UNITS_OF = "units of "  # an entry: the attribute of a labelled array that holds several entries
 
 

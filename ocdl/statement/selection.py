@@ -19,10 +19,11 @@ import numpy as np
 from ocdl.arrays import Array, finite_array, fits_memory
 from ocdl.callables import called
 from ocdl.depth.schemes import DepthScheme
-from ocdl.errors import InvalidInput
+from ocdl.errors import InvalidInput, NotSupported
 from ocdl.statement.activations import Activation
 from ocdl.statement.bounds import Box
 from ocdl.statement.control_set import ControlSet, PairSet, SetVelocities, path_rows
+from ocdl.statement.extended import Reduction
 from ocdl.statement.labelled import by_labels
 from ocdl.statement.layout import Layout, Part
 from ocdl.statement.losses import HalfSquare, IdentityLink, Link, Loss, Readout
@@ -30,6 +31,7 @@ from ocdl.statement.problem import ControlProblem
 from ocdl.statement.readout_loss import Output, ReadoutLoss
 from ocdl.statement.regularisers import PenalisedControls, PenalisedParameters, Regulariser
 from ocdl.statement.risk import Risk
+from ocdl.statement.stability import Stability
 from ocdl.statement.times import check_horizon
 from ocdl.statement.velocity_box import VelocityBox
 from ocdl.statement.width import Nodes, Width, intervals
@@ -62,6 +64,9 @@ class SelectionProblem:
     bounds: Box(a=..., b=..., f=...), scalars or arrays of shape (M,), (M, M), or functions of the depth that return
         them; f bounds the state. A name left out is unbounded. Or a control set: Disc or Polygon for all pairs
         (a_i, b_ij), Finite(a=..., b=...) for finitely many values.
+    domain: Y, an interval or one interval per dimension. weights: ω_s, equal by default.
+    stability: ``Dissipative()`` or ``Amplification(κ)`` of B in L²(Y), kept at every depth by constraints on controls
+        that it lends; for ``Ipopt``.
     domain: Y, an interval or one interval per dimension. weights: ω_s, equal by default. risk: as in ControlProblem.
     """
 
@@ -75,6 +80,7 @@ class SelectionProblem:
     regulariser: Regulariser | None = None
     readout: Readout | None = None
     weights: Any = None
+    stability: Stability | None = None
     risk: Risk | None = None
 
     def __post_init__(self) -> None:
@@ -84,6 +90,7 @@ class SelectionProblem:
             ("bounds", Box | ControlSet, "ocdl.Box(a=(-1, 1)) or ocdl.Disc(radius=1.0)"),
             ("regulariser", Regulariser | NoneType, "ocdl.Tikhonov(1e-3), or None"),
             ("readout", Readout | NoneType, "ocdl.Readout(), or None"),
+            ("stability", Stability | NoneType, "ocdl.Dissipative(), or None"),
         )
         for name, kind, hint in kinds:
             if not isinstance(getattr(self, name), kind):
@@ -97,6 +104,7 @@ class SelectionProblem:
                 f"{self.bounds!r}: a SelectionProblem's box has intervals for a, b and f; got {unknown}."
             )
         self.loss.check(self.link)
+        self._check_stability()
 
     @property
     def link(self) -> Link:
@@ -131,36 +139,40 @@ class SelectionProblem:
         fixed = not any(self._box.varies(name) for name in ("a", "b"))
         ends = self._ends(np.zeros(1), M)
         low, high = ((side[0][0], side[1][0]) for side in ends)
-        control_metric = np.concatenate([w, np.outer(w, w).ravel()])
-        velocity_box = self._velocity_box(w, low, high) if fixed else None
+        lent = () if self.stability is None else self.stability.parts(M)
+        penalised = np.concatenate([w, np.outer(w, w).ravel(), np.zeros(sum(part.size for part in lent))])
+        control_metric = np.where(penalised > 0.0, penalised, 1.0)
+        velocity_box = self._velocity_box(w, low, high) if fixed and self.stability is None else None
         pairs, one = self._pairs, len(x0) == 1 and velocity_box is not None and self.regulariser is None
         if pairs is not None and velocity_box is not None:
             velocity_box = SetVelocities.within(velocity_box, pairs)
         parameter_box = (np.zeros(0), np.zeros(0)) if self.readout is None else self.readout.ends(*readout.shape)
         return ControlProblem(
             dynamics=lambda z: self.activation(z),
-            lift=lambda x, u: u[:M] - ca.reshape(u[M:], M, M).T @ (weighed * x),
+            lift=lambda x, u: u[:M] - _kernel(u, M) @ (weighed * x),
             initial=x0,
             horizon=self.horizon,
             terminal=ReadoutLoss(readout, self.loss, self.link),
-            effort=None if self.regulariser is None else PenalisedControls(self.regulariser, control_metric),
+            effort=None if self.regulariser is None else PenalisedControls(self.regulariser, penalised),
             penalty=None
             if self.regulariser is None or not readout.size
             else PenalisedParameters(self.regulariser, readout.metric),
-            path=None if pairs is None or one else (lambda u: path_rows(pairs, u, M)),
+            path=self._path(w, one),
             bounds=self._control_and_state_box(M, parameter_box),
             control_set=self.bounds if isinstance(self.bounds, ControlSet) else None,
-            controls=M + M * M,
+            controls=control_metric.size,
             parameters=readout.size,
             data=labels,
             weights=self.weights,
             risk=self.risk,
-            layout=_layout(nodes, readout),
+            layout=_layout(nodes, readout, lent),
             state_metric=w,
             control_metric=control_metric,
             parameter_metric=readout.metric,
             velocity_box=velocity_box if len(x0) == 1 else None,
             sample_box=velocity_box,
+            budgets=() if self.stability is None else self.stability.budgets(self.activation),
+            reduction=Reduction() if self.stability is None else self.stability.reduction,
             columnwise=True,
         )
 
@@ -172,7 +184,8 @@ class SelectionProblem:
         def end(side: int) -> Callable[[float], Array]:
             def at(t: float) -> Array:
                 a, b = list(self._ends(np.array([t]), M))[side]
-                return np.concatenate([a[0], b[0].ravel()])
+                lent = () if self.stability is None else (self.stability.ends(M)[side],)
+                return np.concatenate([a[0], b[0].ravel(), *lent])
 
             return at
 
@@ -183,7 +196,26 @@ class SelectionProblem:
         if not (self._box.varies("a") or self._box.varies("b")):
             controls = (controls[0](0.0), controls[1](0.0))
         states: Any = (state_end(0), state_end(1)) if self._box.varies("f") else self._box.interval("f", (M,))
-        return Box(u=controls, p=parameter_box, x=states if "f" in self._box.names else None)
+        path = None if self.stability is None else self.stability.interval
+        return Box(u=controls, p=parameter_box, x=states if "f" in self._box.names else None, path=path)
+
+    def _path(self, w: Array, one: bool) -> Callable[..., Any] | None:
+        """The rows that hold pairs (a, b) in their set, or W^½ b W^½ stable; none for ``one`` sample's closed form."""
+        pairs, stability, M = self._pairs, self.stability, w.size
+        if stability is not None:
+            root = ca.DM(np.sqrt(np.outer(w, w)))
+            return lambda u: stability.rows(-root * _kernel(u, M), u[M + M * M :])
+        return None if pairs is None or one else (lambda u: path_rows(pairs, u, M))
+
+    def _check_stability(self) -> None:
+        if self.stability is None:
+            return
+        if not self.stability.kernels:
+            raise NotSupported(
+                f"stability={self.stability!r}: it is about entries of matrices, and says nothing of a kernel b(y, z)."
+            )
+        if isinstance(self.bounds, ControlSet):
+            raise NotSupported(f"stability={self.stability!r}: it needs a Box; got {self.bounds!r}.")
 
     def _velocity_box(self, w: Array, low: Any, high: Any) -> VelocityBox | None:
         finite = all(np.all(np.isfinite(bound)) for bound in (*low, *high))
@@ -209,6 +241,11 @@ class SelectionProblem:
             )
         labels = finite_array("target", by_labels("target", self.target, ("sample", "output"), {}))
         return self.loss.label_rows("target", labels, samples, readout.weights.size)
+
+
+def _kernel(u: Any, M: int) -> Any:
+    """b (M, M) of flat controls."""
+    return ca.reshape(u[M : M + M * M], M, M).T
 
 
 def _output(readout: Readout | None, w: Array) -> Output:
@@ -250,12 +287,12 @@ def _coords(nodes: Nodes) -> dict[str, Any]:
     return {f"{axis}{i}": ((axis,), points[:, i]) for axis in ("y", "z") for i in range(points.shape[1])}
 
 
-def _layout(nodes: Nodes, readout: Output) -> Layout:
+def _layout(nodes: Nodes, readout: Output, lent: tuple[Part, ...]) -> Layout:
     M = nodes.weights.size
     K = readout.weights.size
     return Layout(
         state=Part("f", ("y",), (M,)),
-        controls=(Part("a", ("y",), (M,)), Part("b", ("y", "z"), (M, M))),
+        controls=(Part("a", ("y",), (M,)), Part("b", ("y", "z"), (M, M)), *lent),
         parameters=(Part("W", ("output", "z"), (K, M)), Part("mu", ("output",), (K,))) if readout.size else (),
         coords=_coords(nodes),
     )

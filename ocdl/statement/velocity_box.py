@@ -79,3 +79,36 @@ class VelocityBox:
         where f_j = 0 the choice of b_ij does not matter and is the centre as well.
         """
         return self.controls(f, -np.sign(p))
+
+
+@dataclass(frozen=True, eq=False)
+class SplitPreactivation:
+    """s⁻ or s⁺ as a sum: s_i(f) = origin_i + Σ_j (rising_ij max(f_j, 0) + falling_ij min(f_j, 0))."""
+
+    origin: Array
+    rising: Array
+    falling: Array
+
+    def term(self, i: int, j: int, f: Array) -> Array:
+        """What f_j adds to s_i."""
+        return self.rising[i, j] * np.maximum(f, 0.0) + self.falling[i, j] * np.minimum(f, 0.0)
+
+    def frozen(self, i: int, axes: list[Array]) -> Array:
+        """origin_i and every term but the own one, broadcast over the ``axes`` (size 1 along i)."""
+        total: Array = np.full((1,) * len(axes), self.origin[i])
+        for j, f in enumerate(axes):
+            if j != i:
+                total = total + self.term(i, j, f)
+        return total
+
+
+def split_preactivations(box: VelocityBox) -> tuple[SplitPreactivation, SplitPreactivation]:
+    """s⁻ and s⁺ of the velocity box, each as its sum over neurons."""
+    unit = np.eye(box.width)
+    origins = box.preactivations(np.zeros(box.width))
+    rising, falling = box.preactivations(unit), box.preactivations(-unit)
+    slow, fast = (
+        SplitPreactivation(origin, (up - origin).T, (origin - down).T)
+        for origin, up, down in zip(origins, rising, falling, strict=True)
+    )
+    return slow, fast

@@ -1,16 +1,18 @@
 """Width: quadratures on Y, the method of lines for ∫ · dz.
 
-A rule on [0, 1] is a subclass of ``IntervalRule`` with ``reference()`` and its ``exactness``.
+A rule on [0, 1] is a subclass of ``IntervalRule`` with ``reference()`` and its ``exactness``; nodal values
+stand for a polynomial unless its ``basis`` says otherwise.
 Sources: Trefethen, "Is Gauss quadrature better than Clenshaw–Curtis?", SIAM Review 50 (2008).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 from typing import Any
 
 import numpy as np
+import scipy
 
 from ocdl.arrays import LARGEST, SMALLEST, Array, fits_memory, is_whole, real_array, shown
 from ocdl.errors import InvalidInput
@@ -26,6 +28,9 @@ class Nodes:
 
     points: Any
     weights: Any
+
+    exactness = 0  # nothing is known of it
+    approximation = 1.0
 
     def __post_init__(self) -> None:
         points, weights = real_array("Nodes(points, ...)", self.points), real_array("Nodes(..., weights)", self.weights)
@@ -59,6 +64,11 @@ class Nodes:
             raise InvalidInput(f"Nodes(points, ...): every point must lie in the domain {domain}.")
         return self
 
+    def interpolation(self, domain: Domain, at: Array) -> Array:
+        """As ``IntervalRule.interpolation``, of functions constant as far as each node is the nearest."""
+        apart = at.reshape(len(at), 1, -1) - self.points.reshape(1, self.size, -1)
+        return np.eye(self.size)[np.argmin(np.sum(apart**2, axis=-1), axis=1)]
+
 
 @dataclass(frozen=True)
 class IntervalRule:
@@ -67,6 +77,7 @@ class IntervalRule:
     count: int
 
     least = 1
+    approximation = inf  # the order at which nodal values of a smooth function give it back, in L²(Y)
 
     def __post_init__(self) -> None:
         if not is_whole(self.count) or self.count < self.least:
@@ -101,9 +112,20 @@ class IntervalRule:
         (lower, upper), (y, w) = pairs[0], self.reference()
         return Nodes(lower + (upper - lower) * y, (upper - lower) * w)
 
+    def basis(self, at: Array) -> Array:
+        """(K, M): at places (K,) of [0, 1] the functions of which nodal values are the coefficients, polynomials."""
+        return np.asarray(scipy.interpolate.BarycentricInterpolator(self.reference()[0], np.eye(self.count))(at))
+
+    def interpolation(self, domain: Domain, at: Array) -> Array:
+        """(K, M): the matrix that takes nodal values to values of the function they stand for, at places of Y."""
+        ((lower, upper),) = intervals(domain)
+        return self.basis((at - lower) / (upper - lower))
+
 
 class Midpoint(IntervalRule):
     """Equal cells, a node in the middle of each: piecewise-constant functions of y."""
+
+    approximation = 1.0
 
     @property
     def exactness(self) -> int:
@@ -112,11 +134,15 @@ class Midpoint(IntervalRule):
     def reference(self) -> tuple[Array, Array]:
         return (np.arange(self.count) + 0.5) / self.count, np.full(self.count, 1.0 / self.count)
 
+    def basis(self, at: Array) -> Array:
+        return np.eye(self.count)[np.clip((at * self.count).astype(int), 0, self.count - 1)]
+
 
 class Trapezoid(IntervalRule):
-    """Equidistant nodes with both ends."""
+    """Equidistant nodes with both ends: piecewise-linear functions of y."""
 
     least = 2
+    approximation = 2.0
 
     @property
     def exactness(self) -> int:
@@ -126,6 +152,9 @@ class Trapezoid(IntervalRule):
         w = np.full(self.count, 1.0 / (self.count - 1))
         w[[0, -1]] *= 0.5
         return np.linspace(0.0, 1.0, self.count), w
+
+    def basis(self, at: Array) -> Array:
+        return np.maximum(0.0, 1.0 - np.abs(at[:, None] * (self.count - 1) - np.arange(self.count)))
 
 
 class GaussLegendre(IntervalRule):
@@ -179,6 +208,17 @@ class TensorProduct:
     @property
     def exactness(self) -> int:
         return min(rule.exactness for rule in self.rules)
+
+    @property
+    def approximation(self) -> float:
+        return min(rule.approximation for rule in self.rules)
+
+    def interpolation(self, domain: Domain, at: Array) -> Array:
+        """As ``IntervalRule.interpolation``, of products of their functions; at: (K, n)."""
+        out = np.ones((len(at), 1))
+        for rule, pair, y in zip(self.rules, intervals(domain), at.T, strict=True):
+            out = (out[:, :, None] * rule.interpolation(pair, y)[:, None, :]).reshape(len(at), -1)
+        return out
 
     def on(self, domain: Domain) -> Nodes:
         pairs = intervals(domain)

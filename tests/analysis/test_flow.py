@@ -6,6 +6,7 @@ from families import activations, name_of
 
 import ocdl
 from ocdl.analysis import Flow, KernelOperator
+from ocdl.sweeps.fused.form import LayerArrays
 
 
 def test_constant_velocities_are_exact():
@@ -25,6 +26,13 @@ def test_a_kernel_flows_as_the_problem_it_is_taken_from():
     assert np.abs(evolution.x[-1] - flown.state.values[-1]).max() < 1e-11
 
 
+def test_depths_are_told_of_whichever_layers_they_are_in():
+    layers = LayerArrays(np.zeros((3, 1, 1)), np.array([[0.0], [0.5], [-0.5]]))
+    flow = Flow(ocdl.Tanh(), layers, np.arange(4.0), np.ones(1))
+    at = flow.evolve([0.0], times=[1.5, 2.0]).x[:, 0, 0]
+    assert at == pytest.approx([0.5 * np.tanh(0.5), np.tanh(0.5)], abs=1e-13)
+
+
 @pytest.mark.parametrize("architecture", [ocdl.Residual(ocdl.Tanh()), ocdl.Contractive(ocdl.Tanh())])
 def test_a_trained_network_is_its_steps(architecture):
     data = np.random.default_rng(0).standard_normal((6, 2))
@@ -33,6 +41,12 @@ def test_a_trained_network_is_its_steps(architecture):
     trained = ocdl.solve(problem, grid, ocdl.Train(max_iterations=20), certificate="first order", on_failure="return")
     flow = Flow.of(problem, grid, trained, steps=True)
     assert np.abs(flow.evolve_samples(trained).x - trained.state.values).max() < 1e-13
+
+
+def test_layers_without_a_reported_depth_are_crossed():
+    layers = LayerArrays(W=np.zeros((3, 2, 2)), v=np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]))
+    flow = Flow(ocdl.Identity(), layers, np.arange(4.0), np.ones(2))
+    assert np.abs(flow.evolve([0.0, 1.0], times=[0.5, 3.0]).x[:, 0] - [[0.05, 1.1], [0.9, 2.2]]).max() < 1e-13
 
 
 @pytest.mark.parametrize("activation", activations(), ids=name_of)

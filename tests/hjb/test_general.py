@@ -150,13 +150,15 @@ def test_the_plan_states_memory_and_scheme():
         ValueIteration(nodes=41).plan(selection(np.zeros(6), 1.0, regulariser=ocdl.Tikhonov(0.1)))
 
 
-def test_an_interrupted_run_resumes_bit_identically(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("scheme", "taken"), [("general", "General"), ("weno", "Upwind")])
+def test_an_interrupted_run_resumes_bit_identically(tmp_path, monkeypatch, scheme, taken):
     import ocdl.hjb.value_iteration as module
 
     problem, path = regulator(bounds=ocdl.Box(u=(-2, 2))), tmp_path / "run.npz"
-    method = ValueIteration(domain=(-2, 2), nodes=41, steps=8)
+    method = ValueIteration(domain=(-2, 2), nodes=41, steps=8, scheme=scheme)
     whole = method.value_function(problem)
-    advance, calls = module.General.advance, []
+    marching = getattr(module, taken)
+    advance, calls = marching.advance, []
 
     def stopping(self, value, done):
         calls.append(done)
@@ -164,9 +166,9 @@ def test_an_interrupted_run_resumes_bit_identically(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return advance(self, value, done)
 
-    resumable = ValueIteration(domain=(-2, 2), nodes=41, steps=8, checkpoint=path)
+    resumable = ValueIteration(domain=(-2, 2), nodes=41, steps=8, scheme=scheme, checkpoint=path)
     with monkeypatch.context() as patch:
-        patch.setattr(module.General, "advance", stopping)
+        patch.setattr(marching, "advance", stopping)
         with pytest.raises(KeyboardInterrupt):
             resumable.value_function(problem)
     assert np.array_equal(resumable.value_function(problem).values, whole.values)

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
+from ocdl.analysis.reachability.comparison import Comparison
+from ocdl.analysis.reachability.ranges import derivative_range, ranges
 from ocdl.depth.schemes import Kutta4, Radau
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.hjb import LowerBound, ValueIteration, lower_bound, reachable_box
 from ocdl.hjb.bounds import subsolution
-from ocdl.hjb.bounds.ranges import derivative_range, ranges
-from ocdl.hjb.bounds.reach import Comparison
 from ocdl.hjb.bounds.subsolution import Budget, Quadratic, TubeGrid, displacements, march, smoothness, value_bound
 from ocdl.nlp import Ipopt
 from ocdl.pmp import LBFGSB

@@ -314,7 +314,7 @@ def test_an_interrupted_run_resumes_bit_identically(tmp_path, monkeypatch):
 
 
 def test_the_plan_counts_what_bounds_need():
-    method = ValueIteration(nodes=41, domain=(-1, 1), steps=16)
+    method = ValueIteration(nodes=41, domain=(-1, 1), steps=16, scheme="general")
     free, bound = (method.plan(problem) for problem in (capped(bounds=ocdl.Box(u=(-1, 1))), capped()))
     assert free.memory == 8 * 41 * (2 + 1 + 17) and bound.memory == 8 * 41 * (4 + 1 + 3 * 17)
 

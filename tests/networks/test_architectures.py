@@ -45,6 +45,12 @@ def kernel_of(u, n):
         upper = np.zeros((n, n))
         upper[np.triu_indices(n)] = u["k"]
         return upper + upper.T - np.diag(np.diag(upper))
+    if "G" in u:
+        A = np.zeros((n, n))
+        A[np.triu_indices(n, 1)] = u["A"]
+        return -(u["G"].T @ u["G"] + A - A.T)
+    if "M" in u:
+        return u["M"] / np.sqrt(1.0 + np.sum(u["M"] ** 2))
     if "b" in u:
         return np.array([[u["b"][i - j + n - 1] for j in range(n)] for i in range(n)])
     return u["U"] @ u["V"].T if "U" in u else u["B"].T @ u["B"]
@@ -94,7 +100,7 @@ def drawn(problem, seed=0):
 
 
 def test_the_family_is_found():
-    assert len(concrete(ocdl.Architecture, "parts")) >= 9 and len(concrete(ocdl.Kernel, "matrix")) >= 5
+    assert len(concrete(ocdl.Architecture, "parts")) >= 9 and len(concrete(ocdl.Kernel, "matrix")) >= 7
     assert {type(step) for step in SIZED[ocdl.Chain].steps} <= set(concrete(ocdl.Step, "value"))
 
 

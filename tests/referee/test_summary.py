@@ -67,8 +67,7 @@ def test_rows_of_path_and_boundary_and_ends_are_named():
     summary = judged_at(problem, ocdl.Radau(4, degree=2), np.ones((4, 1))).summary()
     found = {(contact.name, contact.side, contact.bound): (contact.start, contact.end) for contact in summary.active}
     assert found == {
-        ("path row 1 of sample 0", "upper", 0.0): (1 / 12, 1.0),
-        ("path row 1 of sample 1", "upper", 0.0): (1 / 12, 1.0),
+        ("path row 1", "upper", 0.0): (1 / 12, 1.0),  # of the control alone, and thus of all samples
         ("boundary row 0 of sample 0", "upper", 0.0): (1.0, 1.0),
         ("boundary row 1 of sample 0", "lower", -6.0): (1.0, 1.0),
         ("x of sample 0", "upper", 1.0): (1.0, 1.0),

@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 import ocdl
 from ocdl import CustomActivation
+from ocdl.statement.primitives import Panels
 
 every_activation = pytest.mark.parametrize("sigma", activations(), ids=lambda s: f"{type(s).__name__}{s.limits}")
 values = arrays(float, st.integers(1, 6), elements=st.floats(-30, 30))
@@ -105,6 +106,76 @@ def test_no_overflow_far_out(sigma, s):
     assert np.isfinite([value, there, slope]).all() and there == pytest.approx(value, rel=1e-14)
 
 
+KINKED = CustomActivation(lambda s: np.fmax(s - 0.3, 0.1 * s) + 0.03, increasing=True)  # at s = 1/3
+with_a_kink_elsewhere = pytest.mark.parametrize(
+    "sigma", [*activations(), KINKED], ids=lambda s: f"{type(s).__name__}{s.limits}"
+)
+
+
+@with_a_kink_elsewhere
+def test_the_primitive_is_zero_at_zero_and_has_the_derivative_sigma(sigma):
+    assert sigma.primitive(np.zeros((2, 1))).tolist() == [[0.0], [0.0]]
+    s = np.array([-45.0, -3.1, -1.001, -0.999, -0.2, -1e-3, -1e-7, 1e-7, 1e-3, 0.3336, 0.4, 1.001, 2.9, 45.0])
+    x, w = np.polynomial.legendre.leggauss(12)
+    d = 1e-2 * np.abs(s)
+    d[9] = 2e-4  # this side of the kink
+    integral = d * (sigma(s[:, None] + d[:, None] * x) @ w)
+    large = np.maximum(np.abs(sigma.primitive(s + d)), np.abs(sigma.primitive(s - d)))
+    assert np.all(np.abs(sigma.primitive(s + d) - sigma.primitive(s - d) - integral) <= 2e-15 * large)
+
+
+@with_a_kink_elsewhere
+def test_primitives_do_not_overflow_far_out(sigma):
+    s = np.array([-1e6, -800.0, 800.0, 1e6])
+    with np.errstate(all="raise", under="ignore"):
+        far = sigma.primitive(s)
+    assert np.all(np.isfinite(far))
+    np.testing.assert_allclose(far, Panels.of(sigma.formula, 2.0**20)(s), rtol=1e-12)
+
+
+@with_a_kink_elsewhere
+def test_its_lipschitz_constant_is_attained_and_not_exceeded(sigma):
+    s = np.linspace(-30.0, 30.0, 20_002)
+    slopes = np.abs(np.diff(sigma(s))) / np.diff(s)
+    assert slopes.max() <= sigma.lipschitz * (1.0 + 1e-12)
+    assert slopes.max() >= sigma.lipschitz * (1.0 - 2e-3)
+
+
+def test_primitives_find_kinks_and_waves():
+    s = np.array([-30.0, 0.2, 1.7])
+    step = CustomActivation(lambda s: np.fmax(s - 0.3, 0.0)).primitive(s)
+    assert np.abs(step - 0.5 * np.fmax(s - 0.3, 0.0) ** 2).max() < 1e-15
+    assert np.abs(CustomActivation(lambda s: np.sin(20 * s)).primitive(s) - (1 - np.cos(20 * s)) / 20).max() < 1e-13
+
+
+@with_a_kink_elsewhere
+def test_kinks_are_where_it_is_not_smooth(sigma):
+    there = [] if sigma.smooth else [1 / 3] if sigma is KINKED else [0.0]
+    assert list(sigma.kinks) == pytest.approx(there, abs=1e-13)
+
+
+def test_all_kinks_are_found():
+    clipped = CustomActivation(lambda s: np.fmin(np.fmax(s, -1.25), 0.5) + 0.1 * np.fmax(s - 7.0, 0.0) ** 2)
+    assert list(clipped.kinks) == pytest.approx([-1.25, 0.5, 7.0], abs=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("formula", "steepest"),
+    [
+        (lambda s: np.sin(20 * s), 20.0),
+        (lambda s: s**3, np.inf),
+        (lambda s: s * np.log1p(s**2), np.inf),
+        (lambda s: np.exp(0.5 * s), np.inf),
+        (lambda s: np.log1p(np.exp(s)), 1.0),
+        (np.sign, np.inf),
+        (lambda s: -0.5 * s, 0.5),
+    ],
+)
+def test_the_steepest_slope_is_measured(formula, steepest):
+    with np.errstate(over="ignore"):
+        assert CustomActivation(formula).lipschitz == pytest.approx(steepest, rel=1e-12)
+
+
 def test_published_values():
     assert float(ocdl.Sigmoid()(0.0)) == 0.5
     assert float(ocdl.Sigmoid()(2.0)) == pytest.approx(1 / (1 + np.exp(-2)), rel=1e-15)
@@ -142,6 +213,8 @@ def test_a_new_activation_is_a_formula():
         (lambda: CustomActivation(np.sin, bounds=(0, 1)), ["bounds=(0, 1)", "leaves its stated bounds"]),
         (lambda: CustomActivation(np.tanh, bounds=3), ["bounds=3", "pair of numbers"]),
         (lambda: CustomActivation(3), ["function=3"]),
+        (lambda: CustomActivation(np.tanh, steepest=0.9), ["steepest=0.9", "reaches 1"]),
+        (lambda: CustomActivation(np.tanh, steepest="a"), ["steepest='a'", "at least 0"]),
         (lambda: CustomActivation(lambda s: s[:3]), ["same shape", "(3,)"]),
         (lambda: CustomActivation(lambda s: 1.0), ["same shape", "()"]),
         (lambda: CustomActivation(lambda s: s * np.nan), ["4001 values not finite"]),
@@ -174,3 +247,11 @@ def test_activations_that_call_themselves_equal_have_their_own_derivatives():
     s = np.linspace(1.0, 2.0, 5)
     for power in (2.0, 3.0):
         np.testing.assert_allclose(Power(power).derivative(s, s**power), power * s ** (power - 1.0), rtol=1e-14)
+
+
+@every_activation
+def test_the_lipschitz_constant_is_the_largest_slope(sigma):
+    s = np.concatenate([-np.geomspace(1e-9, 50, 400)[::-1], np.geomspace(1e-9, 50, 400)])
+    slope = np.abs(sigma.derivative(s, sigma(s))).max()
+    assert sigma.lipschitz == np.inf or slope == pytest.approx(sigma.lipschitz, rel=1e-8)
+    assert np.isfinite(sigma.lipschitz) or isinstance(sigma, CustomActivation)

@@ -62,6 +62,27 @@ def test_tensor_products_integrate_products(rule):
     np.testing.assert_array_equal(nodes.points[:4, 0], nodes.points[0, 0])  # the last dimension varies fastest
 
 
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.__name__)
+def test_nodal_values_stand_for_functions(rule):
+    """At the nodes the values themselves; polynomials up to the order of approximation, between the nodes too."""
+    width, y = rule(5), np.linspace(-1.0, 3.0, 41)
+    nodes = width.on((-1, 3)).points
+    assert np.abs(width.interpolation((-1, 3), nodes) - np.eye(5)).max() < 1e-12
+    for degree in range(int(min(width.approximation, 5))):
+        assert np.abs(width.interpolation((-1, 3), y) @ nodes**degree - y**degree).max() < 1e-11
+    product = ocdl.TensorProduct(rule(3), rule(4))
+    places, box = np.stack([np.linspace(0, 1, 7), np.linspace(2, 3, 7)], axis=1), ((0, 1), (2, 3))
+    apart = product.interpolation(box, places) - (
+        rule(3).interpolation((0, 1), places[:, 0])[:, :, None] * rule(4).interpolation((2, 3), places[:, 1])[:, None]
+    ).reshape(7, 12)
+    assert np.abs(apart).max() < 1e-14 and product.approximation == width.approximation
+
+
+def test_user_nodes_stand_for_what_is_nearest():
+    found = ocdl.Nodes([0.1, 0.5, 0.8], [0.3, 0.4, 0.3]).interpolation((0, 1), np.array([0.0, 0.29, 0.31, 1.0]))
+    assert np.array_equal(np.argmax(found, axis=1), [0, 0, 1, 2]) and np.all(found.sum(axis=1) == 1.0)
+
+
 def test_data_functions_see_the_nodes_in_their_shape():
     seen = []
 

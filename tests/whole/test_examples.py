@@ -283,6 +283,174 @@ def test_digits_pipeline():
     assert scores["logistic regression"] < scores["ResNet"] < scores["Hamiltonian"]
 
 
+def test_lyapunov_decay():
+    found = example("lyapunov_decay")
+    potential = found.stable.potential
+    assert potential.values[0, 0] == pytest.approx(0.20734, abs=1e-5)
+    assert potential.values[-1, 0] == pytest.approx(5.4856e-12, rel=1e-4)
+    for case in (found.stable, found.steered):
+        assert case.potential.falls and case.energy.falls and case.potential.residual[0] < 1e-12
+        assert case.velocity.holds and case.size.holds and case.work.holds
+        assert 0.5 * case.potential.rate[-1, 0] == pytest.approx(0.25, abs=1e-7)
+    assert not found.unstable.potential.falls and not found.unstable.potential.finding.applies
+    assert found.exponential < 1e-12 and np.abs(found.growth.sharpness - 1.0).max() < 1e-12
+
+
+def test_picard():
+    found = example("picard")
+    for steps, volterra, _ in found.courses.values():
+        assert np.all(steps <= volterra + 1e-13)
+    steps, _, contraction = found.courses[6.0]
+    assert steps.size == 35 and steps[-1] < 1e-12 and contraction[-1] > 1e20
+    for table in found.rows.values():
+        for tolerance, (_, _, bound, error) in zip(found.TOLERANCES, table, strict=True):
+            assert error <= bound < 2.0 * tolerance
+
+
+def test_trainability():
+    module = example("trainability")
+    ordered, line, chaotic = module.accuracies.T
+    assert module.line.weight_variance == pytest.approx(1.76095464, abs=5e-9)
+    assert min(ordered[0], line[0], chaotic[0]) > 0.75
+    assert line[1] > max(ordered[1], chaotic[1]) + 0.1
+    assert [theory.phase for theory in module.theories] == ["ordered", "critical", "chaotic"]
+
+
+def test_value_kinks():
+    found = example("value_kinks")
+    means = [field.mean for field in found.fields]
+    assert means[0] / means[1] > 2.0 and means[1] / means[2] > 2.0 and found.fields[-1].proven
+    assert found.found[1].count > 50 and found.found[2].count > 4 * found.found[1].count
+    for kinks in found.found:
+        assert np.all(kinks.concave) and not np.any(kinks.violated) and np.all(kinks.axis == 0)
+        assert np.all(kinks.places[1][:, 0] == 0.0) and kinks.finding.applies
+    assert np.all(~found.wrong.concave) and np.all(found.wrong.violated) and not found.wrong.finding.applies
+    assert found.wrong.test.max() == pytest.approx(1.0)
+    assert np.all(found.bounds["lower"] <= found.bounds["upper"])
+    assert 0.005 < float((found.bounds["upper"] - found.bounds["lower"]).max()) < 0.02
+    assert np.abs(found.bounds["upper"] - found.bounds["value"]).max() < 1e-3
+    assert found.verdict.finding.applies and found.verdict.suboptimality < 0.02
+
+
+def test_singular_conditions():
+    found = example("singular_conditions")
+    rocket = found.ascent[1].arcs
+    assert [(arc.kind, arc.order, arc.verdict) for arc in rocket] == [
+        ("upper", None, "strict"), ("singular", 1, "strict"), ("lower", None, "strict"),
+    ]  # fmt: skip
+    assert rocket[1].begin == pytest.approx(found.rocket.FIRST_SWITCH, abs=1e-4)
+    at_rest = [case[1].arcs[0] for case in (found.least, found.worst, found.fuller)]
+    assert [arc.order for arc in at_rest] == [1, 1, 2]
+    assert [arc.least for arc in at_rest] == pytest.approx([1.0, -1.0, 1.0])
+    assert found.least[1].necessary.applies and not found.worst[1].necessary.applies
+    assert max(abs(found.least[0].gap), abs(found.worst[0].gap)) < 1e-9  # the maximum principle sees no difference
+    for sign, change in found.changes.items():
+        assert change == pytest.approx(sign * found.HEIGHTS**2 * found.WIDTH**3 / 3, rel=1e-6)
+
+
+def test_thermodynamic_limit():
+    found = example("thermodynamic_limit")
+    limits, means = found.limits, found.means
+    for name, strong, weak in (("layers", 1, 1), ("neurons", 1, 2), ("both", 1, 1), ("neurons, trained", 1, 2)):
+        limit = limits[name]
+        assert all(finding.applies for finding in limit.findings) and limit.converges, name
+        assert (limit.expected, limit.weak_expected) == (strong, weak), name
+        assert limit.orders[-1] == pytest.approx(strong, abs=0.05), name
+        assert limit.weak_orders[-1] == pytest.approx(weak, abs=0.3), name
+    jumps = limits["neurons, jumps"]
+    assert jumps.findings[0].applies and jumps.converges and jumps.converges_weakly
+    assert np.log2(jumps.distance[0] / jumps.distance[-1]) / 2 == pytest.approx(0.5, abs=0.1)
+    assert np.log2(jumps.weak_distance[0] / jumps.weak_distance[-1]) / 2 == pytest.approx(1.0, abs=0.25)
+    layers, cells = limits["alternating layers"], limits["alternating cells"]
+    for name, limit in (("alternating layers", layers), ("alternating cells", cells)):
+        (finding,), (of_mean,) = limit.findings, means[name].findings
+        assert [one.statement[:2] for one in finding.failing] == ["a_"] and of_mean.applies
+        assert abs(found.end(limit) - found.end(means[name])) > 0.01
+    assert layers.converges and cells.converges_weakly and not cells.converges
+    assert np.ptp(cells.distance) < 1e-12 and cells.distance[-1] > 50 * cells.weak_distance[-1]
+
+
+def test_stable_training():
+    found = example("stable_training")
+    rows, nets = found.rows, found.nets
+    loss = {name: row["loss"] for name, row in rows.items()}
+    attacked = {name: row["under attack"][5] for name, row in rows.items()}
+    amplified = {name: row["amplification"][-1] for name, row in rows.items()}
+    assert found.DISTANCES[5] == pytest.approx(0.1) and all(net.feasibility < 1e-8 for net in nets.values())
+    order = ["plain", "dissipative", "nonexpansive", "nonexpansive steps"]
+    assert all(loss[one] < loss[two] for one, two in pairwise(order))
+    assert all(amplified[one] > amplified[two] for one, two in pairwise(order))
+    assert all(attacked[one] < attacked[two] for one, two in pairwise(order))
+    assert [attacked[name] for name in order] == pytest.approx([0.725, 0.77, 0.785, 0.79], abs=0.03)
+    assert loss["dissipative"] == pytest.approx(loss["by kernel"], abs=1e-7)
+    assert min(rows["dissipative"]["least"].min(), rows["by kernel"]["least"].min()) >= -1e-8
+    assert rows["plain"]["least"].min() < -1.0
+    assert rows["amplification"]["bound"] <= found.KAPPA * (1 + 1e-7) and rows["bounded"]["bound"] < found.KAPPA
+    for name, row in rows.items():
+        assert row["growth"] < 1.1 * amplified[name] and not amplified[name] > row["bound"] * (1 + 1e-12), name
+    K = nets["nonexpansive steps"]["K"].values
+    assert np.linalg.norm(np.eye(2) + found.H * K, np.inf, axis=(1, 2)).max() <= 1 + 1e-7
+    free, small = (found.estimates[name] for name in ("contractive", "contractive steps"))
+    assert not free.finding.applies and free.growth > 1.0 and amplified["contractive"] > 10.0
+    assert small.finding.applies and small.growth <= 1e-12 and amplified["contractive steps"] <= 1 + 1e-12
+
+
+def test_digits_robustness():
+    weak, strong = example("digits_robustness").rows
+    for row in (weak, strong):
+        found = row.robustness
+        assert found.right.sum() >= 14 and row.accuracy > 0.8
+        assert np.all(found.certified <= found.attacked) and np.all(found.certified[found.right] > 0.0)
+        assert np.all(found.bounds["local"] >= found.bounds["global"]) and found.findings[0].applies
+        told = found.network.output(row.images.inputs + found.changes).argmax(axis=1)
+        assert np.all(told[found.right] != row.images.labels[found.right])
+    assert np.median(weak.robustness.ratio) > 0.55 and np.median(strong.robustness.ratio) > 0.7
+    assert strong.median[0] > 1.3 * weak.median[0] and strong.median[1] > weak.median[1]
+    grown = [row.conditioning.extremes[-1, :, 0].max() for row in (weak, strong)]
+    assert grown[0] > 1.2 * grown[1] > 2.0
+    assert all(row.conditioning.findings[1].applies for row in (weak, strong))
+
+
+def test_reachable_set():
+    found = example("reachable_set")
+    said = {M: [str(one.verdict) for one in row] for M, row in found.verdicts.items()}
+    assert said == {1: ["yes", "no"], 2: ["yes", "no", "yes"], 3: ["yes", "no"]}
+    for row in found.verdicts.values():
+        assert all(one.distance < 1e-6 for one in row if one.verdict == "yes")
+        assert all(0.0 < one.margin <= one.distance for one in row if one.verdict == "no")
+    assert found.boxes[1].low[0] == pytest.approx(-0.300772, abs=2e-6)  # the two scalar equations
+    assert all(np.all(box.exact) for box in found.boxes.values())
+    inner, outer = found.sets[2].volumes
+    assert 1.7 < inner < outer < 2.6
+    assert not found.sets[2].outer[20, 10] and found.sets[2].outer[20, 0]  # the hourglass is not convex
+
+
+def test_steady_states():
+    found = example("steady_states")
+    symmetric, turned, silent, unstable = found.rows
+    for _, _, gram, _, measured in (symmetric, turned):
+        assert gram.finding.applies and gram.rate == pytest.approx(0.25, abs=1e-13)
+        assert measured == pytest.approx(0.25, abs=5e-8)
+    assert turned[2].eigenvalues.real == pytest.approx([0.25, 0.658187, 0.658187], abs=1e-6)
+    assert turned[2].symmetric == pytest.approx([0.25, 0.408187, 0.908187], abs=1e-6)
+    assert silent[2].verdict == "asymptotically stable" and silent[2].guaranteed < 0.0
+    assert silent[4] == pytest.approx(0.75 * np.cos(1.3), rel=2e-3)
+    assert unstable[1].verdict == "unstable" and unstable[4] == pytest.approx(0.75 * np.cos(1.8), rel=1e-3)
+    assert found.resting.growing.applies and found.error < 1e-12
+
+
+def test_phase_portrait():
+    found = example("phase_portrait")
+    kinds = [portrait.kind for portrait in found.portraits.values()]
+    assert kinds[:4] == ["stable node", "saddle", "stable focus", "centre"]
+    assert kinds[4:] == ["line of steady states, stable", "no steady state"]
+    assert found.portraits["focus"].linear.eigenvalues == pytest.approx([0.3 + 1j, 0.3 - 1j])
+    ends = found.parted.x[-1] - found.REST
+    assert np.all(np.abs(ends) > 10.0) and np.all(ends[0] * ends[1] < 0.0)  # opposite sides of the stable manifold
+    assert np.linalg.norm(found.parted.x - found.REST, axis=2).min(axis=0).max() < 0.1
+    assert found.slope == pytest.approx(found.goal.velocity, abs=1e-10) and np.linalg.norm(found.slope) > 0.5
+
+
 def test_risk():
     module = example("risk")
     assert np.argmin(module.table, axis=0).tolist() == list(range(len(module.RISKS)))
@@ -304,3 +472,13 @@ def test_local_entropy():
     assert deep == pytest.approx(-1.0, abs=0.05)
     far, near = (abs(module.two_moments(1.0, g) - module.local_entropy(1.0, g)) for g in (100.0, 200.0))
     assert np.log2(far / near) == pytest.approx(3.0, abs=0.4)
+
+
+def test_population():
+    module = example("population")
+    assert module.fine.cost == pytest.approx(0.248497053, abs=5e-9) and module.fine.gap < 1e-9
+    (few, many), (u_few, u_many) = module.COUNTS, (module.table[count][0] for count in module.COUNTS)
+    assert 0.25 < np.log(u_few / u_many) / np.log(many / few) < 0.85
+    assert all(0.6 <= share <= 1.0 for row in module.table.values() for share in row[2:])
+    judged = module.judged
+    assert judged.optimum.covers(module.optimum.cost) and judged.cost.covers(module.optimum.cost)

@@ -1,1 +1,1 @@
-"""Bounds: reachable boxes, least costs and proven lower bounds, by interval arithmetic and comparison."""
+"""Bounds: least costs and proven lower bounds, on the reachable boxes of analysis."""

@@ -12,7 +12,7 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.hjb.bounds.ranges import ranges
+from ocdl.analysis.reachability.ranges import ranges
 from ocdl.hjb.grids.grid import StateGrid
 from ocdl.statement.problem import ControlProblem
 

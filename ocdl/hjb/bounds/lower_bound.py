@@ -17,10 +17,10 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
+from ocdl.analysis.reachability.comparison import ROUNDING, enclosure, reachable_box
+from ocdl.analysis.reachability.ranges import ranges
 from ocdl.arrays import is_whole
 from ocdl.errors import InvalidInput, NotSupported
-from ocdl.hjb.bounds.ranges import ranges
-from ocdl.hjb.bounds.reach import ROUNDING, enclosure, reachable_box
 from ocdl.hjb.bounds.subsolution import Budget, Quadratic, value_bound
 from ocdl.hjb.grids.grid import readable_bytes
 from ocdl.statement.discrete import refuse_discrete

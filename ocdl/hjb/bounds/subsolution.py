@@ -32,13 +32,12 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from ocdl.analysis.reachability.comparison import ROUNDING, Comparison, Tube
+from ocdl.analysis.reachability.ranges import Interval, Ranges
 from ocdl.errors import NotSupported
-from ocdl.hjb.bounds.ranges import Interval, Ranges
-from ocdl.hjb.bounds.reach import ROUNDING, Comparison, Tube
-from ocdl.hjb.grids.flows import SplitPreactivation, split_preactivations
 from ocdl.hjb.grids.grid import readable_bytes
 from ocdl.progress import progress_bar
-from ocdl.statement.velocity_box import VelocityBox
+from ocdl.statement.velocity_box import SplitPreactivation, VelocityBox, split_preactivations
 
 Array = NDArray[np.float64]
 

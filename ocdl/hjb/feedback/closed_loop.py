@@ -86,7 +86,7 @@ class _Rollout:
     ) -> tuple[float, tuple[Array, Array, Array]]:
         """By how much one layer from x (S·n,) after the controls u leaves the bounds; its control, end and stages."""
         value = self.value
-        inside = np.clip(x, value.grid.lower, value.grid.upper)[None]
+        inside = value.grid.inside(x)[None]
         control = value.steer(inside, now, h, feedback=self.feedback, law=self.law, margin=margin)[0]
         end, stages = self.layers.advance(x, h, [*u, control])
         return _violation(value, self.depth, now, h, end, stages), (control, end, stages)

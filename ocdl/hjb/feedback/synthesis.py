@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocdl.depth.schemes import Tableau
-from ocdl.hjb.schemes.lookahead import Lookahead
+from ocdl.hjb.schemes.hamiltonian import Hamiltonian
+from ocdl.hjb.schemes.lookahead import Lookahead, discounted
 from ocdl.hjb.schemes.state_bounds import ADMISSIBLE, Excess, Within
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.velocity_box import VelocityBox
@@ -32,6 +33,27 @@ class Table(Protocol):
     def at(self, x: Array, t: Array) -> Array: ...
 
     def slope(self, x: Array, t: Array) -> Array: ...
+
+
+class Feedback(Protocol):
+    """Controls u (q, m) for states x (q, D), held for ``step`` (q,) from depths t (q,)."""
+
+    def steer(self, table: Table, x: Array, t: Array, step: Array, feedback: str, law: Lookahead) -> Array: ...
+
+
+class SaddleFeedback:
+    """What minimises and what maximises H at ∇V: the saddle point of a game, by either feedback."""
+
+    def __init__(self, hamiltonian: Hamiltonian) -> None:
+        self._hamiltonian = hamiltonian
+
+    def steer(self, table: Table, x: Array, t: Array, step: Array, feedback: str, law: Lookahead) -> Array:
+        p = table.slope(x, t)
+        found = [self._hamiltonian.at(float(now), x[t == now]).extremal(p[t == now]) for now in np.unique(t)]
+        u = np.empty((len(x), found[0].shape[1]))
+        for now, part in zip(np.unique(t), found, strict=True):
+            u[t == now] = part
+        return u
 
 
 class BoxFeedback:
@@ -98,8 +120,8 @@ class BoxFeedback:
 class SearchFeedback:
     """For any problem, by the search of ``Lookahead``; with ``excess``, among controls that keep bounds on states."""
 
-    def __init__(self, excess: Excess | None = None) -> None:
-        self._excess = excess
+    def __init__(self, excess: Excess | None = None, discount: float = 0.0) -> None:
+        self._excess, self._discount = excess, discount
 
     def steer(self, table: Table, x: Array, t: Array, step: Array, feedback: str, law: Lookahead) -> Array:
         """Controls u (q, m) for states x (q, D), held for ``step`` (q,) from depths t (q,)."""
@@ -108,11 +130,13 @@ class SearchFeedback:
         if feedback == "sign":
             return u
 
+        share = discounted(self._discount, step)
+
         def later(x: Array) -> Array:
-            return table.at(x, t + step)
+            return share * table.at(x, t + step)
 
         def later_slope(x: Array) -> Array:
-            return table.slope(x, t + step)
+            return share[:, None] * table.slope(x, t + step)
 
         within = None
         if self._excess is not None:
@@ -127,7 +151,7 @@ class SearchFeedback:
                 np.tile(t, count), np.tile(step, count), np.tile(x, (count, 1)), candidates.reshape(count * len(x), -1)
             )
             then = np.tile(t + step, count)
-            total = cost + table.at(end, then)
+            total = cost + np.tile(share, count) * table.at(end, then)
             if within is not None:
                 total[~(within.excess(end, then) <= np.tile(within.allowed, count) + ADMISSIBLE)] = np.inf
             return total.reshape(count, -1)

@@ -15,9 +15,10 @@ from ocdl import xr
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.hjb.bounds.least_cost import LeastCost, least_cost
 from ocdl.hjb.feedback.margins import widened_margins
-from ocdl.hjb.feedback.synthesis import FEEDBACKS, BoxFeedback, SearchFeedback
+from ocdl.hjb.feedback.synthesis import FEEDBACKS, BoxFeedback, Feedback, SaddleFeedback, SearchFeedback
 from ocdl.hjb.grids.grid import StateGrid
-from ocdl.hjb.grids.interpolation import Weights, cubic_weights, interpolate, linear_weights
+from ocdl.hjb.grids.interpolation import Rule, Weights, around, cubic_weights, interpolate, linear_weights
+from ocdl.hjb.schemes.hamiltonian import AffineHamiltonian
 from ocdl.hjb.schemes.lookahead import Lookahead, terminal_cost
 from ocdl.hjb.schemes.state_bounds import BLIND, KEPT, ROLLOUTS, VIABLE, Excess, StateBounds, hull
 from ocdl.statement.problem import ControlProblem
@@ -58,6 +59,10 @@ class ValueFunction:
     function space, (1/w_i) ∂V/∂x_i, the p of a Solution. ``step`` is that of the scheme; ``coarser``
     computes V on half the cells in half the steps, for the ``error``; ``lookahead`` minimises without a closed form.
 
+    ``disturbance``: the controls that maximise; ``discount``: the rate by which later costs count less. ``plain``: V is
+    the least cost of the problem, not held, discounted or begun otherwise by the options of ``ValueIteration``; the
+    cost of a rollout is the problem's in any case.
+
     Where states are bounded, ``violation`` (of the shape of ``values``) is W of ``ocdl.hjb.schemes.state_bounds``,
     linear between nodes and depths: V is +∞ and its gradient NaN where W > 0; ``values`` continue V there, to
     interpolate.
@@ -71,7 +76,10 @@ class ValueFunction:
     step: float = 0.0
     coarser: Callable[[], ValueFunction] | None = None
     lookahead: Lookahead | None = None
+    disturbance: tuple[int, ...] = ()
+    discount: float = 0.0
     violation: Array | None = None
+    plain: bool = True
 
     def __repr__(self) -> str:
         ends = (np.array2string(end, precision=3, separator=", ") for end in (self.grid.lower, self.grid.upper))
@@ -82,13 +90,15 @@ class ValueFunction:
 
     def __call__(self, x: Any, t: Any = 0.0) -> Array:
         """V at states x (..., D) and depths t, broadcast against the leading axes; shape (...)."""
-        points, depths, shape = self._points(x, t)
-        found = np.maximum(self.at(points, depths), self._least(depths))
+        points, depths, shape = self.points(x, t)
+        found = self.at(points, depths)
+        if self.plain:
+            found = np.maximum(found, self._least(depths))
         return self._known(points, depths, found, np.inf).reshape(shape)
 
     def gradient(self, x: Any, t: Any = 0.0) -> Array:
         """The Euclidean gradient ∂V/∂x, shape (..., D)."""
-        points, depths, shape = self._points(x, t)
+        points, depths, shape = self.points(x, t)
         return self._known(points, depths, self.slope(points, depths), np.nan).reshape(*shape, self.grid.dimension)
 
     def costate(self, x: Any, t: Any = 0.0) -> Array:
@@ -108,9 +118,9 @@ class ValueFunction:
         """
         if self.coarse is None:
             raise NotSupported("error: a table alone does not tell how to compute it at half the resolution.")
-        points, depths, shape = self._points(x, t)
+        points, depths, shape = self.points(x, t)
         shifts = [np.zeros(points.shape[1]), *np.diag(self.coarse.grid.spacing), *-np.diag(self.coarse.grid.spacing)]
-        near = [np.clip(points + shift, self.grid.lower, self.grid.upper) for shift in shifts]
+        near = [self.grid.inside(points + shift) for shift in shifts]
         levels = [self, self.coarse, *([] if self.coarse.coarse is None else [self.coarse.coarse])]
         found = np.array([[value(state, depths) for value in levels] for state in near])
         finite = np.isfinite(found)
@@ -131,6 +141,20 @@ class ValueFunction:
         rise = max(float(np.max(np.abs(np.diff(self.values, axis=1 + i)))) for i in range(self.grid.dimension))
         return float(steps) * (UNSEEN * rise + np.finfo(float).eps * float(np.max(np.abs(self.values))))
 
+    def time_to_reach(self, x: Any, level: float = 0.0) -> Array:
+        """The least time in which a target can be reached from states x (..., D): the least T − t with V(x, t) ≤ level,
+        linear between the depths kept; +∞ where V is above it at all of them. For the V of a ``target``, shape (...).
+        """
+        points, _, shape = self.points(x, self.t[0])
+        over = np.stack([self.at(points, np.full(len(points), t)) for t in self.t[::-1]]) - level
+        left = self.t[-1] - self.t[::-1]
+        k = np.argmax(over <= 0.0, axis=0)
+        rows = np.arange(len(points))
+        before, after = over[np.maximum(k - 1, 0), rows], over[k, rows]
+        share = np.where(k > 0, before / np.where(before > after, before - after, 1.0), 1.0)
+        time = left[np.maximum(k - 1, 0)] + share * (left[k] - left[np.maximum(k - 1, 0)])
+        return np.where(np.any(over <= 0.0, axis=0), time, np.inf).reshape(shape)
+
     def controls(self, x: Any, t: Any = 0.0, *, feedback: str = "lookahead") -> tuple[Array, ...]:
         """Optimal controls at states x (..., D) and depths t < T, one array for each that the problem names:
         a (..., M) and b (..., M, M) for a selection problem, u (..., m) otherwise.
@@ -138,7 +162,7 @@ class ValueFunction:
         feedback: ``"lookahead"`` minimises cost and V one step ahead, also where ∇V vanishes; ``"sign"`` is the
         synthesis of the maximum principle: fastest where ∂V/∂x_i < 0 and slowest where > 0.
         """
-        points, depths, shape = self._points(x, t)
+        points, depths, shape = self.points(x, t)
         if np.any(depths >= self.t[-1]):
             raise InvalidInput(f"t: a control is chosen before the horizon T = {self.t[-1]:g}; got {depths.max():g}.")
         u = self.steer(points, depths, np.minimum(self.step, self.t[-1] - depths), feedback=feedback)
@@ -152,7 +176,7 @@ class ValueFunction:
         """
         if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
             raise InvalidInput(f"rollout(steps={steps!r}): steps is a positive whole number.")
-        points, depths, shape = self._points(x, float(t))
+        points, depths, shape = self.points(x, float(t))
         lost = ~self.viable(points, depths)
         if np.any(lost):
             raise InvalidInput(
@@ -178,7 +202,7 @@ class ValueFunction:
         """States (N+1, q, D), controls (N, q, m) and running costs (q,) from states x (q, D)."""
         states, controls, cost = [x], [], np.zeros(len(x))
         for now, then in pairwise(mesh):
-            inside = np.clip(states[-1], self.grid.lower, self.grid.upper)
+            inside = self.grid.inside(states[-1])
             controls.append(self.steer(inside, now, then - now, feedback=feedback, margin=margin))
             end, running = self.law.flow(now, then - now, states[-1], controls[-1])
             states.append(end)
@@ -222,8 +246,8 @@ class ValueFunction:
     def violated(self, x: Array, t: Array) -> Array:
         """W at states x (q, D) and depths t (q,), clamped to the table."""
         assert self.violation is not None
-        axes = [linear_weights(axis, x[:, i]) for i, axis in enumerate(self.grid.axes)]
-        return interpolate(self.violation, [linear_weights(self.t, np.broadcast_to(t, len(x))), *axes])
+        weights = self._weights(linear_weights, x, np.broadcast_to(t, len(x)))
+        return interpolate(self.violation, weights)
 
     def _known(self, x: Array, t: Array, found: Array, lost: float) -> Array:
         """``found`` (q, ...) at states x and depths t, and ``lost`` where V is infinite."""
@@ -245,31 +269,44 @@ class ValueFunction:
         return Lookahead(self.problem) if self.lookahead is None else self.lookahead
 
     @cached_property
-    def _feedback(self) -> BoxFeedback | SearchFeedback:
+    def _feedback(self) -> Feedback:
+        if self.disturbance:
+            hamiltonian = AffineHamiltonian.of(self.law, self.disturbance)
+            assert hamiltonian is not None
+            return SaddleFeedback(hamiltonian)
         box = self.problem.velocity_box
         if box is None or self.problem.has_running_cost or self.law.chosen or self.bounds is not None:
             return self._search(0.0)
         return BoxFeedback(self.problem, box)
 
     def _search(self, margin: float) -> SearchFeedback:
-        return SearchFeedback(None if self.bounds is None else Excess(self.bounds, self.violated, margin))
+        excess = None if self.bounds is None else Excess(self.bounds, self.violated, margin)
+        return SearchFeedback(excess, self.discount)
 
     def at(self, x: Array, t: Array) -> Array:
         """V, or where it is infinite its continuation, at states x (q, D) and depths t (q,), clamped to the table."""
-        return interpolate(self.values, self._weights(x, t))
+        return interpolate(self.values, self._weights(self._rule, x, t))
 
     def slope(self, x: Array, t: Array) -> Array:
         """∂V/∂x (q, D), likewise."""
-        weights = self._weights(x, t)
+        weights = self._weights(self._rule, x, t)
         return np.stack([interpolate(self.values, weights, 1 + i) for i in range(x.shape[1])], axis=-1)
+
+    def rate(self, x: Array, t: Array) -> Array:
+        """∂V/∂t (q,), likewise."""
+        return interpolate(self.values, self._weights(self._rule, x, t), 0)
 
     # -- interpolation ---------------------------------------------------------------------------
 
-    def _weights(self, x: Array, t: Array) -> list[Weights]:
-        rule = cubic_weights if self.order == 3 else linear_weights
-        return [rule(self.t, t), *(rule(axis, x[:, i]) for i, axis in enumerate(self.grid.axes))]
+    @property
+    def _rule(self) -> Rule:
+        return cubic_weights if self.order == 3 else linear_weights
 
-    def _points(self, x: Any, t: Any) -> tuple[Array, Array, tuple[int, ...]]:
+    def _weights(self, rule: Rule, x: Array, t: Array) -> list[Weights]:
+        axes = zip(self.grid.axes, x.T, self.grid.periods, strict=True)
+        return [rule(self.t, t), *(around(rule, axis, at, period) for axis, at, period in axes)]
+
+    def points(self, x: Any, t: Any) -> tuple[Array, Array, tuple[int, ...]]:
         """States (q, M), depths (q,) and the shape of the answer; InvalidInput outside the table."""
         try:
             x, t = np.asarray(x, dtype=float), np.asarray(t, dtype=float)
@@ -306,7 +343,8 @@ class ValueFunction:
         With bounds on states it is +∞ where no control keeps them; ``violation`` and ``continued`` come along.
         """
         names = [f"f{i}" for i in range(self.grid.dimension)]
-        coords: dict[str, Any] = {"t": self.t, **dict(zip(names, self.grid.axes, strict=True))}
+        axes = zip(names, self.grid.axes, self.grid.periods, strict=True)
+        coords: dict[str, Any] = {"t": self.t} | {name: (name, axis, {"period": p}) for name, axis, p in axes}
         values = self.values
         if self.violation is not None:
             coords |= {"violation": (("t", *names), self.violation), "continued": (("t", *names), values)}
@@ -316,7 +354,14 @@ class ValueFunction:
             dims=("t", *names),
             coords=coords,
             name="value",
-            attrs={"order": self.order, "step": self.step, **attrs},
+            attrs={
+                "order": self.order,
+                "step": self.step,
+                "plain": int(self.plain),
+                "disturbance": list(self.disturbance),
+                "discount": self.discount,
+                **attrs,
+            },
         )
 
     @classmethod
@@ -325,7 +370,8 @@ class ValueFunction:
         names = tuple(f"f{i}" for i in range(problem.samples * problem.n))
         if array.dims != ("t", *names):
             raise InvalidInput(f"from_array: dimensions {('t', *names)} are needed for this problem; got {array.dims}.")
-        grid = StateGrid(tuple(np.asarray(array[name], dtype=float) for name in names))
+        axes = tuple(np.asarray(array[name], dtype=float) for name in names)
+        grid = StateGrid(axes, tuple(float(array[name].attrs.get("period", 0.0)) for name in names))
         bounded = "violation" in array.coords
         return cls(
             problem,
@@ -335,4 +381,7 @@ class ValueFunction:
             int(array.attrs.get("order", 3)),
             float(array.attrs.get("step", 0.0)),
             violation=np.asarray(array["violation"], dtype=float) if bounded else None,
+            disturbance=tuple(int(j) for j in np.atleast_1d(array.attrs.get("disturbance", []))),
+            discount=float(array.attrs.get("discount", 0.0)),
+            plain=bool(array.attrs.get("plain", 1)),
         )

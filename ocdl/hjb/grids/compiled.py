@@ -1,4 +1,4 @@
-"""The sweeps compiled by numba; line for line the arithmetic of ``sweeps`` so that both agree to rounding.
+"""The sweeps compiled by numba, by the formulas of ``everett`` that ``sweeps`` evaluates with numpy.
 
 Nodes are addressed in flat arrays by unsigned integers, which spares numba's test for negative indices: half the time.
 """
@@ -10,7 +10,13 @@ import math
 import numba
 import numpy as np
 
-from ocdl.hjb.grids.rules import KINKED, LINEAR, SIXTH, SPIKE, TWENTIETH
+from ocdl.hjb.grids import everett
+from ocdl.hjb.grids.compiling import compiled
+from ocdl.hjb.grids.rules import LINEAR
+
+_spiked, _spared, _everett, _limited, _least = (
+    compiled(formula) for formula in (everett.spiked, everett.spared, everett.everett, everett.limited, everett.dip)
+)
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -29,52 +35,26 @@ def _interpolated(value, line, stride, n, foot, rule):
     j = min(int(foot), n - 2)
     s = foot - j
     left, right = value[_at(line, j, stride)], value[_at(line, j + 1, stride)]
-    rise = right - left
     if rule == LINEAR:
-        return left + s * rise
+        return left + s * (right - left)
     p, q = _bend(value, line, j, stride, n), _bend(value, line, j + 1, stride, n)
     before, after = _bend(value, line, j - 1, stride, n), _bend(value, line, j + 2, stride, n)
     fourth_left, fourth_right = before - 2.0 * p + q, p - 2.0 * q + after
-    largest = max(max(abs(before), abs(p)), max(abs(q), abs(after)))
-    if largest > SPIKE * ((abs(before) + abs(p)) + (abs(q) + abs(after))):
+    if _spiked(before, p, q, after):
         fourth_left = fourth_right = 0.0
-        if abs(p) == largest:
-            p = q
-        elif abs(q) == largest:
-            q = p
-    u = 1.0 - s
-    ss, uu = s * s, u * u
-    found = left + s * rise + SIXTH * u * (uu - 1.0) * (p + TWENTIETH * (uu - 4.0) * fourth_left)
-    found += SIXTH * s * (ss - 1.0) * (q + TWENTIETH * (ss - 4.0) * fourth_right)
+        p, q = _spared(before, p, q, after)
+    found = _everett(s, left, right, p, q, fourth_left, fourth_right)
     if (found - left) * (found - right) > 0.0:
-        bend = 3.0 * p * q / ((2.0 - s) * q + (1.0 + s) * p) if p * q > 0.0 else 0.0
-        parabola = left + s * rise - 0.5 * s * u * bend
-        found = min(max(found, min(left, right, parabola)), max(left, right, parabola))
+        found = _limited(found, s, left, right, p, q)
     return found
 
 
 @numba.njit(cache=True, nogil=True, inline="always", error_model="numpy")
 def _dip(value, line, stride, n, j, low, high):
-    left = value[_at(line, j, stride)]
-    rise = value[_at(line, j + 1, stride)] - left
+    left, right = value[_at(line, j, stride)], value[_at(line, j + 1, stride)]
     p, q = _bend(value, line, j, stride, n), _bend(value, line, j + 1, stride, n)
     before, after = _bend(value, line, j - 1, stride, n), _bend(value, line, j + 2, stride, n)
-    jump = after - before
-    near, far = math.sqrt(abs(p - before)), math.sqrt(abs(after - q))
-    if (p - before) * jump >= 0.0 and (after - q) * jump >= 0.0 and 0.0 < near + far < KINKED * math.sqrt(abs(jump)):
-        kink = far / (near + far)
-    elif p > 0.0 and q > 0.0:
-        before = after = 2.0 * p * q / (p + q)
-        jump, kink = 0.0, 0.0
-    else:
-        return math.inf
-    slope = rise - 0.5 * before - 0.5 * jump * (1.0 - kink) * (1.0 - kink)
-    if slope >= 0.0 or slope + before + jump * (1.0 - kink) <= 0.0:
-        return math.inf
-    s = -slope / before if slope + before * kink >= 0.0 else (jump * kink - slope) / after
-    s = min(max(s, low - j), high - j)
-    beyond = max(s - kink, 0.0)
-    return left + s * (slope + 0.5 * before * s) + 0.5 * jump * beyond * beyond
+    return _least(low - j, high - j, left, right, before, p, q, after)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

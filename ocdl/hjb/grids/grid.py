@@ -1,4 +1,4 @@
-"""The grid of states: uniform axes with a node on zero, and what it costs in memory."""
+"""The grid of states: axes of nodes, some of them around a circle, and what it costs in memory."""
 
 from __future__ import annotations
 
@@ -16,9 +16,24 @@ FEWEST_NODES = 7
 
 @dataclass(frozen=True, eq=False)
 class StateGrid:
-    """A tensor grid: ``axes[i]`` (n_i,) are the uniformly spaced nodes of state i."""
+    """A tensor grid: ``axes[i]`` (n_i,) are the nodes of state i, rising; ``periods[i]`` is 0 where the axis ends, else
+    how far apart states i are that are the same: the node after the last is the first.
+    """
 
     axes: tuple[Array, ...]
+    periods: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.periods:
+            object.__setattr__(self, "periods", (0.0,) * len(self.axes))
+
+    @property
+    def periodic(self) -> NDArray[np.bool_]:
+        return np.array([period > 0.0 for period in self.periods])
+
+    @property
+    def uniform(self) -> bool:
+        return all(np.allclose(np.diff(x), x[1] - x[0], rtol=1e-6, atol=0.0) for x in self.axes)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -34,6 +49,7 @@ class StateGrid:
 
     @property
     def spacing(self) -> Array:
+        """The mean distance of neighbouring nodes, (D,)."""
         return np.array([(axis[-1] - axis[0]) / (axis.size - 1) for axis in self.axes])
 
     @property
@@ -42,7 +58,8 @@ class StateGrid:
 
     @property
     def upper(self) -> Array:
-        return np.array([axis[-1] for axis in self.axes])
+        ends = zip(self.axes, self.periods, strict=True)
+        return np.array([axis[0] + period if period else axis[-1] for axis, period in ends])
 
     def __str__(self) -> str:
         return " × ".join(str(n) for n in self.shape) + " nodes"
@@ -58,7 +75,19 @@ class StateGrid:
     def covers(self, x: Array) -> NDArray[np.bool_]:
         """Whether states x (..., M) lie in the grid's domain, up to rounding; shape (...)."""
         slack = 1e-9 * (self.upper - self.lower)
-        return np.all((x >= self.lower - slack) & (x <= self.upper + slack), axis=-1)
+        return np.all(self.periodic | ((x >= self.lower - slack) & (x <= self.upper + slack)), axis=-1)
+
+    def inside(self, x: Array) -> Array:
+        """States x (..., M) clamped to the domain, and turned into the first round of a periodic axis."""
+        if not self.periodic.any():
+            return np.clip(x, self.lower, self.upper)
+        turned = self.lower + np.mod(x - self.lower, np.where(self.periodic, self.periods, 1.0))
+        return np.where(self.periodic, turned, np.clip(x, self.lower, self.upper))
+
+    def gaps(self, axis: int) -> Array:
+        """Distances of neighbouring nodes, (n − 1,), or (n,) around a circle."""
+        x, period = self.axes[axis], self.periods[axis]
+        return np.diff(x, append=x[0] + period) if period else np.diff(x)
 
 
 def covering_axis(lower: float, upper: float, nodes: int) -> Array:
@@ -71,6 +100,19 @@ def covering_axis(lower: float, upper: float, nodes: int) -> Array:
         return np.asarray(upper * np.arange(-half, half + 1) / half)
     dx = (upper - lower) / (nodes - 2)
     return np.asarray(dx * np.arange(nodes) + dx * math.floor(lower / dx))
+
+
+def circle_axis(lower: float, upper: float, nodes: int) -> Array:
+    """``nodes`` uniform nodes from ``lower`` on, around a circle that closes at ``upper``."""
+    return np.asarray(lower + (upper - lower) / nodes * np.arange(nodes))
+
+
+def thinned_axis(axis: Array, period: float) -> Array:
+    """Every second node; of an axis that ends the last one too, around a circle as evenly as they were."""
+    if period and axis.size % 2:
+        at = np.arange(axis.size // 2 + 1) * (axis.size / (axis.size // 2 + 1))
+        return np.asarray(np.interp(at, np.arange(axis.size + 1), np.append(axis, axis[0] + period)))
+    return axis[::2] if period or axis.size % 2 else np.append(axis[:-1:2], axis[-1])
 
 
 def coarser_axis(axis: Array) -> Array:

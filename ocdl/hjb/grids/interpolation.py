@@ -6,14 +6,16 @@ third order, gradient of second order. Linear: monotone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Weights = tuple[NDArray[np.int64], Array, Array]
+Rule = Callable[[Array, Array], Weights]
 
+BEYOND = 2
 BLOCK = 1 << 20  # entries gathered at once
 
 
@@ -34,6 +36,16 @@ def cubic_weights(nodes: Array, at: Array) -> Weights:
     slope[rows, j + 1 - first] += 6 * s * (1 - s) / h
     slope += ((1 - s) * (1 - 3 * s))[:, None] * left + (s * (3 * s - 2))[:, None] * right
     return first[:, None] + np.arange(width), value, slope
+
+
+def around(rule: Rule, nodes: Array, at: Array, period: float) -> Weights:
+    """A rule on nodes around a circle, which are continued by ``BEYOND`` nodes at either end."""
+    if not period:
+        return rule(nodes, at)
+    before, after = nodes[-BEYOND:] - period, nodes[:BEYOND] + period
+    continued = np.concatenate([before, nodes, after])
+    index, value, slope = rule(continued, nodes[0] + np.mod(at - nodes[0], period))
+    return (index - BEYOND) % nodes.size, value, slope
 
 
 def linear_weights(nodes: Array, at: Array) -> Weights:

@@ -1,4 +1,4 @@
-"""One sweep of the split scheme along one axis, in numpy or (when installed) numba: the same arithmetic twice.
+"""One sweep of the split scheme along one axis, in numpy or (when installed) numba: the same formulas (``everett``).
 
     V(x) ← min { V(slow foot), V(fast foot), V at the nodes between the feet, the dips beside the least of them },
 
@@ -31,7 +31,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.hjb.grids.rules import INTERPOLATIONS, KINKED, LINEAR, SIXTH, SPIKE, TWENTIETH
+from ocdl.hjb.grids.everett import dip, everett, limited, spared, spiked
+from ocdl.hjb.grids.rules import INTERPOLATIONS, LINEAR
 from ocdl.interrupts import uninterrupted
 
 Array = NDArray[np.float64]
@@ -130,25 +131,14 @@ class _Lines:
         fourth_left, fourth_right = self._fourths.take(at), self._fourths.take(next_at)
         rows = np.nonzero(self._spikes.take(at))
         if rows[0].size:
-            largest = self._largest.take(at[rows])
             fourth_left[rows] = fourth_right[rows] = 0.0
-            p[rows], q[rows] = (
-                np.where(np.abs(p[rows]) == largest, q[rows], p[rows]),
-                np.where(np.abs(q[rows]) == largest, p[rows], q[rows]),
-            )
-        for t, bend, fourth in ((1.0 - s, p, fourth_left), (s, q, fourth_right)):
-            square = t * t
-            weight = SIXTH * t
-            weight *= square - 1.0
-            square -= 4.0
-            square *= TWENTIETH
-            square *= fourth
-            square += bend
-            weight *= square
-            found += weight
+            before = self._bends.take((at - stride * (j > 0))[rows])
+            after = self._bends.take((next_at + stride * (j < self.n - 2))[rows])
+            p[rows], q[rows] = spared(before, p[rows], q[rows], after)
+        found = everett(s, left, right, p, q, fourth_left, fourth_right)
         out = np.nonzero((found - left) * (found - right) > 0.0)
         if out[0].size:
-            found[out] = _limited(found[out], left[out], right[out], p[out], q[out], s[out])
+            found[out] = limited(*(part[out] for part in (found, s, left, right, p, q)))
         return np.asarray(found)
 
     @cached_property
@@ -168,21 +158,11 @@ class _Lines:
         return np.asarray(bends[:, :-2] - 2.0 * bends[:, 1:-1] + bends[:, 2:]).ravel()
 
     @cached_property
-    def _sizes(self) -> Array:
-        return np.abs(np.concatenate([self._padded, self._padded[:, -1:]], axis=1))
-
-    @cached_property
-    def _largest(self) -> Array:
-        """The largest modulus of the four bends around the cell after each node."""
-        size = self._sizes
-        pair = np.maximum(size[:, :-1], size[:, 1:])
-        return np.maximum(pair[:, :-2], pair[:, 2:]).ravel()
-
-    @cached_property
     def _spikes(self) -> NDArray[np.bool_]:
-        """Where it outweighs the others."""
-        pair = self._sizes[:, :-1] + self._sizes[:, 1:]
-        return self._largest > SPIKE * (pair[:, :-2] + pair[:, 2:]).ravel()
+        """For the cell after each node."""
+        bends = np.concatenate([self._padded, self._padded[:, -1:]], axis=1)
+        found = spiked(bends[:, :-3], bends[:, 1:-2], bends[:, 2:-1], bends[:, 3:])
+        return np.asarray(found).ravel()
 
     def between(self, line: Any, low: Array, high: Array) -> Array:
         """The least of the upper foot, the nodes between, and the dips of the two cells at the least node."""
@@ -207,40 +187,11 @@ class _Lines:
         return np.asarray(np.minimum(best, np.minimum(*dips.reshape(2, -1))))
 
     def _dip(self, j: Any, line: Any, low: Array, high: Array) -> Array:
-        """The least value inside cell j and between the feet; infinite where V does not turn there.
-
-        The cell's bends p, q at its nodes and ``before``, ``after`` at the next ones tell a kink of V'' at s = θ: for
-        two parabolas that touch there, p − before = ½ jump (1 − θ)² and after − q = ½ jump θ². Otherwise the cell is
-        one parabola with the harmonic mean of p and q.
-        """
+        """The least value inside cell j and between the feet; infinite where V does not turn there."""
         left, right = (self.flat.take(line + k * self.stride) for k in (j, j + 1))
-        neighbours = (j, j + 1, np.maximum(j - 1, 0), np.minimum(j + 2, self.n - 1))
-        p, q, before, after = (self._bends.take(line + k * self.stride) for k in neighbours)
-        rise, jump = right - left, after - before
-        near, far = np.sqrt(np.abs(p - before)), np.sqrt(np.abs(after - q))
-        kinked = ((p - before) * jump >= 0.0) & ((after - q) * jump >= 0.0)
-        kinked &= (near + far > 0.0) & (near + far < KINKED * np.sqrt(np.abs(jump)))
-        convex = (p > 0.0) & (q > 0.0)
-        mean = 2.0 * p * q / np.where(convex, p + q, 1.0)
-        kink = np.where(kinked, far, 0.0) / np.where(kinked, near + far, 1.0)
-        before, after, jump = np.where(kinked, (before, after, jump), (mean, mean, 0.0 * jump))
-        slope = rise - 0.5 * before - 0.5 * jump * (1.0 - kink) * (1.0 - kink)
-        turns = (kinked | convex) & (slope < 0.0) & (slope + before + jump * (1.0 - kink) > 0.0)
-        early = slope + before * kink >= 0.0
-        s = np.where(early, -slope, jump * kink - slope) / np.where(turns, np.where(early, before, after), 1.0)
-        s = np.minimum(np.maximum(s, low - j), high - j)
-        beyond = np.maximum(s - kink, 0.0)
-        return np.where(turns, left + s * (slope + 0.5 * before * s) + 0.5 * jump * beyond * beyond, np.inf)
-
-
-def _limited(found: Array, left: Array, right: Array, p: Array, q: Array, s: Array) -> Array:
-    """``found`` within the range of the two nodes and a parabola between them whose bend is the harmonic mean of p
-    and q, weighted as by the cubic; zero where their signs differ."""
-    agree = p * q > 0.0
-    bend = np.where(agree, 3.0 * p * q, 0.0) / np.where(agree, (2.0 - s) * q + (1.0 + s) * p, 1.0)
-    parabola = left + s * (right - left) - 0.5 * s * (1.0 - s) * bend
-    least, most = np.minimum(np.minimum(left, right), parabola), np.maximum(np.maximum(left, right), parabola)
-    return np.asarray(np.minimum(np.maximum(found, least), most))
+        neighbours = (np.maximum(j - 1, 0), j, j + 1, np.minimum(j + 2, self.n - 1))
+        bends = (self._bends.take(line + k * self.stride) for k in neighbours)
+        return np.asarray(dip(low - j, high - j, left, right, *bends))
 
 
 @cache

@@ -21,11 +21,14 @@ KINKED = (
 
 @dataclass(frozen=True)
 class ControlStructure:
-    """``blocks``: the controls by groups over which H is a sum; ``affine``, ``convex``: H is known to be so in u."""
+    """``blocks``: the controls by groups over which H is a sum; ``affine``, ``convex``: H is known to be so in u;
+    ``smooth``: it has no kinks and jumps in u.
+    """
 
     blocks: list[list[int]]
     affine: bool
     convex: bool
+    smooth: bool
 
 
 def control_structure(value: Any, symbols: list[Any]) -> ControlStructure:
@@ -35,7 +38,7 @@ def control_structure(value: Any, symbols: list[Any]) -> ControlStructure:
         ca.Function("hamiltonian", symbols, [ca.densify(value)]), len(symbols) - 1, u.numel()
     )
     blocks = [np.flatnonzero(label == k).tolist() for k in np.unique(label)]
-    return ControlStructure(blocks, affine, affine or (smooth and _convex(value, symbols)))
+    return ControlStructure(blocks, affine, affine or (smooth and _convex(value, symbols)), affine or smooth)
 
 
 def _walked(function: ca.Function, argument: int, m: int) -> tuple[Any, bool, bool]:

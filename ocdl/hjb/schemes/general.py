@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 
 from ocdl.hjb.grids.grid import StateGrid
 from ocdl.hjb.grids.sweeps import INTERPOLATIONS, LINEAR
-from ocdl.hjb.schemes.lookahead import BLOCK, Lookahead
+from ocdl.hjb.schemes.held import Held
+from ocdl.hjb.schemes.lookahead import BLOCK, Lookahead, discounted
 from ocdl.hjb.schemes.state_bounds import ADMISSIBLE, Excess, StateBounds, Within
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
+FREE = Held()
+CONTINUED = 2
 CURVATURE = 4.0  # smoothness is rise² + CURVATURE · bend²; larger is sharper at kinks
 ABSOLUTE_FLOOR = 1e-100
 NEAR = 1.5  # cells a step may cross for the gradients at its beginning to tell all about its end
@@ -42,7 +45,11 @@ class General:
         steps: int,
         interpolation: str,
         bounds: StateBounds | None = None,
+        held: Held = FREE,
+        discount: float = 0.0,
     ) -> None:
+        self._held, self._later = held, float(discounted(discount, step))
+        self._share = math.exp(-discount * step) / self._later
         self._lookahead, self._grid, self._step, self._steps = lookahead.accurate(grid, step), grid, step, steps
         self._far = bool(np.any(step * lookahead.speeds(grid) > NEAR * grid.spacing))
         self._rule, self._bounds = INTERPOLATIONS[interpolation], bounds
@@ -59,7 +66,8 @@ class General:
     def advance(self, value: Array, done: int) -> Array:
         t, h = (self._steps - done - 1) * self._step, self._step
         planes, out = value.reshape(-1, self._grid.nodes), self._spare.reshape(-1, self._grid.nodes)
-        later, policy, best = Between(planes[0], self._grid, self._rule), self._policy, self._lookahead.best
+        later = Between(planes[0] * self._later, self._grid, self._rule)
+        policy, best = self._policy, self._lookahead.best
         for k in range(0, self._grid.nodes, BLOCK):
             part = np.arange(k, min(k + BLOCK, self._grid.nodes))
             index = np.unravel_index(part, self._grid.shape)
@@ -67,10 +75,12 @@ class General:
             within = None
             if self._bounds is not None:
                 out[1, part], within = self._viable(self._bounds, planes[1], part, index, t, x)
-            slopes = later.slopes(part, index)
+            slopes = later.slopes(index)
             out[0, part], policy[part] = best(
                 later, slopes, t, h, x, policy[part], within=within, turn=done, far=self._far
             )
+        out[0] *= self._share
+        self._held.hold(self._spare)
         value, self._spare = self._spare, value
         return value
 
@@ -80,22 +90,31 @@ class General:
         """W at nodes x (q, D) a step earlier, and the controls that do not raise it above 0."""
         later = Between(table, self._grid, self._rule)
         excess = Excess(bounds, lambda x, _: later(x))
-        here, slopes = bounds.excess(x, t), later.slopes(part, index)
+        here, slopes = bounds.excess(x, t), later.slopes(index)
         law, policy = self._lookahead, self._policy[part]
         after, safe = law.safest(excess, slopes, t, self._step, x, policy, floor=np.minimum(here, 0.0))
         return np.maximum(here, after), Within(excess, np.maximum(after, 0.0) + ADMISSIBLE, safe)
 
 
 class Between:
-    """V between the nodes of a grid: states X (q, D), clamped to the domain, to values (q,)."""
+    """V between the nodes of a grid: states X (q, D), clamped to the domain, to values (q,).
+
+    Along a periodic axis the table is continued by ``CONTINUED`` nodes at either end.
+    """
 
     def __init__(self, value: Array, grid: StateGrid, rule: int) -> None:
-        self._flat, self._rule = value.reshape(-1), rule
-        self._lower, self._spacing, self._counts = grid.lower, grid.spacing, np.array(grid.shape)
-        self._strides = np.array([math.prod(grid.shape[i + 1 :]) for i in range(grid.dimension)])
+        self._grid, self._rule, self._spacing = grid, rule, grid.spacing
+        self._before = np.where(grid.periodic, CONTINUED, 0)
+        table = value.reshape(grid.shape)
+        if grid.periodic.any():
+            table = np.pad(table, [(k, k) for k in self._before], mode="wrap")
+        self._flat, self._counts = table.reshape(-1), np.array(table.shape)
+        self._lower = grid.lower - self._before * self._spacing
+        self._strides = np.array([math.prod(table.shape[i + 1 :]) for i in range(grid.dimension)])
 
     def __call__(self, x: Array) -> Array:
-        where = np.clip((x - self._lower) / self._spacing, 0.0, self._counts - 1.0).T
+        inside = self._grid.inside(x)
+        where = np.clip((inside - self._lower) / self._spacing, 0.0, self._counts - 1.0).T
         cell = np.minimum(where.astype(np.int64), self._counts[:, None] - 2)
         s = where - cell
         at = self._strides @ cell
@@ -124,10 +143,12 @@ class Between:
         at = line + np.clip(j, 1, n - 2) * stride
         return np.asarray(self._flat.take(at - stride) - 2.0 * self._flat.take(at) + self._flat.take(at + stride))
 
-    def slopes(self, part: Index, index: tuple[Index, ...]) -> list[Array]:
-        """Gradients (q, D) at nodes: central, and in low dimension from the left and from the right."""
+    def slopes(self, index: tuple[Index, ...]) -> list[Array]:
+        """Gradients (q, D) at nodes of the grid: central, and in low dimension from the left and from the right."""
         left, right = [], []
-        for j, stride, n, dx in zip(index, self._strides, self._counts, self._spacing, strict=True):
+        nodes = np.array(index) + self._before[:, None]
+        part = self._strides @ nodes
+        for j, stride, n, dx in zip(nodes, self._strides, self._counts, self._spacing, strict=True):
             here = self._flat.take(part)
             back = (here - self._flat.take(part - stride * (j > 0))) / dx
             ahead = (self._flat.take(part + stride * (j < n - 1)) - here) / dx

@@ -327,7 +327,7 @@ class Lookahead:
 
     # -- compiled pieces -----------------------------------------------------------------------------
 
-    def _rates(self, t: Any, x: Any, u: Any) -> tuple[Any, Any]:
+    def rates(self, t: Any, x: Any, u: Any) -> tuple[Any, Any]:
         """Ẋ and the running cost Σ_s ω_s L + E as CasADi expressions."""
         problem, n = self.problem, self.problem.n
         p, rates, cost = ca.SX(0, 1), [], problem.evaluate("effort", t=t, u=u, p=ca.SX(0, 1))
@@ -337,13 +337,13 @@ class Lookahead:
             cost = cost + float(weight) * problem.evaluate("running", **given)
         return ca.vertcat(*rates), ca.densify(cost)
 
-    def _symbols(self) -> tuple[Any, Any, Any]:
+    def symbols(self) -> tuple[Any, Any, Any]:
         return ca.SX.sym("t"), ca.SX.sym("x", self.dimension), ca.SX.sym("u", self.problem.m)
 
     @cached_property
     def _step(self) -> Batch:
         """(t, h, X, u) → X and the running cost after ``substeps`` explicit Runge–Kutta steps."""
-        t, x, u = self._symbols()
+        t, x, u = self.symbols()
         h = ca.SX.sym("h")
         end, total, part = x, ca.SX(0), h / self.substeps
         for step in range(self.substeps):
@@ -356,7 +356,7 @@ class Lookahead:
         costs: list[Any] = []
         for row, c in zip(self.tableau.A, self.tableau.c, strict=True):
             at = x + h * sum((a * k for a, k in zip(row, slopes, strict=False) if a), ca.SX(0))
-            rate, cost = self._rates(t + float(c) * h, at, u)
+            rate, cost = self.rates(t + float(c) * h, at, u)
             slopes.append(rate)
             costs.append(cost)
         end = x + h * sum((b * k for b, k in zip(self.tableau.b, slopes, strict=True)), ca.SX(0))
@@ -364,9 +364,9 @@ class Lookahead:
 
     @cached_property
     def expression(self) -> tuple[list[Any], Any]:
-        t, x, u = self._symbols()
+        t, x, u = self.symbols()
         p = ca.SX.sym("p", self.dimension)
-        rate, cost = self._rates(t, x, u)
+        rate, cost = self.rates(t, x, u)
         return [t, x, p, u], ca.dot(p, rate) + cost
 
     @cached_property
@@ -434,6 +434,12 @@ class Lookahead:
     def time_dependent(self) -> bool:
         symbols, value = self.expression
         return bool(ca.depends_on(value, symbols[0]))
+
+
+def discounted(rate: float, step: Any) -> Array:
+    """What V a step later weighs beside the running cost of the step, whose own discount is its mean over the step."""
+    h = rate * np.asarray(step, dtype=float)
+    return np.asarray(h / np.expm1(h)) if rate > 0.0 else np.ones(h.shape)
 
 
 def terminal_cost(problem: ControlProblem, x: Array) -> Array:

@@ -1,12 +1,18 @@
-"""The terminal loss on the grid: where value iteration begins."""
+"""Values at the nodes of a grid: the terminal loss, where value iteration begins, and what the user tabulates."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
+from ocdl.arrays import finite_array
+from ocdl.callables import called
+from ocdl.errors import InvalidInput
 from ocdl.hjb.grids.grid import StateGrid
+from ocdl.hjb.grids.interpolation import around, interpolate, linear_weights
 from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]
@@ -21,6 +27,27 @@ def terminal_values(problem: ControlProblem, grid: StateGrid) -> Array:
         own = _sample_values(problem, StateGrid(grid.axes[s * n : (s + 1) * n]), s)
         total += weight * own.reshape(*(1,) * (s * n), *own.shape, *(1,) * (grid.dimension - (s + 1) * n))
     return total
+
+
+def given_values(option: str, given: Any, grid: StateGrid, fine: StateGrid) -> Array:
+    """An array of the ``fine`` grid's shape, read off at the nodes of the ``grid``, or a function of states x (..., D)
+    evaluated there; empty where None is given.
+    """
+    if given is None:
+        return np.zeros(0)
+    said = f"ValueIteration({option}=...)"
+    states = grid.states()
+    of, found = fine, given
+    if callable(given):
+        of, found = grid, called(said, f"x of shape {states.shape}", given, states)
+    table = finite_array(said, found)
+    if table.shape != of.shape:
+        raise InvalidInput(f"{said}: values of shape {of.shape} are needed, one at every node; got {table.shape}.")
+    if of is grid:
+        return table.copy()
+    x = fine.inside(states.reshape(-1, grid.dimension))
+    axes = zip(fine.axes, x.T, fine.periods, strict=True)
+    return interpolate(table, [around(linear_weights, *axis) for axis in axes]).reshape(grid.shape)
 
 
 def _sample_values(problem: ControlProblem, grid: StateGrid, sample: int, block: int = 4096) -> Array:

@@ -19,10 +19,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ocdl.analysis.reachability.ranges import Interval, Ranges, derivative_range, product
 from ocdl.errors import NotSupported
-from ocdl.hjb.bounds.ranges import Interval, Ranges, derivative_range, product
-from ocdl.hjb.grids.flows import split_preactivations
-from ocdl.statement.velocity_box import VelocityBox
+from ocdl.statement.velocity_box import VelocityBox, split_preactivations
 
 Array = NDArray[np.float64]
 
