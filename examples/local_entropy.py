@@ -65,7 +65,7 @@ def best(gamma: float, method: ocdl.Method) -> ocdl.Solution:
 
 
 solutions = {
-    (gamma, m.name): best(gamma, m) for gamma in GAMMAS for m in (ocdl.Ipopt(), ocdl.ProjectedNewton(tolerance=1e-12))
+    (gamma, m.name): best(gamma, m) for gamma in GAMMAS for m in (ocdl.Ipopt(), ocdl.ProjectedNewton(tolerance=1e-15))
 }
 rows = [
     (gamma, name, theta, float(loss(theta)), one.cost, two_moments(theta, gamma))

@@ -86,6 +86,21 @@ def test_mass_and_pairing_are_constant_to_rounding():
     assert np.abs(found.v[-1] - found.v[0]).max() > 0.1
 
 
+def test_in_the_depth_of_u_the_costate_has_the_other_sign_than_printed():
+    """u_t = f·∇u, u(0) = F_0, and v_t = ±∇·(f v): d⟨u, v⟩/dt = ⟨f·∇u, v⟩ + ⟨u, v_t⟩ is 0 for + and 2⟨f·∇u, v⟩ for −."""
+    found = carried(line(), LINE, (), 400)
+    w, v = found.w[::-1], found.v[::-1]
+    du, dv = (np.gradient(a, np.concatenate([[0.0], np.cumsum(found.h[::-1])]), axis=0) for a in (w, v))
+    inner = slice(2, len(found.h) // 2 - 2)
+    volume = found.equation.cells.volume
+    growth, fall = (np.sum(a, axis=1)[inner] * volume for a in (du * v, w * dv))
+    H = [found.equation.hamiltonian(a, b, LINE[1]) for a, b in zip(w[inner], v[inner], strict=True)]
+    assert growth + fall == pytest.approx(0.0, abs=1e-5)
+    assert growth == pytest.approx(H, abs=1e-5)
+    assert growth - fall == pytest.approx(2 * np.array(H), abs=2e-5)
+    assert np.abs(H).min() > 1e-2
+
+
 def test_functions_are_carried_through_the_layers_in_the_order_of_the_flow():
     found = carried(line(), LINE, (), 400)
     x = found.equation.cells.centres[150:250, 0]
