@@ -33,6 +33,8 @@ from ocdl.arrays import Array, finite_array
 from ocdl.depth.control_shapes import PiecewiseConstant
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput, NotSupported
+from ocdl.referee.labels import coefficients
+from ocdl.referee.solution import Solution
 from ocdl.statement.problem import ControlProblem
 
 COURANT = 1.0  # of a step; Kutta's method takes imaginary eigenvalues up to 2.8
@@ -87,6 +89,10 @@ class Liouville:
         for j in range(len(h)):
             v[j + 1] = _stepped(A[layer[j]], h[j], v[j])
         return Carried(self, controls, parameters, layer, h, *(a.reshape(-1, *self.cells.count) for a in (w, v)))
+
+    def evolve_solution(self, solution: Solution) -> Carried:
+        """w and v of the controls and parameters that the problem's solution has on this depth scheme."""
+        return self.evolve(*coefficients(self.problem, self.depth, solution))
 
     def velocity(self, u: Array, p: Array) -> list[Array]:
         """The component of f across each axis, on its inner faces."""

@@ -86,6 +86,20 @@ def test_mass_and_pairing_are_constant_to_rounding():
     assert np.abs(found.v[-1] - found.v[0]).max() > 0.1
 
 
+def test_what_is_trained_on_many_samples_is_stationary_for_their_density():
+    x, share = np.polynomial.legendre.leggauss(160)  # 40 do not resolve what is trained
+    points = 3.2 * x[:, None]
+    trained = ocdl.solve(line(points, share * gauss(points)), DEPTH, ocdl.LBFGSB(), on_failure="return")
+    slopes = []
+    for count in (80, 160):
+        cells = Cells(-4, 4, count)
+        found = Liouville(line(), DEPTH, cells, lambda x: x[:, 0], target, gauss).evolve_solution(trained)
+        slopes.append(np.abs(found.gradient[0]).max())
+    untrained = np.abs(carried(line(), LINE, (), 160).gradient[0]).max()
+    assert slopes[1] < 0.05 * untrained
+    assert np.log2(slopes[0] / slopes[1]) == pytest.approx(2.0, abs=0.3)
+
+
 def test_in_the_depth_of_u_the_costate_has_the_other_sign_than_printed():
     """u_t = f·∇u, u(0) = F_0, and v_t = ±∇·(f v): d⟨u, v⟩/dt = ⟨f·∇u, v⟩ + ⟨u, v_t⟩ is 0 for + and 2⟨f·∇u, v⟩ for −."""
     found = carried(line(), LINE, (), 400)
