@@ -4,11 +4,14 @@ Every answer names the theorem, its hypotheses as they were measured, and the co
 
 from ocdl.analysis.adversarial import AdversarialCertificate
 from ocdl.analysis.branching import keeps_class
+from ocdl.analysis.cells import Cells
 from ocdl.analysis.conditioning import Conditioning
 from ocdl.analysis.contraction import EnergyEstimate, contractive_flow, energy_estimate
 from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.analysis.finite_rank import FiniteRankFlow, ReducedEvolution
 from ocdl.analysis.flow import Evolution, Flow
+from ocdl.analysis.fluctuation import Balance, measured_balance
+from ocdl.analysis.fokker_planck import Ensemble, FokkerPlanck
 from ocdl.analysis.game import LinearQuadraticGame
 from ocdl.analysis.gram import GramStability, gram_stability, measured_rate
 from ocdl.analysis.growth import (
@@ -21,6 +24,7 @@ from ocdl.analysis.growth import (
     stability_constants,
 )
 from ocdl.analysis.limits import ThermodynamicLimit, thermodynamic_limit
+from ocdl.analysis.liouville import Carried, Liouville
 from ocdl.analysis.lyapunov import Estimate, Functional, Lyapunov, lyapunov
 from ocdl.analysis.operators import KernelOperator, SingularSystem
 from ocdl.analysis.picard import Picard, picard, picard_factor
@@ -39,14 +43,19 @@ from ocdl.analysis.steady import Equilibrium, SteadyStates, equilibria, equilibr
 __all__ = [
     "AdversarialCertificate",
     "ArcCondition",
+    "Balance",
+    "Carried",
+    "Cells",
     "Conditioning",
     "EnergyEstimate",
+    "Ensemble",
     "Equilibrium",
     "Estimate",
     "Evolution",
     "Finding",
     "FiniteRankFlow",
     "Flow",
+    "FokkerPlanck",
     "Functional",
     "GramStability",
     "Growth",
@@ -54,6 +63,7 @@ __all__ = [
     "KernelOperator",
     "LinearQuadraticGame",
     "LinearStability",
+    "Liouville",
     "Lyapunov",
     "PhaseDiagram",
     "PhasePortrait",
@@ -87,6 +97,7 @@ __all__ = [
     "linear_growth",
     "linear_stability",
     "lyapunov",
+    "measured_balance",
     "measured_rate",
     "phase_diagram",
     "phase_portrait",

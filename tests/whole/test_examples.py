@@ -512,6 +512,22 @@ def test_risk():
     assert seeking > neutral > averse
 
 
+def test_local_entropy():
+    module = example("local_entropy")
+    axis = np.linspace(-2, 3, 1001)
+    everywhere = {gamma: [module.local_entropy(at, gamma) for at in axis] for gamma in module.GAMMAS}
+    for gamma, _, theta, _, cost, _ in module.rows:
+        entropies = everywhere[gamma]
+        assert theta == pytest.approx(axis[np.argmin(entropies)], abs=5e-3)
+        assert cost == pytest.approx(module.local_entropy(theta, gamma), abs=1e-7)
+        assert cost <= min(entropies) + 1e-9
+    (flat, *_), (deep, *_) = ([row[2] for row in module.rows if row[0] == gamma] for gamma in module.GAMMAS)
+    assert flat == pytest.approx(1.0, abs=0.05)
+    assert deep == pytest.approx(-1.0, abs=0.05)
+    far, near = (abs(module.two_moments(1.0, g) - module.local_entropy(1.0, g)) for g in (100.0, 200.0))
+    assert np.log2(far / near) == pytest.approx(3.0, abs=0.4)
+
+
 def test_population():
     module = example("population")
     assert module.fine.cost == pytest.approx(0.248497053, abs=5e-9) and module.fine.gap < 1e-9
