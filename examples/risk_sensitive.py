@@ -80,5 +80,5 @@ if __name__ == "__main__":
             f"{run.value:9.5f} ± {run.value_error:.4f}",
             f"{run.mean:9.5f} ± {run.standard_error:.4f}, {run.discretisation:.4f}",
         )
-        print(f"{k:5.1f} {P * START**2 + r:9.5f} {bars[0]:>19} {bars[1]:>27} {mean:8.4f} {variance:8.4f} {P:7.4f}")
+        print(f"{k:5.1f} {P * START**2 + r:9.5f} {on_grid:>19} {simulated:>27} {mean:8.4f} {variance:8.4f} {P:7.4f}")
     draw().savefig("risk_sensitive.png", dpi=110)
