@@ -71,14 +71,11 @@ if __name__ == "__main__":
     import matplotlib
 
     matplotlib.use("Agg")
-    print(
-        f"{'k':>5} {'exact V':>9} {'V on the grid':>19} {'simulated ± chance, steps':>27} {'E J':>8} {'Var J':>8} {'P':>7}"
-    )
+    heads = ("exact V", 9), ("V on the grid", 19), ("simulated ± chance, steps", 27), ("E J", 8), ("Var J", 8), ("P", 7)
+    print(f"{'k':>5} " + " ".join(f"{head:>{width}}" for head, width in heads))
     for k in AVERSIONS:
         (P, r), run, (mean, variance) = exact[k], runs[k], moments[k]
-        bars = (
-            f"{run.value:9.5f} ± {run.value_error:.4f}",
-            f"{run.mean:9.5f} ± {run.standard_error:.4f}, {run.discretisation:.4f}",
-        )
+        on_grid = f"{run.value:9.5f} ± {run.value_error:.4f}"
+        simulated = f"{run.mean:9.5f} ± {run.standard_error:.4f}, {run.discretisation:.4f}"
         print(f"{k:5.1f} {P * START**2 + r:9.5f} {on_grid:>19} {simulated:>27} {mean:8.4f} {variance:8.4f} {P:7.4f}")
     draw().savefig("risk_sensitive.png", dpi=110)
