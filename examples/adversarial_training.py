@@ -79,7 +79,7 @@ def draw(rows: dict[str, Row]):
         axes[2].plot(RADII, row.certified, color=colour, marker="s", ms=3, lw=1.6, label=f"{name}, certified")
         axes[2].fill_between(RADII, row.certified, row.attacked, color=colour, alpha=0.12, lw=0)
     axes[2].axvline(BALL.radius, color="#444444", lw=0.8, ls=":")
-    axes[2].set(xlabel="radius |δ|₂", ylabel="accuracy", xlim=(0, RADII[-1]), ylim=(0, 1))
+    axes[2].set(xlabel="radius |δ|₂", ylabel="accuracy", xlim=(0, RADII[-1]), ylim=(0, 1), xticks=RADII)
     axes[2].set_title("test points told rightly in a ball", loc="left", fontsize=9.5, weight="bold")
     axes[2].legend(fontsize=8)
     axes[2].grid(alpha=0.3)
