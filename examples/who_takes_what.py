@@ -57,6 +57,7 @@ METHODS = [
     ocdl.LBFGSB(),
     ocdl.LBFGS(),
     ocdl.Train(),
+    ocdl.AdversarialTraining(ocdl.Ball(0.1)),
     ocdl.ProjectedNewton(),
     ocdl.IndirectShooting(),
     ocdl.AugmentedLagrangian(),

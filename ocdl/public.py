@@ -31,6 +31,8 @@ from ocdl.doors.theory.spectra import plot_spectrum
 from ocdl.doors.value_plots import plot_value
 from ocdl.errors import InvalidInput, NotSupported, NotWritten, OcdlError, SolveFailed
 from ocdl.hjb import LowerBound, ValueFunction, ValueIteration, lower_bound
+from ocdl.hjb.diffusion.stochastic_value import StochasticValue
+from ocdl.hjb.diffusion.stochastic_value_iteration import StochasticValueIteration
 from ocdl.networks.antisymmetric import Antisymmetric
 from ocdl.networks.architecture import Architecture
 from ocdl.networks.chain import Chain
@@ -54,13 +56,16 @@ from ocdl.networks.residual import Residual
 from ocdl.networks.steps import FullyConnected, Projection, Skip, Step
 from ocdl.nlp import (
     LBFGS,
+    AdversarialTraining,
     InteriorPoint,
     Ipopt,
     LevenbergMarquardt,
     NeighbouringExtremals,
     NewtonCG,
+    SaddlePoint,
     Train,
     neighbouring,
+    saddle,
 )
 from ocdl.pmp import (
     LBFGSB,
@@ -91,6 +96,7 @@ from ocdl.referee.outcome import Outcome, Status
 from ocdl.referee.phases import PhasesSolution
 from ocdl.referee.solution import Solution, load
 from ocdl.referee.summary import Summary
+from ocdl.solving.adversary import Adversary, Ascent, TrustRegion
 from ocdl.solving.compile import Plan, compile
 from ocdl.solving.confidence import Confidence, confidence
 from ocdl.solving.layered import LayeredNetwork
@@ -117,6 +123,7 @@ from ocdl.statement.activations import (
     Sigmoid,
     Tanh,
 )
+from ocdl.statement.ball import Ball
 from ocdl.statement.bounds import Box, Free
 from ocdl.statement.budget import Budget
 from ocdl.statement.class_weights import class_weights
@@ -136,6 +143,7 @@ from ocdl.statement.losses import (
     SoftmaxCrossEntropy,
 )
 from ocdl.statement.measurements import Measurements
+from ocdl.statement.moments import moments
 from ocdl.statement.phases import Phases
 from ocdl.statement.point_sets import donut1d, donut2d, sine, spiral, squares
 from ocdl.statement.populations import Empirical, Mixture, Normal, Points, Population, Uniform

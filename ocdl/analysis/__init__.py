@@ -2,11 +2,17 @@
 Every answer names the theorem, its hypotheses as they were measured, and the conclusion. Knows solving and below.
 """
 
+from ocdl.analysis.adversarial import AdversarialCertificate
+from ocdl.analysis.branching import keeps_class
+from ocdl.analysis.cells import Cells
 from ocdl.analysis.conditioning import Conditioning
 from ocdl.analysis.contraction import EnergyEstimate, contractive_flow, energy_estimate
 from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.analysis.finite_rank import FiniteRankFlow, ReducedEvolution
 from ocdl.analysis.flow import Evolution, Flow
+from ocdl.analysis.fluctuation import Balance, measured_balance
+from ocdl.analysis.fokker_planck import Ensemble, FokkerPlanck
+from ocdl.analysis.game import LinearQuadraticGame
 from ocdl.analysis.gram import GramStability, gram_stability, measured_rate
 from ocdl.analysis.growth import (
     Growth,
@@ -18,6 +24,7 @@ from ocdl.analysis.growth import (
     stability_constants,
 )
 from ocdl.analysis.limits import ThermodynamicLimit, thermodynamic_limit
+from ocdl.analysis.liouville import Carried, Liouville
 from ocdl.analysis.lyapunov import Estimate, Functional, Lyapunov, lyapunov
 from ocdl.analysis.operators import KernelOperator, SingularSystem
 from ocdl.analysis.picard import Picard, picard, picard_factor
@@ -34,21 +41,29 @@ from ocdl.analysis.stability import LinearStability, Settling, linear_stability,
 from ocdl.analysis.steady import Equilibrium, SteadyStates, equilibria, equilibrium, equilibrium_of, steady_states
 
 __all__ = [
+    "AdversarialCertificate",
     "ArcCondition",
+    "Balance",
+    "Carried",
+    "Cells",
     "Conditioning",
     "EnergyEstimate",
+    "Ensemble",
     "Equilibrium",
     "Estimate",
     "Evolution",
     "Finding",
     "FiniteRankFlow",
     "Flow",
+    "FokkerPlanck",
     "Functional",
     "GramStability",
     "Growth",
     "Hypothesis",
     "KernelOperator",
+    "LinearQuadraticGame",
     "LinearStability",
+    "Liouville",
     "Lyapunov",
     "PhaseDiagram",
     "PhasePortrait",
@@ -78,9 +93,11 @@ __all__ = [
     "gram_stability",
     "gronwall",
     "growth_constants",
+    "keeps_class",
     "linear_growth",
     "linear_stability",
     "lyapunov",
+    "measured_balance",
     "measured_rate",
     "phase_diagram",
     "phase_portrait",

@@ -20,9 +20,9 @@ import numpy as np
 from ocdl.analysis.crossing import crossed
 from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.analysis.finite_rank_layer import FiniteRankLayer
-from ocdl.analysis.flow import Flow, nodal_values, reported_depths
+from ocdl.analysis.flow import Flow, begun, nodal_values, reported_depths
 from ocdl.analysis.steps import ExplicitStep, stepped
-from ocdl.arrays import Array, finite_array, is_real
+from ocdl.arrays import Array, finite_array
 from ocdl.depth.schemes import DepthScheme, Tableau
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.statement.activations import Activation
@@ -214,12 +214,8 @@ class FiniteRankFlow:
         absolute, and of ∫ σ(u) over it; taken again, more exactly, where ``apart`` tells that this did not do. Raises
         SweepFailed where it escapes.
         """
-        if not is_real(tolerance) or not 1e-14 <= tolerance < 1.0:
-            raise InvalidInput(f"evolve(tolerance={tolerance!r}): a number from 1e-14 to 1 is needed.")
-        f = np.atleast_2d(nodal_values("initial", initial, self.nodes, self.weights.size, rows=True))
+        f = begun(initial, self.nodes, self.weights.size, tolerance, times, self.scheme)
         if self.scheme is not None:
-            if times is not None:
-                raise InvalidInput("evolve(times=...): a network of steps has states at its nodes only.")
             return self._stepped(f)
         t = reported_depths(times, self.times)
         at = np.clip(np.searchsorted(self.times, t, side="right") - 1, 0, len(self.layers) - 1)

@@ -148,12 +148,8 @@ class Flow:
         times: where to report; by default 50 depths in each layer, or the nodes of a network of steps, which knows no
         others. tolerance: of a step of the integrator, relative and absolute. Raises SweepFailed where it escapes.
         """
-        if not is_real(tolerance) or not 1e-14 <= tolerance < 1.0:
-            raise InvalidInput(f"evolve(tolerance={tolerance!r}): a number from 1e-14 to 1 is needed.")
-        x0 = np.atleast_2d(nodal_values("initial", initial, self.nodes, self.weights.size, rows=True))
+        x0 = begun(initial, self.nodes, self.weights.size, tolerance, times, self.scheme)
         if self.scheme is not None:
-            if times is not None:
-                raise InvalidInput("evolve(times=...): a network of steps has states at its nodes only.")
             return self._stepped(x0)
         return self._integrated(x0, float(tolerance), reported_depths(times, self.times))
 
@@ -200,6 +196,15 @@ class Flow:
     def _stepped(self, x0: Array) -> Evolution:
         x = stepped(self.steps(), x0)
         return Evolution(self, self.times, x, np.minimum(np.arange(self.count + 1), self.count - 1))
+
+
+def begun(initial: Any, nodes: Nodes | None, size: int, tolerance: Any, times: Any, scheme: Tableau | None) -> Array:
+    """x_0 (S, n) of an evolution, once it is sure that what else is asked of it fits."""
+    if not is_real(tolerance) or not 1e-14 <= tolerance < 1.0:
+        raise InvalidInput(f"evolve(tolerance={tolerance!r}): a number from 1e-14 to 1 is needed.")
+    if scheme is not None and times is not None:
+        raise InvalidInput("evolve(times=...): a network of steps has states at its nodes only.")
+    return np.atleast_2d(nodal_values("initial", initial, nodes, size, rows=True))
 
 
 def reported_depths(times: Any, nodes: Array) -> Array:

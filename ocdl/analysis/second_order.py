@@ -28,6 +28,7 @@ from ocdl.referee.hamiltonian import Hamiltonian
 from ocdl.referee.labels import coefficients
 from ocdl.referee.solution import Solution
 from ocdl.solving.compile import Problem, discretised
+from ocdl.statement.noise import refuse_noise
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.selection import Grid
 from ocdl.tables import plain_table, plain_text
@@ -135,6 +136,7 @@ def second_order(problem: Problem, grid: Grid | DepthScheme, solution: Solution)
     Raises NotSupported for discrete layers, of which H need not be minimal, and where a file does not tell its arcs.
     """
     core, depth = discretised(problem, grid)
+    refuse_noise("second_order", core)
     if core.discrete:
         raise NotSupported("second_order: the layers are the statement; its conditions are of equations in depth.")
     summary = solution.summary()

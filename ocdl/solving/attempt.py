@@ -56,13 +56,13 @@ def attempt(
             raise
         said = f"it broke off, {type(error).__name__}: {error}. {LOST} at the start: {cause}"
         raise SolveFailed(f"{method.name}: {said}") from error
-    if outcome.judge is not None:
-        solution.attrs["control_set"] = repr(outcome.judge.control_set)
+    if statement.control_set is not control_problem.control_set:
+        solution.attrs["control_set"] = repr(statement.control_set)
     if LOST not in solution.detail and not _finite(solution):
         detail = f"{solution.detail} {LOST}: {_lost_formula(control_problem, depth, outcome, solution)}".strip()
         solution.attrs.update(status=Status.NOT_A_NUMBER.name, detail=detail)
-    _unless_flat(control_problem, depth, solution)
-    return _no_worse_than_its_start(outcome.judge or control_problem, depth, beginning, solution)
+    _unless_flat(statement, depth, solution)
+    return _no_worse_than_its_start(statement, depth, beginning, solution)
 
 
 def _finite(solution: Solution) -> bool:

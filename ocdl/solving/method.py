@@ -28,6 +28,7 @@ from ocdl.referee.phases import PhasesOutcome
 from ocdl.statement.control_set import ControlSet
 from ocdl.statement.discrete import check_layers, refuse_discrete
 from ocdl.statement.measurements import nodes_at
+from ocdl.statement.noise import refuse_noise
 from ocdl.statement.phases import Phases
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.spending import check_attainable
@@ -97,6 +98,7 @@ class Method:
 
     def check_constraints(self, problem: ControlProblem) -> None:
         """Raise NotSupported where the route cannot take the constraints or the control set of this problem."""
+        refuse_noise(self.name, problem)
         if self.continuous:
             refuse_discrete(self.name, problem.discrete, "use a method that sweeps the layers, such as LBFGSB or Ipopt")
         if problem.budgets and not self.budgets:

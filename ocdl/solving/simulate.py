@@ -27,6 +27,7 @@ from ocdl.referee.constraints import Constraints
 from ocdl.solving.laws import Law, law_of, parameters_of
 from ocdl.solving.simulation import Simulation
 from ocdl.statement.discrete import refuse_discrete
+from ocdl.statement.noise import refuse_noise
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.selection import Grid, SelectionProblem
 from ocdl.statement.width import Width
@@ -57,7 +58,8 @@ def simulate(
     initial: another x^0. grid: the width of a SelectionProblem. times: depths at which to report; by default the
     integrator's own and three between. tolerance: of a step, relative and absolute, in states and running cost.
 
-    A disturbed plant is another problem: ``simulate(other, feedback)``. Raises InvalidInput for controls, names and
+    A disturbed plant is another problem: ``simulate(other, feedback)``. One with noise is simulated by the rollouts of
+    its ``StochasticValueIteration``. Raises NotSupported for it, InvalidInput for controls, names and
     values that do not fit, SweepFailed where the states escape or cannot be followed.
     """
     if not is_real(tolerance) or not 1e-14 <= tolerance < 1.0:
@@ -88,6 +90,7 @@ def _core(problem: Any, grid: Any) -> ControlProblem:
         return problem.discretise(width)
     if not isinstance(problem, ControlProblem):
         raise InvalidInput(f"simulate({problem!r}): give a SelectionProblem or a ControlProblem.")
+    refuse_noise("simulate", problem)
     refuse_discrete("simulate", problem.discrete, "the states of a solution are the network's own")
     if grid is not None:
         raise InvalidInput(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ocdl.arrays import is_real, is_whole, shown
 from ocdl.batch import Direct
 from ocdl.errors import InvalidInput
+from ocdl.statement.noise import matrix_of
 from ocdl.statement.times import NAMES
 
 ROLES = {  # the functions of a problem, and what each may depend on
@@ -25,6 +26,7 @@ ROLES = {  # the functions of a problem, and what each may depend on
     "boundary": ("x0", "xT", "t", "p", "d"),
     "output": ("t", "x", "p", "d"),  # what is measured
     "equations": ("t", "x", "u", "p", "d", "z"),  # of an implicit lift
+    "noise": ("t", "x", "u", "p", "d", "z"),
 }
 COLUMNS = ("dynamics", "lift", "path", "boundary", "integral", "output", "equations")  # the others are scalars
 ROLES = {role: (*names, *NAMES) for role, names in ROLES.items()}  # and on the times, as values
@@ -114,7 +116,9 @@ def _compare_columns(role: str, together: NDArray[Any], apart: NDArray[Any]) -> 
 
 
 def expression(role: str, value: Any, kind: Any) -> Any:
-    """``value`` as a column of ``kind`` (SX or MX); one number where the role is a scalar."""
+    """``value`` as a column of ``kind`` (SX or MX): one number where the role is a scalar, a matrix for noise."""
+    if role == "noise":
+        return matrix_of(value, kind)
     parts = list(value.ravel()) if isinstance(value, np.ndarray) else value
     parts = list(parts) if isinstance(parts, (list, tuple)) else [parts]
     parts = [float(part) if is_real(part) else part for part in parts]

@@ -31,7 +31,7 @@ def automatic(letter: str, i: int) -> str:
 class Constant:
     """A formula that is a number, or a list of numbers, whatever its arguments."""
 
-    value: float | tuple[float, ...]
+    value: float | tuple[Any, ...]
 
     def __call__(self) -> Any:
         return self.value if is_real(self.value) else list(self.value)  # type: ignore[arg-type]

@@ -2,7 +2,8 @@
 
     min Σ_s ω_s [ ℓ(x_s(T), p, d_s) + ∫_0^T L(t, x_s, u, p, d_s) dt ] + ∫_0^T E(t, u, p) dt + P(p)
     ẋ_s = φ(t, x_s, u, p, d_s, z_s),  z_s = g(t, x_s, u, p, d_s),  x_s(0) = x_s^0,  u and p in a box,
-    and where asked for: x_s in a box,  path c(t, x_s, u, p, d_s, z_s) and boundary B(x_s(0), x_s(T), T, p, d_s)
+    and where asked for: noise, dx_s = φ dt + σ(t, x_s, u, p, d_s, z_s) dW_s, and means over it; x_s in a box,
+    path c(t, x_s, u, p, d_s, z_s) and boundary B(x_s(0), x_s(T), T, p, d_s)
     in intervals, parts of x_s(0) and x_s(T) given or free in an interval, T free; time begins at 0, or at t0 (x(0) then
     stands for the initial value), given or free,
 
@@ -46,6 +47,7 @@ from ocdl.statement.labelled import by_labels
 from ocdl.statement.layout import Layout, layout_of
 from ocdl.statement.measurements import Measurements
 from ocdl.statement.names import Names, Signature, formula
+from ocdl.statement.noise import completed, stated_noise
 from ocdl.statement.reductions import reduced
 from ocdl.statement.risk import Risk
 from ocdl.statement.table import Reading, readings, watched
@@ -65,8 +67,8 @@ INTERVALS = {"path": (-np.inf, 0.0), "boundary": (0.0, 0.0)}  # of constraints w
 class ControlProblem:
     """An optimal control problem (see the module's formula).
 
-    dynamics: φ, running: L, terminal: ℓ, effort: E, penalty: P, lift: g, path: c. Each is a function of those it
-        needs of ``t, x, u, p, d, z``, told apart by these argument names; x, u, p, d, z arrive as CasADi
+    dynamics: φ, running: L, terminal: ℓ, effort: E, penalty: P, lift: g, path: c, noise: σ. Each is a function of those
+        it needs of ``t, x, u, p, d, z``, told apart by these argument names; x, u, p, d, z arrive as CasADi
         columns; return a CasADi expression or a list of them. Write with CasADi or numpy functions. Every function,
         also that of boundary, may take ``t0`` and ``T``, the initial and the final time, given or free. What depends on
         nothing may be a number: ``running=1.0``.
@@ -76,6 +78,8 @@ class ControlProblem:
         default 0. The integral so far is a state more, such as "integral[0]".
     periodic: True for x(T) = x(0) of all states, or the names of the states (and controls with bounded rates) that end
         as they begin; what begins is ``Free()`` in ``initial``.
+    noise: σ, a function as dynamics is, or numbers, of a matrix (n, k) for k Wiener processes, or (n,) for one that
+        moves all states; every sample has its own. Methods that would leave it out refuse it.
     initial: x^0, shape (n,) for one sample or (S, n); entries may be ``Free(lower, upper)``.
     final: x(T), of the same shape; None, or ``Free(lower, upper)``, where it is not prescribed.
     t0: where time begins, 0 by default, or ``Free(lower, upper)``: t runs from t0 to T = t0 + horizon.
@@ -93,7 +97,7 @@ class ControlProblem:
     weights: ω (S,) > 0, normalised to sum 1; equal by default.
     risk: what the samples' costs are worth instead of their mean, such as ``Exponential(2.0)``, ``CVaR(0.9)`` or
         ``WorstCase()``; effort and penalty, which all share, stay as they are. Its parameters, such as "tau", are
-        parameters of the problem.
+        parameters of the problem. With noise it is that of all J over it, and Exponential(k) alone has an equation.
     layout, state_metric (n,), control_metric (m,), parameter_metric (P,): names and quadrature weights of a
         discretised function space; every reported gradient is divided by them.
     velocity_box: closed-form structure of one sample, where the builder knows it.
@@ -126,6 +130,7 @@ class ControlProblem:
     path: Callable[..., Any] | None = None
     boundary: Callable[..., Any] | None = None
     integral: Callable[..., Any] | None = None
+    noise: Any = None
     periodic: bool | Sequence[str] = False
     bounds: Box = field(default_factory=Box)
     states: Sequence[str] | None = None
@@ -169,6 +174,7 @@ class ControlProblem:
         if not isinstance(self.bounds, Box):
             raise InvalidInput(f"bounds={self.bounds!r}: give an instance such as ocdl.Box(u=(-1, 1)).")
         named = {"state": (("state",), list(self.states))} if isinstance(self.states, list | tuple) else {}
+        set_(self, "noise", stated_noise(self.noise))
         for role in (*ROLES, "integral"):
             set_(self, role, formula(getattr(self, role)))
         stated = Names({"x": tuple(names_of("states", () if self.states is None else self.states))})
@@ -277,16 +283,17 @@ class ControlProblem:
         other._check_tables()
         return other
 
-    def on_samples(self, rows: NDArray[np.intp]) -> ControlProblem:
-        """The same problem of some samples only, their weights relative to each other as they were; nothing is checked
-        or compiled again. Not for free initial states, measurements and conditions, which belong to single samples.
+    def on_samples(self, rows: NDArray[np.intp], weights: Any = None) -> ControlProblem:
+        """The same problem of some samples only, also repeated, their weights (rows,) relative to each other as they
+        were or as given; nothing is checked or compiled again. Not for free initial states, measurements and
+        conditions, which belong to single samples.
         """
         other, set_ = copy(self).with_formulas_of(self), object.__setattr__
         for name in NUMBERS:
             vars(other).pop(name, None)
         for name in ("initial", "data", *(("final",) if self.final is not None else ())):
             set_(other, name, np.asarray(getattr(self, name))[rows])
-        weights = np.asarray(self.weights)[rows]
+        weights = np.asarray(self.weights)[rows] if weights is None else weights
         set_(other, "weights", weights / weights.sum())
         return other
 
@@ -497,6 +504,9 @@ class ControlProblem:
         if "t" in given:
             given["t"] = self.times.at(given["t"], given.get("p"))
         value = self._written(role, function, wanted, kind, given)
+        if role == "noise":
+            stated = self.n if self.reduction.stated is None else self.reduction.stated
+            return completed(value, stated, self.n) * (given["p"][-1] ** 0.5 if self.has_free_horizon else 1.0)
         return value * given["p"][-1] if self.has_free_horizon and role in PER_DEPTH else value
 
     def _written(self, role: str, function: Any, wanted: list[str], kind: Any, given: dict[str, Any]) -> Any:

@@ -36,7 +36,7 @@ def reduced(problem: Any) -> dict[str, Any] | None:
         return _with_integrals(problem)
     if "integral" in problem.bounds.names:
         raise InvalidInput(f"{problem.bounds!r}: it bounds integral, but the problem has no integral=....")
-    if problem.risk is not None:
+    if problem.risk is not None and problem.noise is None:
         return under_risk(problem)
     return None
 

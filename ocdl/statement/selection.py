@@ -64,10 +64,9 @@ class SelectionProblem:
     bounds: Box(a=..., b=..., f=...), scalars or arrays of shape (M,), (M, M), or functions of the depth that return
         them; f bounds the state. A name left out is unbounded. Or a control set: Disc or Polygon for all pairs
         (a_i, b_ij), Finite(a=..., b=...) for finitely many values.
-    domain: Y, an interval or one interval per dimension. weights: ω_s, equal by default.
+    domain: Y, an interval or one interval per dimension. weights: ω_s, equal by default. risk: as in ControlProblem.
     stability: ``Dissipative()`` or ``Amplification(κ)`` of B in L²(Y), kept at every depth by constraints on controls
         that it lends; for ``Ipopt``.
-    domain: Y, an interval or one interval per dimension. weights: ω_s, equal by default. risk: as in ControlProblem.
     """
 
     activation: Activation

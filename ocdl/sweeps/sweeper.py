@@ -30,6 +30,7 @@ from ocdl.errors import OcdlError
 from ocdl.once import once
 from ocdl.statement.effort import effort_formula
 from ocdl.statement.measurements import nodes_at
+from ocdl.statement.noise import refuse_noise
 from ocdl.statement.problem import ControlProblem
 from ocdl.sweeps import matrix_free
 from ocdl.sweeps.fused.dense_cost import DenseCost
@@ -129,6 +130,7 @@ class Sweeper:
     """
 
     def __init__(self, problem: ControlProblem, depth: Layers) -> None:
+        refuse_noise("a sweep of the state equation", problem)
         self.problem, self.depth, self.tableau = problem, depth, depth.tableau
         self.t = depth.mesh(problem.span)
         self.h = np.diff(self.t)
@@ -332,6 +334,13 @@ class Sweeper:
             weights = self._stage_weights()[:, :, None] * self.problem.weights
             running = float(np.sum(weights * self.running(trajectory, u, p)))
         return self._cost(trajectory, running, u, p)
+
+    def costs(self, trajectory: Trajectory, u: Array, p: Array) -> Array:
+        """ℓ + ∫ L dt of every sample, (S,); effort, penalty and measurements are no single sample's."""
+        own: Array = self._terminal(trajectory.x[-1].T, p, self._data.T)[0][0]
+        if self.problem.running is None:
+            return own
+        return np.asarray(own + np.einsum("ki,kis->s", self._stage_weights(), self.running(trajectory, u, p)))
 
     def _cost(self, trajectory: Trajectory, running: float, u: Array, p: Array) -> float:
         """With ``running``, the running costs of all samples."""

@@ -148,7 +148,7 @@ def test_every_method_moves_a_readout_or_refuses_it_in_words(cls):
         assert cls.__name__ in str(error)
         return
     assert not np.array_equal(outcome.p, begin.p)
-    certificate = ocdl.certify(problem, EULER, outcome.u, outcome.p)
+    certificate = ocdl.certify(outcome.judge or problem, EULER, outcome.u, outcome.p)
     assert certificate.cost == pytest.approx(outcome.claim["cost"], rel=1e-9)
     assert certificate.gap >= 0.0
 

@@ -240,6 +240,18 @@ def test_architectures():
     assert float(ends["Net"]["accuracy"].sel(set="test")) < 0.95
 
 
+def test_adversarial_training():
+    found = example("adversarial_training")
+    plain, adversarial = (row.certificate for row in found.rows.values())
+    assert plain.nominal < adversarial.nominal < adversarial.certified < 0.75 * plain.attacked
+    assert adversarial.lower <= adversarial.attacked and adversarial.gap < 3e-3
+    for row in found.rows.values():
+        assert np.all(row.certified <= row.attacked) and np.all(row.attacked - row.certified < 0.03)
+    inside = np.flatnonzero(found.BALL.radius <= found.RADII)
+    assert np.all(found.adversarial.certified[inside] > found.plain.attacked[inside])
+    assert found.adversarial.attacked[0] > 0.85
+
+
 def test_features_by_layer():
     found = example("features_by_layer")
     flat = {name: values for name, _, values, _, _ in found.rows}
@@ -281,6 +293,33 @@ def test_digits_pipeline():
     expected = {"logistic regression": 0.904, "ResNet": 0.915, "Hamiltonian": 0.923, "MLPClassifier": 0.923}
     assert scores == {name: pytest.approx(accuracy, abs=0.008) for name, accuracy in expected.items()}
     assert scores["logistic regression"] < scores["ResNet"] < scores["Hamiltonian"]
+
+
+def test_learning_rate():
+    module = example("learning_rate")
+    stated = module.stated
+    assert pytest.approx(1.4722195, abs=5e-8) == stated.SWITCH
+    assert pytest.approx(0.03956039679, abs=5e-12) == stated.REFERENCE
+    assert len(module.ahead) == 4 and len(module.polished) == 3
+    for solution in module.ahead.values():
+        assert 0.0 < solution.cost - stated.REFERENCE < 1e-5  # controls constant in 40 layers
+    for one in module.polished.values():
+        assert one.cost == pytest.approx(stated.REFERENCE, abs=1e-11)
+        assert [arc.kind for arc in one.arcs] == ["upper", "interior"]
+        assert one.arcs[0].end == pytest.approx(stated.SWITCH, abs=1e-8)
+    decayed = 1.0 - stated.S / 4.0  # u = 1 throughout: m(T) = S/4 + (1 − S/4) e^{−2T}
+    exact = {"u = 1": stated.S / 4.0 + decayed * np.exp(-2.0 * stated.T), "schedule u(t)": stated.REFERENCE}
+    start = [np.sqrt(2.0)]
+    for name, value in module.values.items():
+        assert module.runs[name].agrees and module.runs[name].left == 0.0
+        assert abs(float(value(start)) - exact.get(name, float(value(start)))) <= value.error(start) < 4e-3
+    feedback = module.values["feedback u(t, θ)"]
+    assert float(feedback(start) + feedback.error(start)) < 0.5 * stated.REFERENCE  # what it is worth to see θ
+    found = module.batches["B"]
+    middles = found["t"].values + 0.5 * stated.T / len(found["t"])
+    assert found.values.ravel() == pytest.approx(stated.best_batch(middles), rel=0.02)
+    costs = [one.cost for one in module.friction.values()]
+    assert np.ptp(costs) < 1e-7 and max(costs) < stated.REFERENCE
 
 
 def test_lyapunov_decay():
@@ -469,12 +508,42 @@ def test_phase_portrait():
     assert found.slope == pytest.approx(found.goal.velocity, abs=1e-10) and np.linalg.norm(found.slope) > 0.5
 
 
+def test_risk_sensitive():
+    module = example("risk_sensitive")
+    x = [module.START]
+    for k, value in module.values.items():
+        P, r = module.exact[k]
+        assert abs(float(value(x)) - (P * module.START**2 + r)) <= value.error(x) < 0.02
+        assert value.controls(x)[0] == pytest.approx([-P * module.START], rel=0.02)
+        assert module.runs[k].agrees
+    seeking, neutral, cautious, averse = (module.moments[k] for k in module.AVERSIONS)
+    assert seeking[1] > neutral[1] > cautious[1] > averse[1]  # less variance, for a higher mean
+    assert neutral[0] < min(seeking[0], cautious[0], averse[0])
+    assert module.runs[0.1].mean == pytest.approx(neutral[0] + 0.05 * neutral[1], rel=2e-3)
+
+
 def test_risk():
     module = example("risk")
     assert np.argmin(module.table, axis=0).tolist() == list(range(len(module.RISKS)))
     assert [one.cost for one in module.solutions.values()] == pytest.approx(np.diag(module.table).tolist(), abs=1e-6)
     seeking, neutral, averse, *_ = module.spread
     assert seeking > neutral > averse
+
+
+def test_local_entropy():
+    module = example("local_entropy")
+    axis = np.linspace(-2, 3, 1001)
+    everywhere = {gamma: [module.local_entropy(at, gamma) for at in axis] for gamma in module.GAMMAS}
+    for gamma, _, theta, _, cost, _ in module.rows:
+        entropies = everywhere[gamma]
+        assert theta == pytest.approx(axis[np.argmin(entropies)], abs=5e-3)
+        assert cost == pytest.approx(module.local_entropy(theta, gamma), abs=1e-7)
+        assert cost <= min(entropies) + 1e-9
+    (flat, *_), (deep, *_) = ([row[2] for row in module.rows if row[0] == gamma] for gamma in module.GAMMAS)
+    assert flat == pytest.approx(1.0, abs=0.05)
+    assert deep == pytest.approx(-1.0, abs=0.05)
+    far, near = (abs(module.two_moments(1.0, g) - module.local_entropy(1.0, g)) for g in (100.0, 200.0))
+    assert np.log2(far / near) == pytest.approx(3.0, abs=0.4)
 
 
 def test_population():

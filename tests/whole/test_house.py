@@ -30,7 +30,16 @@ FLOORS = (  # from the top down; what stands on one floor does not know its neig
 )
 ROOMS = {  # the inner order of the larger floors, from the top down; files of the folder itself where it is empty
     "pmp": (("__init__",), ("switching", "methods"), ("moves",), ("updates",), ("",), ("extremals",)),
-    "hjb": (("__init__",), ("",), ("verification",), ("feedback",), ("schemes",), ("bounds",), ("grids",)),
+    "hjb": (
+        ("__init__",),
+        ("",),
+        ("verification",),
+        ("feedback",),
+        ("schemes",),
+        ("bounds",),
+        ("grids",),
+        ("diffusion",),
+    ),
 }
 MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in ROOT.rglob("*.py")}
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from families import module
+from scipy.optimize import minimize_scalar
 
 import ocdl
 from ocdl.solving.compile import discretised
@@ -53,6 +54,16 @@ def test_one_neuron_is_exact_for_every_route():
     for solution in comparison.solutions.values():
         assert abs(solution.cost - exact) < 1e-8
     assert abs(comparison.solutions["ValueIteration"].claim["cost"] - exact) < 1e-6
+
+
+def test_the_learning_rate_is_full_until_noise_dominates():
+    """By every route on its grid; and the moments of θ are those of the problem in m."""
+    stated = module("learning_rate")
+    costs = [ocdl.solve(stated.problem(), stated.grid(), method).cost for method in stated.methods()]
+    assert np.ptp(costs) < 1e-8 and 0.0 < costs[0] - stated.REFERENCE < 1e-5
+    u = np.clip(np.linspace(1.5, 0.3, 40), *stated.RATES)[:, None]
+    one, other = (ocdl.simulate(problem, u).cost for problem in (stated.problem(), ocdl.moments(stated.stochastic())))
+    assert one == pytest.approx(other, abs=1e-9)
 
 
 def test_two_neurons_local_methods_stop_in_a_worse_extremal_and_are_told_so():
@@ -151,3 +162,35 @@ def test_published_rate_constants_and_which_are_held_at_zero(name, held):
     assert np.flatnonzero(np.isnan(found.standard_errors)).tolist() == held
     assert found.freedom == problem.measurements.made - 5 + len(held)
     assert np.all(np.delete(found.intervals[:, 0], held) > 0.0)
+
+
+def test_tasks_share_the_start_and_the_rate_of_linear_algebra():
+    stated = module("meta_learning")
+    U = minimize_scalar(stated.cost, bounds=(0, 10), method="bounded", options={"xatol": 1e-10}).x
+    assert 0.0 < U < 10.0
+    for method in stated.methods():
+        solution = ocdl.solve(stated.problem(), stated.grid(), method)
+        assert solution.cost == pytest.approx(stated.cost(U), abs=1e-7)
+        assert float(solution["start"]) == pytest.approx(stated.shared_start(U), abs=1e-3)
+        assert np.abs(solution["u"].values - U).max() < 1e-3
+
+
+def test_batches_grow_as_the_closed_form_says():
+    stated = module("batch_size")
+    assert stated.closed_form() == pytest.approx(0.2811953916, abs=5e-11)
+    for method in stated.methods():
+        solution = ocdl.solve(stated.problem(), stated.grid(), method)
+        assert solution.cost == pytest.approx(stated.closed_form(), abs=1e-6)
+        u = solution["b"]
+        assert u.values == pytest.approx(np.vectorize(stated.best_batch)(u["t"].values), rel=0.02)
+
+
+def test_friction_is_found_by_two_routes_and_a_constant_one_comes_to_its_rest():
+    stated = module("momentum")
+    direct, indirect = (ocdl.solve(stated.problem(), stated.grid(), m, start=stated.start()) for m in stated.methods())
+    assert direct.cost == pytest.approx(indirect.cost, abs=1e-8)
+    assert np.abs(direct["g"].values - indirect["g"].values).max() < 1e-3
+    kept = [ocdl.simulate(stated.problem(), {"g": friction}).cost for friction in (0.5, 1.0, 2.0, 4.0)]
+    assert direct.cost < min(kept) - 1e-3
+    for friction in (0.3, 1.0, 4.0):
+        assert np.abs(stated.rates(*stated.at_rest(friction), friction)).max() < 1e-15

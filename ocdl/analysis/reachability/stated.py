@@ -15,6 +15,7 @@ from ocdl.callables import called
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.solving.compile import Problem
 from ocdl.solving.simulate import simulate
+from ocdl.statement.noise import refuse_noise
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.selection import SelectionProblem
 from ocdl.statement.velocity_box import VelocityBox
@@ -87,6 +88,7 @@ def one_sample(said: str, problem: Problem, width: Width | None) -> Sample:
         points, problem = width.on(problem.domain).points, problem.discretise(width)
     if not isinstance(problem, ControlProblem):
         raise InvalidInput(f"{said}({problem!r}): give a SelectionProblem or a ControlProblem.")
+    refuse_noise(said, problem)
     box = problem.velocity_box
     if problem.samples != 1:
         raise NotSupported(f"{said}: one sample has a velocity box; this problem has {problem.samples}.")

@@ -24,6 +24,7 @@ from ocdl.errors import InvalidInput, NotSupported
 from ocdl.hjb.bounds.subsolution import Budget, Quadratic, value_bound
 from ocdl.hjb.grids.grid import readable_bytes
 from ocdl.statement.discrete import refuse_discrete
+from ocdl.statement.noise import refuse_noise
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.velocity_box import VelocityBox
 
@@ -80,6 +81,7 @@ def lower_bound(
         raise NotSupported(
             "lower_bound: a selection problem with non-decreasing activation and finite bounds on a and b is needed."
         )
+    refuse_noise("lower_bound", problem)
     refuse_discrete("lower_bound", problem.discrete, "the bound is that of the differential equation")
     if problem.P > 0:
         raise NotSupported(f"lower_bound: only controls may be free; this problem {problem.also_free}.")

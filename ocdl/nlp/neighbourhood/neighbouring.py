@@ -32,6 +32,7 @@ from ocdl.referee.labels import coefficients
 from ocdl.referee.solution import Solution
 from ocdl.solving.compile import Problem, discretised
 from ocdl.solving.method import Start
+from ocdl.statement.noise import refuse_noise
 from ocdl.statement.problem import ControlProblem
 from ocdl.statement.selection import Grid
 
@@ -43,14 +44,15 @@ EXTREMAL = 1e-4  # what may be missed of stationarity, as a share, and of equati
 def neighbouring(problem: Problem, grid: Grid | DepthScheme, solution: Solution) -> NeighbouringExtremals:
     """The neighbouring extremals of ``solution``, an answer of any route to ``problem`` on ``grid``.
 
-    Raises NotSupported for budgets, InvalidInput where the solution is of another grid, has failed or is no extremal of
-    the discrete problem (its free variables are not stationary).
+    Raises NotSupported for budgets and noise, InvalidInput where the solution is of another grid, has failed or is no
+    extremal of the discrete problem (its free variables are not stationary).
     """
     if not isinstance(solution, Solution):
         raise InvalidInput(f"neighbouring(solution={type(solution).__name__}): a Solution is needed.")
     if solution.status.failed:
         raise InvalidInput(f"neighbouring(solution=...): it has failed. {solution.status.value}")
     core, depth = discretised(problem, grid)
+    refuse_noise("neighbouring(problem=...)", core)
     if core.budgets:
         raise NotSupported(
             f"neighbouring(problem=...): {core.budgets[0]!r} holds the layers together, and its feedback goes from one "

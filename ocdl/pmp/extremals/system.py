@@ -29,6 +29,7 @@ from ocdl.arrays import Array
 from ocdl.depth.schemes import Tableau
 from ocdl.errors import NotSupported
 from ocdl.statement.discrete import refuse_discrete
+from ocdl.statement.noise import refuse_noise
 from ocdl.statement.problem import ControlProblem
 
 
@@ -164,6 +165,7 @@ def projected(values: Any, low: Any, high: Any) -> Any:
 
 def check_one_sample(what: str, problem: ControlProblem) -> None:
     """NotSupported where the boundary value problem of one smooth sample is not that of ``problem``."""
+    refuse_noise(what, problem)
     refuse_discrete(what, problem.discrete, "there is no boundary value problem of continuous depth")
     if problem.samples > 1:
         raise NotSupported(
