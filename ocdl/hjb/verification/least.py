@@ -17,14 +17,11 @@ def check_least_cost(value: ValueFunction) -> None:
 
     The V of a tube, a game or a discount solves another equation, and differences do not go around a circle.
     """
-    circles = [
-        name
-        for name, period in zip(value.problem.states * value.problem.samples, value.grid.periods, strict=True)
-        if period
-    ]
+    names = [str(name) for name in value.problem.states or ()] * value.problem.samples
+    circles = [names[i] for i in np.flatnonzero(value.grid.periodic)]
     if circles:
         raise NotSupported(
-            f"{value!r}: differences of V do not go around the periodic axis of {', '.join(map(str, circles))}; "
+            f"{value!r}: differences of V do not go around the periodic axis of {', '.join(circles)}; "
             "compute V without periodic=... on a domain of more than once around."
         )
     if not value.plain or value.disturbance or value.discount:
