@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.hjb.grids.interpolation import cubic_weights, interpolate
+from ocdl.hjb.grids.interpolation import cubic_weights, interpolate, weights_on
 from ocdl.hjb.planning import Plan, outlined
 
 Array = NDArray[np.float64]
@@ -52,4 +52,4 @@ def _middle(plan: Plan) -> Array:
 
 
 def _read(plan: Plan, value: Array, x: Array) -> Array:
-    return interpolate(value, [cubic_weights(axis, x[:, i]) for i, axis in enumerate(plan.grid.axes)])
+    return interpolate(value, weights_on(plan.grid, cubic_weights, x))

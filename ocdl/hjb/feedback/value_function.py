@@ -17,7 +17,7 @@ from ocdl.hjb.bounds.least_cost import LeastCost, least_cost
 from ocdl.hjb.feedback.margins import widened_margins
 from ocdl.hjb.feedback.synthesis import FEEDBACKS, BoxFeedback, Feedback, SaddleFeedback, SearchFeedback
 from ocdl.hjb.grids.grid import StateGrid
-from ocdl.hjb.grids.interpolation import Rule, Weights, around, cubic_weights, interpolate, linear_weights
+from ocdl.hjb.grids.interpolation import Rule, Weights, cubic_weights, interpolate, linear_weights, weights_on
 from ocdl.hjb.schemes.hamiltonian import AffineHamiltonian
 from ocdl.hjb.schemes.lookahead import Lookahead, terminal_cost
 from ocdl.hjb.schemes.state_bounds import BLIND, KEPT, ROLLOUTS, VIABLE, Excess, StateBounds, hull
@@ -303,8 +303,7 @@ class ValueFunction:
         return cubic_weights if self.order == 3 else linear_weights
 
     def _weights(self, rule: Rule, x: Array, t: Array) -> list[Weights]:
-        axes = zip(self.grid.axes, x.T, self.grid.periods, strict=True)
-        return [rule(self.t, t), *(around(rule, axis, at, period) for axis, at, period in axes)]
+        return [rule(self.t, t), *weights_on(self.grid, rule, x)]
 
     def points(self, x: Any, t: Any) -> tuple[Array, Array, tuple[int, ...]]:
         """States (q, M), depths (q,) and the shape of the answer; InvalidInput outside the table."""

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ocdl.hjb.grids.grid import StateGrid
+
 Array = NDArray[np.float64]
 Weights = tuple[NDArray[np.int64], Array, Array]
 Rule = Callable[[Array, Array], Weights]
@@ -46,6 +48,11 @@ def around(rule: Rule, nodes: Array, at: Array, period: float) -> Weights:
     continued = np.concatenate([before, nodes, after])
     index, value, slope = rule(continued, nodes[0] + np.mod(at - nodes[0], period))
     return (index - BEYOND) % nodes.size, value, slope
+
+
+def weights_on(grid: StateGrid, rule: Rule, x: Array) -> list[Weights]:
+    """A rule along every axis of the grid, for states x (q, D)."""
+    return [around(rule, *axis) for axis in zip(grid.axes, x.T, grid.periods, strict=True)]
 
 
 def linear_weights(nodes: Array, at: Array) -> Weights:

@@ -12,7 +12,7 @@ from ocdl.arrays import finite_array
 from ocdl.callables import called
 from ocdl.errors import InvalidInput
 from ocdl.hjb.grids.grid import StateGrid
-from ocdl.hjb.grids.interpolation import around, interpolate, linear_weights
+from ocdl.hjb.grids.interpolation import interpolate, linear_weights, weights_on
 from ocdl.statement.problem import ControlProblem
 
 Array = NDArray[np.float64]
@@ -46,8 +46,7 @@ def given_values(option: str, given: Any, grid: StateGrid, fine: StateGrid) -> A
     if of is grid:
         return table.copy()
     x = fine.inside(states.reshape(-1, grid.dimension))
-    axes = zip(fine.axes, x.T, fine.periods, strict=True)
-    return interpolate(table, [around(linear_weights, *axis) for axis in axes]).reshape(grid.shape)
+    return interpolate(table, weights_on(fine, linear_weights, x)).reshape(grid.shape)
 
 
 def _sample_values(problem: ControlProblem, grid: StateGrid, sample: int, block: int = 4096) -> Array:
