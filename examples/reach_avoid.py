@@ -112,6 +112,6 @@ if __name__ == "__main__":
     for nodes, error in zip(COUNTS, errors, strict=True):
         print(f"game on {nodes}²: largest error {error:.1e}")
     for name in OPPONENTS:
-        print(f"{name:>13}: {at_least[name]:.4f} ≥ V = {stated['REFERENCE']:.4f} ≥ {at_most[name]:.4f}")
+        print(f"{name:>13}: {at_least[name]:.4f} ≥ V = {stated['VALUE']:.4f} ≥ {at_most[name]:.4f}")
     draw().savefig("reach_avoid.png", dpi=110)
-    ocdl.plot_value(values[-1], level=stated["REFERENCE"]).savefig("reach_avoid_game.png", dpi=110)
+    ocdl.plot_value(values[-1], level=stated["VALUE"]).savefig("reach_avoid_game.png", dpi=110)

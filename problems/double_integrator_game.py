@@ -34,7 +34,7 @@ def braking(push: float, horizon: float) -> float:
     return 0.5 * ((1.0 + horizon - 0.5 * a * horizon**2) ** 2 + (1.0 - a * horizon) ** 2)
 
 
-REFERENCE = braking(0.5, 1.0)
+VALUE = braking(0.5, 1.0)
 
 
 def problem(*, push: float = 0.5, horizon: float = 1.0) -> ocdl.ControlProblem:

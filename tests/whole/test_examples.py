@@ -382,7 +382,7 @@ def test_reach_avoid():
     assert np.all(found.to_goal(paths).min(axis=1) < 0.0) and found.in_obstacle(paths).max() < 0.0
     assert np.abs(found.safe(found.STARTS + once) - found.safe(found.STARTS)).max() < 1e-9
     assert all(coarse > 1.8 * fine for coarse, fine in pairwise(found.errors)) and found.errors[-1] < 0.006
-    value = found.stated["REFERENCE"]
+    value = found.stated["VALUE"]
     assert value == pytest.approx(found.stated["least_cost"](np.ones((1, 2)))[0], abs=1e-12)
     assert found.at_least["its feedback"] == pytest.approx(value, abs=2e-3)
     assert max(found.at_most.values()) < value + 2e-3 and min(found.at_least.values()) > value - 2e-3
