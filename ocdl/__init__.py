@@ -30,7 +30,8 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*_homes(), *globals()})
+    """The public names; folders are loaded by name, and are not shown among them."""
+    return sorted({*_homes(), "__all__", "__doc__", "__file__", "__name__", "__path__", "__version__"})
 
 
 @cache

@@ -2,6 +2,7 @@
 
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import ocdl
 
@@ -19,3 +20,8 @@ def test_package_citation_and_changelog_tell_one_version_and_one_licence():
 
 def test_the_package_is_marked_as_typed():
     assert Path(ocdl.__file__).with_name("py.typed").exists()
+
+
+def test_what_is_shown_of_the_package_is_public_and_no_module():
+    shown = [name for name in dir(ocdl) if not name.startswith("_")]
+    assert shown == ocdl.__all__ and not any(isinstance(getattr(ocdl, name), ModuleType) for name in shown)
