@@ -7,6 +7,7 @@ and by Hamilton–Jacobi–Bellman (``solve``), and see side by side where the a
 import ast
 from functools import cache
 from importlib import import_module
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ def __getattr__(name: str) -> Any:
     """A public name or a folder, loaded when it is first asked for: who asks for one route does not wait for three."""
     if name == "__all__":
         return sorted(_homes())
+    if name == "__version__":
+        return version("ocdl")
     if name in _homes():
         return globals().setdefault(name, getattr(import_module(_homes()[name]), name))
     if not name.startswith("_") and find_spec(f"ocdl.{name}"):
@@ -27,7 +30,8 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*_homes(), *globals()})
+    """The public names; folders are loaded by name, and are not shown among them."""
+    return sorted({*_homes(), "__all__", "__doc__", "__file__", "__name__", "__path__", "__version__"})
 
 
 @cache

@@ -19,15 +19,24 @@ def entry(said: str, name: str, state: xr.DataArray, others: Mapping[str, xr.Dat
     Its unit is in the attribute ``units``; one sample needs no dimension. Raises InvalidInput where there is none, or
     two.
     """
-    whole = {STATE.get(str(state.dims[-1]), "state"): state, **others}
+    whole = _whole(state, others)
     found = [one for array in whole.values() for one in _labelled(array, name)]
     if len(found) > 1:
         raise InvalidInput(f"{said}[{name!r}]: {len(found)} entries are called so; give their names in one role.")
     if not found and name not in whole:
-        labels = [str(label) for array in whole.values() for label in _labels(array)]
-        raise InvalidInput(f"{said}[{shown(name)}]: there is no such name; it has {', '.join([*whole, *labels])}.")
+        raise InvalidInput(f"{said}[{shown(name)}]: there is no such name; it has {', '.join(names(state, others))}.")
     array = found[0] if found else whole[name]
     return array.isel(sample=0, drop=True) if array.sizes.get("sample") == 1 else array
+
+
+def names(state: xr.DataArray, others: Mapping[str, xr.DataArray]) -> list[str]:
+    """All that ``entry`` looks for: the arrays, then the labels of their entries."""
+    whole = _whole(state, others)
+    return [*whole, *(str(label) for array in whole.values() for label in _labels(array))]
+
+
+def _whole(state: xr.DataArray, others: Mapping[str, xr.DataArray]) -> dict[str, xr.DataArray]:
+    return {STATE.get(str(state.dims[-1]), "state"): state, **others}
 
 
 def _labelled(array: xr.DataArray, name: str) -> Iterator[xr.DataArray]:

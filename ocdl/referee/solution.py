@@ -18,7 +18,7 @@ from ocdl.files import whole_file
 from ocdl.offers import offered
 from ocdl.referee import hdf5, schema
 from ocdl.referee.certificate import Certificate, principle
-from ocdl.referee.entries import entry
+from ocdl.referee.entries import entry, names
 from ocdl.referee.frames import as_frame
 from ocdl.referee.outcome import Status
 from ocdl.referee.sampling import Dense, sampled, shape_named
@@ -328,6 +328,12 @@ class Solution:
         Its unit, where the problem has one, is ``attrs["units"]``. Raises InvalidInput where there is no such name.
         """
         return entry(f"<solution by {self.method}>", name, self.state, {**self.controls, **self.parameters})
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self.controls, *self.parameters})
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return names(self.state, {**self.controls, **self.parameters})
 
     def _named(self, role: str) -> dict[str, xr.DataArray]:
         holding = GROUPS if self._answer is None else (self._answer.depth.controls.group,)

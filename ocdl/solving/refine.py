@@ -76,6 +76,9 @@ class Refinement:
     reached: bool
     message: str
 
+    def __repr__(self) -> str:
+        return f"<ocdl.Refinement of {len(self.rounds)} rounds: cost {self.solution.cost:.10g}; {self.message}>"
+
     def __str__(self) -> str:
         table = plain_table()
         titles = ("width nodes", "layers", "degree", "narrowest", "cost J", "integration", "control", "state", "time")

@@ -3,6 +3,7 @@
 import os
 import pickle
 from functools import cache
+from pathlib import Path
 
 import h5py
 import netCDF4
@@ -410,3 +411,18 @@ def test_of_a_file_with_flipped_or_lost_bytes_nothing_half_works(saved, seed):
 def test_an_impossible_path_is_refused(tmp_path, path):
     with pytest.raises(ocdl.InvalidInput, match=r"save\("):
         made(problems()["one sample"]).save(tmp_path / path if path and path != 7 else path)
+
+
+def test_a_file_of_the_first_format_still_opens():
+    """min ∫ u² dt, ẋ = u, from 0 to 1 in T = 1: u = 1 and J = 1, as the first version wrote it."""
+    old = ocdl.load(Path(__file__).parent / "files" / "solution_1.nc")
+    assert old.status is ocdl.Status.CONVERGED and old.cost == pytest.approx(1.0, abs=1e-8)
+    np.testing.assert_allclose(old["x"].values, [0.0, 1.0], atol=1e-8)
+    np.testing.assert_allclose(old["u"].values, 1.0, atol=1e-7)
+
+
+def test_completion_offers_what_can_be_asked_for(solution):
+    assert {*solution.controls, *solution.parameters} <= {*dir(solution)}
+    offered = solution._ipython_key_completions_()
+    assert {*solution.controls, *solution.parameters} < {*offered}
+    assert all(solution[name].size for name in offered)

@@ -262,3 +262,9 @@ def test_a_gap_of_another_order_is_never_called_reached(monkeypatch):
     with pytest.warns(UserWarning, match="gap contradicts"):
         refinement = ocdl.refine(relaxation(), depth, ocdl.Ipopt(), tolerance=1e-5)
     assert not refinement.reached and "Reached" not in refinement.message
+
+
+def test_a_refinement_is_one_short_line():
+    refined = ocdl.refine(relaxation(), ocdl.Radau(4, 3), ocdl.Ipopt(), tolerance=1e-3)
+    assert refined.message in repr(refined) and f"{refined.solution.cost:.10g}" in repr(refined)
+    assert len(repr(refined)) < 400 and "\n" not in repr(refined)

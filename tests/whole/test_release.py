@@ -1,0 +1,27 @@
+"""What a release says of itself, in one version."""
+
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import ocdl
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def test_package_citation_and_changelog_tell_one_version_and_one_licence():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8").splitlines()
+    assert f"version: {PROJECT['version']}" in citation and f"license: {PROJECT['license']}" in citation
+    assert f"\n## {PROJECT['version']}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert (ROOT / "LICENSE").read_text(encoding="utf-8").startswith(PROJECT["license"])
+    assert ocdl.__version__ == PROJECT["version"]
+
+
+def test_the_package_is_marked_as_typed():
+    assert Path(ocdl.__file__).with_name("py.typed").exists()
+
+
+def test_what_is_shown_of_the_package_is_public_and_no_module():
+    shown = [name for name in dir(ocdl) if not name.startswith("_")]
+    assert shown == ocdl.__all__ and not any(isinstance(getattr(ocdl, name), ModuleType) for name in shown)
