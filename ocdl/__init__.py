@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from ocdl.public import *
 
 
+_OFFERING = ("analysis", "hjb", "learn")  # ocdl.analysis.lyapunov, ocdl.hjb.residual, ocdl.learn.ResNetClassifier
+
+
 def __getattr__(name: str) -> Any:
     """A public name or a folder, loaded when it is first asked for: who asks for one route does not wait for three."""
     if name == "__all__":
@@ -30,8 +33,8 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names; folders are loaded by name, and are not shown among them."""
-    return sorted({*_homes(), "__all__", "__doc__", "__file__", "__name__", "__path__", "__version__"})
+    """The public names, and the folders that offer names of their own; others are loaded by name, and not shown."""
+    return sorted({*_homes(), *_OFFERING, "__all__", "__doc__", "__file__", "__name__", "__path__", "__version__"})
 
 
 @cache

@@ -1,6 +1,7 @@
 """What a release says of itself, in one version."""
 
 import tomllib
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -22,6 +23,9 @@ def test_the_package_is_marked_as_typed():
     assert Path(ocdl.__file__).with_name("py.typed").exists()
 
 
-def test_what_is_shown_of_the_package_is_public_and_no_module():
+def test_what_is_shown_of_the_package_is_public_and_folders_that_offer_names():
+    folders = {"analysis", "hjb", "learn"}
     shown = [name for name in dir(ocdl) if not name.startswith("_")]
-    assert shown == ocdl.__all__ and not any(isinstance(getattr(ocdl, name), ModuleType) for name in shown)
+    assert shown == sorted([*ocdl.__all__, *folders])
+    assert {name for name in shown if isinstance(getattr(ocdl, name), ModuleType)} == folders
+    assert all(import_module(f"ocdl.{name}").__all__ for name in folders)
