@@ -132,7 +132,7 @@ def show_file(file: str, out: str | None) -> None:
 
 def known_methods() -> dict[str, type[Method]]:
     """Every method that ocdl exports, by its name on the command line."""
-    exported = (getattr(ocdl, name) for name in dir(ocdl))
+    exported = (getattr(ocdl, name) for name in sorted({*ocdl.__all__, *vars(ocdl)}))
     classes = [c for c in exported if inspect.isclass(c) and issubclass(c, Method) and c is not Method]
     return {kebab(c.__name__): c for c in sorted(classes, key=lambda c: c.__name__)}
 
