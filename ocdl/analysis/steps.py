@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ocdl.arrays import Array
+from ocdl.depth.explicit_step import explicit_step
 from ocdl.depth.schemes import Tableau
 from ocdl.statement.activations import Activation
 from ocdl.sweeps.fused.form import LayerArrays
-from ocdl.sweeps.fused.layer import DenseLayer
+from ocdl.sweeps.fused.layer import DenseLayer, layers_of_steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +28,7 @@ class ExplicitStep:
 
     def stages(self, x: Array) -> tuple[list[Array], Array]:
         """X_1, …, X_s and x⁺ of x (..., n)."""
-        inner: list[Array] = []
-        slopes: list[Array] = []
-        for a, layer in zip(self.tableau.A, self.layers, strict=True):
-            inner.append(x + self.h * sum(c * s for c, s in zip(a, slopes, strict=False)))
-            slopes.append(layer(inner[-1]))
-        return inner, x + self.h * sum(c * s for c, s in zip(self.tableau.b, slopes, strict=True))
+        return explicit_step(self.tableau, self.h, self.layers, x)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,11 +75,8 @@ def stepped(steps: Iterable[ExplicitStep], x0: Array) -> Array:
 
 def steps_of(activation: Activation, layers: LayerArrays, tableau: Tableau, widths: Array) -> Iterator[Step]:
     """The steps of widths h (N,) through N layers, or N·s where each stage has its own."""
-    s = tableau.stages
-    shared = len(layers.W) == len(widths)
-    for k, h in enumerate(widths):
-        rows = [k] * s if shared else range(k * s, (k + 1) * s)
-        yield Step(tuple(DenseLayer.of(activation, layers, q) for q in rows), tableau, float(h))
+    for h, of_stages in zip(widths, layers_of_steps(activation, layers, tableau.stages, len(widths)), strict=True):
+        yield Step(of_stages, tableau, float(h))
 
 
 @dataclass(frozen=True, eq=False)

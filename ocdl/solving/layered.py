@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ocdl.arrays import finite_array, is_real
 from ocdl.depth.control_shapes import PiecewiseConstant
+from ocdl.depth.explicit_step import explicit_step
 from ocdl.depth.schemes import DepthScheme, Tableau
 from ocdl.errors import InvalidInput, NotSupported, NotWritten
 from ocdl.files import whole_file
@@ -29,7 +30,7 @@ from ocdl.statement.losses import Link
 from ocdl.statement.readout_loss import ReadoutLoss
 from ocdl.statement.selection import Grid
 from ocdl.sweeps.fused.form import LayerArrays
-from ocdl.sweeps.fused.layer import DenseLayer
+from ocdl.sweeps.fused.layer import DenseLayer, layers_of_steps
 from ocdl.sweeps.fused.recognise import dense_form
 from ocdl.sweeps.sweeper import Sweeper
 
@@ -135,13 +136,9 @@ class LayeredNetwork:
     def flow(self, x: Any) -> Iterator[Any]:
         """The states x_0, …, x_N from x_0 = x (S, n), one after the other."""
         yield x
-        s = self.tableau.stages
-        shared = len(self.layers.W) == len(self.widths)
-        for k, h in enumerate(self.widths):
-            slopes: list[Any] = []
-            for i, a in enumerate(self.tableau.A):
-                slopes.append(self.velocity(k if shared else k * s + i, _moved(x, h * a, slopes)))
-            x = _moved(x, h * self.tableau.b, slopes)
+        steps = layers_of_steps(self.activation, self.layers, self.tableau.stages, len(self.widths))
+        for h, layers in zip(self.widths.tolist(), steps, strict=True):
+            _, x = explicit_step(self.tableau, h, layers, x)
             yield x
 
     def velocity(self, q: int, x: Any) -> Any:
@@ -210,13 +207,6 @@ def _same(given: Activation, found: Activation) -> Activation:
     if not np.allclose(given(s), found(s), rtol=1e-12, atol=1e-12):
         raise InvalidInput(f"LayeredNetwork.of(activation={given!r}): the layers of this problem have another one.")
     return given
-
-
-def _moved(x: Any, weights: Array, slopes: list[Any]) -> Any:
-    """x + Σ_j weights_j slopes_j."""
-    for weight, slope in zip(weights, slopes, strict=False):  # explicit: those behind are not there yet
-        x = x if weight == 0.0 else x + slope * float(weight)
-    return x
 
 
 def _parts(held: Mapping[str, Any]) -> dict[str, Any]:

@@ -139,6 +139,25 @@ class ReducedCost:
             return error.states
 
 
+class GradientCost(ReducedCost):
+    """A cost made of another one, ``nominal``, by its compiled functions; it offers its gradient and no more."""
+
+    def __init__(self, nominal: ReducedCost) -> None:
+        vars(self).update(vars(nominal))
+        self.nominal, self.evaluations = nominal, 0
+
+    def value(self, w: Array) -> float:
+        return self.value_and_gradient(w)[0]
+
+    @property
+    def has_products(self) -> bool:
+        return False
+
+    @property
+    def has_rows(self) -> bool:
+        return False
+
+
 class Products:
     """∇²J and its Gauss–Newton part at one w, times vectors (size,)."""
 

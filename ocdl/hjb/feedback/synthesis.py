@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ocdl.depth.explicit_step import explicit_step
 from ocdl.depth.schemes import Tableau
 from ocdl.hjb.schemes.hamiltonian import Hamiltonian
 from ocdl.hjb.schemes.lookahead import Lookahead, discounted
@@ -174,10 +175,7 @@ class SearchFeedback:
 
 def _stepped(rate: Callable[[Array], Array], x: Array, h: Array, tableau: Tableau) -> Array:
     """One explicit Runge–Kutta step of x' = rate(x)."""
-    slopes: list[Array] = []
-    for row in tableau.A:
-        slopes.append(rate(x + h * sum((a * k for a, k in zip(row, slopes, strict=False) if a), np.zeros(()))))
-    return np.asarray(x + h * sum(b * k for b, k in zip(tableau.b, slopes, strict=True)))
+    return np.asarray(explicit_step(tableau, h, [rate] * tableau.stages, x)[1])
 
 
 def _candidates(theta: Array) -> Array:

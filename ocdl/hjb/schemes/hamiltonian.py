@@ -12,7 +12,7 @@ Sources: Isaacs, "Differential games" (1965); Evans and Souganidis, Indiana Univ
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -31,19 +31,29 @@ Index = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Tables:
-    """f ``drift`` (D + 1, N) and the entries g ``columns`` (E, N) at N states, entry e belonging to ``axis[e]`` (D: the
-    cost) and ``control[e]``; ``low``, ``high``, ``weight`` (r) and ``sign`` (1: minimised, −1: maximised) (m,).
+class Controls:
+    """Entry e of g belongs to ``axis[e]`` (D: the cost) and ``control[e]``, both (E,); bounds ``low`` and ``high``,
+    ``weight`` (r) and ``sign`` (1: minimised, −1: maximised) of every control, (m,).
     """
 
-    drift: Array
-    columns: Array
     axis: Index
     control: Index
     low: Array
     high: Array
     weight: Array
     sign: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Tables(Controls):
+    """f ``drift`` (D + 1, N) and the entries g ``columns`` (E, N) at N states."""
+
+    drift: Array
+    columns: Array
+
+    @classmethod
+    def of(cls, controls: Controls, drift: Array, columns: Array) -> Tables:
+        return cls(**{f.name: getattr(controls, f.name) for f in fields(Controls)}, drift=drift, columns=columns)
 
     @cached_property
     def speeds(self) -> Array:
@@ -106,7 +116,7 @@ class BoxHamiltonian:
         slow, fast = (part.T for part in self.box.velocities(x))
         M, one = len(slow), np.ones(len(slow))
         drift = np.concatenate([0.5 * (slow + fast), np.zeros((1, slow.shape[1]))])
-        return Tables(drift, 0.5 * (fast - slow), np.arange(M), np.arange(M), -one, one, 0.0 * one, one)
+        return Tables(np.arange(M), np.arange(M), -one, one, 0.0 * one, one, drift, 0.5 * (fast - slow))
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,18 +124,14 @@ class AffineHamiltonian:
     """That of a problem with bounded controls, its formulas affine in them but for squares in the cost."""
 
     function: Batch
-    axis: Index
-    control: Index
-    low: Array
-    high: Array
-    weight: Array
-    sign: Array
+    controls: Controls
     time_dependent: bool
 
     def at(self, t: float, x: Array) -> Tables:
         drift, columns = self.function(np.full((1, len(x)), t), x.T)
-        f, g = (np.ascontiguousarray(part) for part in (drift, columns[: self.axis.size]))
-        return Tables(f, g, self.axis, self.control, self.low, self.high, self.weight, self.sign)
+        return Tables.of(
+            self.controls, *(np.ascontiguousarray(part) for part in (drift, columns[: self.controls.axis.size]))
+        )
 
     @classmethod
     def of(cls, law: Lookahead, maximising: Sequence[int] = ()) -> AffineHamiltonian | None:
@@ -146,7 +152,7 @@ class AffineHamiltonian:
         entries = ca.vertcat(*columns.nonzeros(), 0)
         function = Batch(ca.Function("affine", [t, x], [ca.densify(drift), ca.densify(entries)]))
         depends = bool(ca.depends_on(ca.vertcat(drift, entries), t))
-        return cls(function, axis, control, low, high, weight, sign, depends)
+        return cls(function, Controls(axis, control, low, high, weight, sign), depends)
 
 
 def _weights(rate: Any, cost: Any, symbols: list[Any]) -> Array | None:

@@ -22,7 +22,7 @@ from ocdl.errors import InvalidInput, SolveFailed
 from ocdl.nlp.training.lbfgs import LBFGS
 from ocdl.nlp.training.walk import Training
 from ocdl.statement.problem import ControlProblem
-from ocdl.sweeps.reduced import ReducedCost
+from ocdl.sweeps.reduced import GradientCost, ReducedCost
 
 SMALLEST = 1e-4  # share of the way
 
@@ -128,12 +128,12 @@ def _response(
     return reduced.join(found.u, found.p), sign * float(found.claim["cost"])
 
 
-class _Answer(ReducedCost):
+class _Answer(GradientCost):
     """± J as a function of the entries of w that one side has, the others held."""
 
     def __init__(self, reduced: ReducedCost, w: Array, side: NDArray[np.bool_], sign: float) -> None:
-        vars(self).update(vars(reduced))
-        self.whole, self.held, self.side, self.sign, self.evaluations = reduced, w, side, sign, 0
+        super().__init__(reduced)
+        self.held, self.side, self.sign = w, side, sign
 
     def _all(self, v: Array) -> Array:
         w = self.held.copy()
@@ -141,29 +141,18 @@ class _Answer(ReducedCost):
         return w
 
     def split(self, w: Array) -> tuple[Array, Array]:
-        return self.whole.split(self._all(w))
+        return self.nominal.split(self._all(w))
 
     @property
     def bounds(self) -> tuple[Array, Array]:
-        low, high = self.whole.bounds
+        low, high = self.nominal.bounds
         return low[self.side], high[self.side]
 
     @property
     def metric(self) -> Array:
-        return self.whole.metric[self.side]
+        return self.nominal.metric[self.side]
 
     def value_and_gradient(self, w: Array) -> tuple[float, Array]:
         self.evaluations += 1
-        value, gradient = self.whole.value_and_gradient(self._all(w))
+        value, gradient = self.nominal.value_and_gradient(self._all(w))
         return self.sign * value, self.sign * gradient[self.side]
-
-    def value(self, w: Array) -> float:
-        return self.value_and_gradient(w)[0]
-
-    @property
-    def has_products(self) -> bool:
-        return False
-
-    @property
-    def has_rows(self) -> bool:
-        return False

@@ -20,7 +20,7 @@ from ocdl.arrays import Array
 from ocdl.solving.adversary import Adversary, Perturbed
 from ocdl.statement.ball import Ball
 from ocdl.statement.problem import ControlProblem
-from ocdl.sweeps.reduced import ReducedCost
+from ocdl.sweeps.reduced import GradientCost, ReducedCost
 from ocdl.sweeps.sweeper import SweepFailed
 
 NOTHING, SMALLEST = 1e-300, 1e-12  # of shares: none, and the smallest that is kept
@@ -99,12 +99,12 @@ class Scenarios:
         return replace(both, share=np.repeat([0.0, 1.0], S))
 
 
-class Several(ReducedCost):
+class Several(GradientCost):
     """A reduced cost whose samples are scenarios, by the compiled functions of another."""
 
     def __init__(self, reduced: ReducedCost, scenarios: Scenarios) -> None:
-        vars(self).update(vars(reduced))
-        self.nominal, self.scenarios, self.evaluations = reduced, scenarios, 0
+        super().__init__(reduced)
+        self.scenarios = scenarios
 
     def costs(self, w: Array) -> Array:
         """J_sj (R,) of the scenarios. Raises SweepFailed."""
@@ -122,9 +122,6 @@ class Several(ReducedCost):
         other.sweeper = self.nominal.sweeper.for_samples(other.problem)
         return other.value_and_gradient(w)
 
-    def value(self, w: Array) -> float:
-        return self.value_and_gradient(w)[0]
-
     def value_and_gradient(self, w: Array) -> tuple[float, Array]:
         self.evaluations += 1
         try:
@@ -135,14 +132,6 @@ class Several(ReducedCost):
 
     def _found(self, w: Array) -> tuple[float, Array]:
         return self.weighed(w, self.scenarios, self.scenarios.weights)
-
-    @property
-    def has_products(self) -> bool:
-        return False
-
-    @property
-    def has_rows(self) -> bool:
-        return False
 
 
 class SmoothMaximum(Several):

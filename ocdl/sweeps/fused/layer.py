@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,16 @@ class DenseLayer:
         if self.S is None:
             return J
         return J + (self.S if np.ndim(self.S) else self.S * np.eye(x.shape[-1]))
+
+
+def layers_of_steps(
+    activation: Activation, layers: LayerArrays, stages: int, count: int
+) -> Iterator[tuple[DenseLayer, ...]]:
+    """The layers at the stages of each of ``count`` steps: the same one for all, or Q = count · stages of their own."""
+    shared = len(layers.W) == count
+    for k in range(count):
+        rows = [k] * stages if shared else range(k * stages, (k + 1) * stages)
+        yield tuple(DenseLayer.of(activation, layers, q) for q in rows)
 
 
 def _times(x: Any, factor: Any) -> Any:
