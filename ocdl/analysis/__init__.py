@@ -2,19 +2,9 @@
 Every answer names the theorem, its hypotheses as they were measured, and the conclusion. Knows solving and below.
 """
 
-from ocdl.analysis.adversarial import AdversarialCertificate
-from ocdl.analysis.branching import keeps_class
-from ocdl.analysis.cells import Cells
-from ocdl.analysis.conditioning import Conditioning
-from ocdl.analysis.contraction import EnergyEstimate, contractive_flow, energy_estimate
-from ocdl.analysis.findings import Finding, Hypothesis
-from ocdl.analysis.finite_rank import FiniteRankFlow, ReducedEvolution
-from ocdl.analysis.flow import Evolution, Flow
-from ocdl.analysis.fluctuation import Balance, measured_balance
-from ocdl.analysis.fokker_planck import Ensemble, FokkerPlanck
-from ocdl.analysis.game import LinearQuadraticGame
-from ocdl.analysis.gram import GramStability, gram_stability, measured_rate
-from ocdl.analysis.growth import (
+from ocdl.analysis.asymptotics.contraction import EnergyEstimate, contractive_flow, energy_estimate
+from ocdl.analysis.asymptotics.gram import GramStability, gram_stability, measured_rate
+from ocdl.analysis.asymptotics.growth import (
     Growth,
     bounded_growth,
     gronwall,
@@ -23,22 +13,39 @@ from ocdl.analysis.growth import (
     separation,
     stability_constants,
 )
-from ocdl.analysis.limits import ThermodynamicLimit, thermodynamic_limit
-from ocdl.analysis.liouville import Carried, Liouville
-from ocdl.analysis.lyapunov import Estimate, Functional, Lyapunov, lyapunov
+from ocdl.analysis.asymptotics.lyapunov import Estimate, Functional, Lyapunov, lyapunov
+from ocdl.analysis.asymptotics.planar import PhasePortrait, phase_portrait
+from ocdl.analysis.asymptotics.spectrum import Spectrum
+from ocdl.analysis.asymptotics.stability import LinearStability, Settling, linear_stability, settling
+from ocdl.analysis.asymptotics.steady import (
+    Equilibrium,
+    SteadyStates,
+    equilibria,
+    equilibrium,
+    equilibrium_of,
+    steady_states,
+)
+from ocdl.analysis.conditioning.adversarial import AdversarialCertificate
+from ocdl.analysis.conditioning.branching import keeps_class
+from ocdl.analysis.conditioning.conditioning import Conditioning
+from ocdl.analysis.conditioning.robustness import Robustness
+from ocdl.analysis.ensembles.cells import Cells
+from ocdl.analysis.ensembles.fluctuation import Balance, measured_balance
+from ocdl.analysis.ensembles.fokker_planck import Ensemble, FokkerPlanck
+from ocdl.analysis.ensembles.liouville import Carried, Liouville
+from ocdl.analysis.ensembles.signal import PhaseDiagram, SignalTheory, critical, phase_diagram
+from ocdl.analysis.findings import Finding, Hypothesis
+from ocdl.analysis.flow import Evolution, Flow
+from ocdl.analysis.forward.finite_rank import FiniteRankFlow, ReducedEvolution
+from ocdl.analysis.forward.limits import ThermodynamicLimit, thermodynamic_limit
+from ocdl.analysis.forward.picard import Picard, picard, picard_factor
+from ocdl.analysis.forward.picard_window import Window
 from ocdl.analysis.operators import KernelOperator, SingularSystem
-from ocdl.analysis.picard import Picard, picard, picard_factor
-from ocdl.analysis.picard_window import Window
-from ocdl.analysis.planar import PhasePortrait, phase_portrait
+from ocdl.analysis.optimality.game import LinearQuadraticGame
+from ocdl.analysis.optimality.second_order import ArcCondition, SecondOrderConditions, second_order
 from ocdl.analysis.reachability.box import ReachableBox, componentwise
 from ocdl.analysis.reachability.sets import ReachableSet, reachable_set
 from ocdl.analysis.reachability.verdict import Reachability, Verdict, reachable
-from ocdl.analysis.robustness import Robustness
-from ocdl.analysis.second_order import ArcCondition, SecondOrderConditions, second_order
-from ocdl.analysis.signal import PhaseDiagram, SignalTheory, critical, phase_diagram
-from ocdl.analysis.spectrum import Spectrum
-from ocdl.analysis.stability import LinearStability, Settling, linear_stability, settling
-from ocdl.analysis.steady import Equilibrium, SteadyStates, equilibria, equilibrium, equilibrium_of, steady_states
 
 __all__ = [
     "AdversarialCertificate",

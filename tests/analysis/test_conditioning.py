@@ -6,8 +6,8 @@ from families import activations, name_of, schemes
 
 import ocdl
 from ocdl.analysis import Conditioning, Flow, KernelOperator
+from ocdl.analysis.conditioning.variational import extreme_singular_values
 from ocdl.analysis.steps import Step
-from ocdl.analysis.variational import extreme_singular_values
 from ocdl.sweeps.fused.form import LayerArrays
 from ocdl.sweeps.fused.layer import DenseLayer
 

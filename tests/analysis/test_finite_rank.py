@@ -8,7 +8,7 @@ from families import activations, name_of
 
 import ocdl
 from ocdl.analysis import FiniteRankFlow, Flow, KernelOperator
-from ocdl.analysis.integrals import integrals
+from ocdl.analysis.forward.integrals import integrals
 from ocdl.sweeps.fused.form import LayerArrays
 
 WIDTH = ocdl.GaussLegendre(20)

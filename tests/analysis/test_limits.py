@@ -7,7 +7,7 @@ import pytest
 
 import ocdl
 from ocdl.analysis import thermodynamic_limit
-from ocdl.analysis.orders import falling, growth, linear_growth, richardson
+from ocdl.analysis.forward.orders import falling, growth, linear_growth, richardson
 
 
 def selection(activation=ocdl.Tanh(), horizon=1.0, initial=lambda y: np.sin(3 * y)):  # noqa: B008

@@ -8,9 +8,9 @@ from families import SoftSign, activations, name_of, schemes
 
 import ocdl
 from ocdl.analysis import Robustness
-from ocdl.analysis.attacks import Margins
-from ocdl.analysis.certificates import Deviation
-from ocdl.analysis.lipschitz import network_bound
+from ocdl.analysis.conditioning.attacks import Margins
+from ocdl.analysis.conditioning.certificates import Deviation
+from ocdl.analysis.conditioning.lipschitz import network_bound
 from ocdl.solving.layered import Affine, LayeredNetwork
 from ocdl.sweeps.fused.form import LayerArrays
 

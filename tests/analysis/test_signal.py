@@ -7,7 +7,7 @@ from families import activations, name_of
 
 import ocdl
 from ocdl.analysis import SignalTheory, critical, phase_diagram
-from ocdl.analysis.gaussian import expectation, pair_expectation
+from ocdl.analysis.ensembles.gaussian import expectation, pair_expectation
 
 RELU = ocdl.ReLU()
 

@@ -5,7 +5,7 @@ import pytest
 from families import SoftSign, activations, name_of
 
 import ocdl
-from ocdl.analysis.slopes import secant_range, slope_range
+from ocdl.analysis.conditioning.slopes import secant_range, slope_range
 
 PROVEN = [a for a in activations() if not isinstance(a, ocdl.CustomActivation)]
 

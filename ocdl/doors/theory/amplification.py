@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ocdl.analysis.conditioning import Conditioning
+from ocdl.analysis.conditioning.conditioning import Conditioning
 from ocdl.arrays import Array
 from ocdl.doors.look import INK, ROUTE_DASHES, colour_of, draw_legend, figure_of, labelled, several
 

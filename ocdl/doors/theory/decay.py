@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ocdl.analysis.asymptotics.lyapunov import Lyapunov
 from ocdl.analysis.findings import Finding
-from ocdl.analysis.lyapunov import Lyapunov
 from ocdl.arrays import Array
 from ocdl.doors.look import INK, ROUTE_DASHES, colour_of, draw_legend, figure_of, labelled, several
 

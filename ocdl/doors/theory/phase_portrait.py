@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ocdl.analysis.asymptotics.planar import PhasePortrait, phase_portrait
 from ocdl.analysis.flow import Evolution, Flow
-from ocdl.analysis.planar import PhasePortrait, phase_portrait
 from ocdl.arrays import Array
 from ocdl.doors.look import INK, colour_of, figure_of, labelled, several
 from ocdl.errors import InvalidInput

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ocdl.analysis.asymptotics.stability import LinearStability
 from ocdl.analysis.operators import Complex
-from ocdl.analysis.stability import LinearStability
 from ocdl.arrays import Array
 from ocdl.doors.look import FAINT, INK, colour_of, draw_legend, figure_of, labelled, several
 

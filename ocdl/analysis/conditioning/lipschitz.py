@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from ocdl.analysis.conditioning.slopes import slope_range
 from ocdl.analysis.flow import Flow
-from ocdl.analysis.slopes import slope_range
 from ocdl.analysis.steps import Factors, Step, steps_of
 from ocdl.arrays import Array
 from ocdl.solving.layered import LayeredNetwork

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ocdl.analysis.branching import proven_costs
+from ocdl.analysis.conditioning.branching import proven_costs
 from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.arrays import Array
 from ocdl.depth.schemes import DepthScheme

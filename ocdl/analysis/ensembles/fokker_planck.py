@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import scipy
 
-from ocdl.analysis.cells import Cells
+from ocdl.analysis.ensembles.cells import Cells
 from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.arrays import Array, finite_array, is_real, is_whole
 from ocdl.errors import InvalidInput, NotSupported

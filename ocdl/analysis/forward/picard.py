@@ -25,8 +25,8 @@ import numpy as np
 
 from ocdl.analysis.findings import Finding
 from ocdl.analysis.flow import Evolution, Flow, nodal_values, reported_depths
+from ocdl.analysis.forward.picard_window import Window, swept
 from ocdl.analysis.hypotheses import equations, lipschitz
-from ocdl.analysis.picard_window import Window, swept
 from ocdl.arrays import Array, is_real, is_whole
 from ocdl.errors import InvalidInput, NotSupported
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ocdl.analysis.lipschitz import Growth, spectral_norm
-from ocdl.analysis.slopes import secant_range
+from ocdl.analysis.conditioning.lipschitz import Growth, spectral_norm
+from ocdl.analysis.conditioning.slopes import secant_range
 from ocdl.analysis.steps import Factors, Step, steps_of
 from ocdl.arrays import Array
 from ocdl.solving.layered import LayeredNetwork

@@ -28,7 +28,7 @@ import casadi as ca
 import numpy as np
 import scipy
 
-from ocdl.analysis.cells import Cells
+from ocdl.analysis.ensembles.cells import Cells
 from ocdl.arrays import Array, finite_array
 from ocdl.depth.control_shapes import PiecewiseConstant
 from ocdl.depth.schemes import DepthScheme

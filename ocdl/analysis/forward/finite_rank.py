@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from ocdl.analysis.crossing import crossed
 from ocdl.analysis.findings import Finding, Hypothesis
-from ocdl.analysis.finite_rank_layer import FiniteRankLayer
 from ocdl.analysis.flow import Flow, begun, nodal_values, reported_depths
+from ocdl.analysis.forward.crossing import crossed
+from ocdl.analysis.forward.finite_rank_layer import FiniteRankLayer
 from ocdl.analysis.steps import ExplicitStep, stepped
 from ocdl.arrays import Array, finite_array
 from ocdl.depth.schemes import DepthScheme, Tableau

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ocdl.analysis.asymptotics.origin import ROUNDING, Origin
+from ocdl.analysis.asymptotics.spectrum import Spectrum
+from ocdl.analysis.asymptotics.steady import SOURCE, SteadyStates, operator_of, steady_states
 from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.analysis.flow import Flow
 from ocdl.analysis.hypotheses import non_negative, symmetric
 from ocdl.analysis.operators import Complex, KernelOperator
-from ocdl.analysis.origin import ROUNDING, Origin
-from ocdl.analysis.spectrum import Spectrum
-from ocdl.analysis.steady import SOURCE, SteadyStates, operator_of, steady_states
 from ocdl.arrays import Array, is_real
 from ocdl.errors import InvalidInput, NotSupported
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import scipy
 
+from ocdl.analysis.asymptotics.origin import ROUNDING, Origin
 from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.analysis.flow import Flow
 from ocdl.analysis.hypotheses import sign, symmetric
 from ocdl.analysis.operators import KernelOperator, SingularSystem
-from ocdl.analysis.origin import ROUNDING, Origin
 from ocdl.arrays import Array, finite_array, is_real, is_whole
 from ocdl.errors import InvalidInput
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ocdl.analysis.certificates import Deviation
+from ocdl.analysis.conditioning.certificates import Deviation
 from ocdl.arrays import Array, finite_array
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.solving.layered import LayeredNetwork

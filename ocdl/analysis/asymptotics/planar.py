@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from ocdl.analysis.asymptotics.stability import NONE, LinearStability, linear_stability
 from ocdl.analysis.flow import Flow
-from ocdl.analysis.stability import NONE, LinearStability, linear_stability
 from ocdl.arrays import Array, finite_array
 from ocdl.depth.integration import NotFollowed, integrated
 from ocdl.errors import InvalidInput

@@ -18,12 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from ocdl.analysis.findings import Finding, Hypothesis
-from ocdl.analysis.flow import Evolution
-from ocdl.analysis.lipschitz import flow_bounds
-from ocdl.analysis.operators import Complex
-from ocdl.analysis.slopes import slope_range
-from ocdl.analysis.variational import (
+from ocdl.analysis.conditioning.lipschitz import flow_bounds
+from ocdl.analysis.conditioning.slopes import slope_range
+from ocdl.analysis.conditioning.variational import (
     extreme_singular_values,
     log_norms,
     of_pieces,
@@ -31,6 +28,9 @@ from ocdl.analysis.variational import (
     pulled_back,
     weighted_energy,
 )
+from ocdl.analysis.findings import Finding, Hypothesis
+from ocdl.analysis.flow import Evolution
+from ocdl.analysis.operators import Complex
 from ocdl.arrays import Array, finite_array, fits_memory, is_real
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.tables import plain_table, plain_text

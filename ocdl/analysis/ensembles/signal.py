@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import scipy
 
-from ocdl.analysis.gaussian import expectation, pair_expectation
+from ocdl.analysis.ensembles.gaussian import expectation, pair_expectation
 from ocdl.arrays import Array, finite_array, is_real, is_whole
 from ocdl.errors import InvalidInput
 from ocdl.statement.activations import Activation

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ocdl.analysis.finite_rank_layer import FiniteRankLayer
-from ocdl.analysis.integrals import integrals
+from ocdl.analysis.forward.finite_rank_layer import FiniteRankLayer
+from ocdl.analysis.forward.integrals import integrals
 from ocdl.arrays import Array
 from ocdl.depth.integration import NotFollowed, integrated
 from ocdl.sweeps.sweeper import SweepFailed

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ocdl.analysis.findings import Finding, Hypothesis
-from ocdl.analysis.kelley import Brackets
+from ocdl.analysis.optimality.kelley import Brackets
 from ocdl.arrays import Array
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import NotSupported

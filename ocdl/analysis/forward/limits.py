@@ -22,8 +22,8 @@ import numpy as np
 
 from ocdl import xr
 from ocdl.analysis.findings import Finding, Hypothesis
-from ocdl.analysis.orders import GROWTH, SLOWEST, falling, growth, linear_growth, richardson
-from ocdl.analysis.refined import Level, apart, controls_apart, given, trained, weakly_apart
+from ocdl.analysis.forward.orders import GROWTH, SLOWEST, falling, growth, linear_growth, richardson
+from ocdl.analysis.forward.refined import Level, apart, controls_apart, given, trained, weakly_apart
 from ocdl.arrays import Array
 from ocdl.depth.schemes import DepthScheme
 from ocdl.errors import InvalidInput

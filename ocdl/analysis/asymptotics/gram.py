@@ -18,13 +18,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ocdl.analysis.asymptotics.origin import Origin
+from ocdl.analysis.asymptotics.spectrum import Spectrum, gram_matrix, least_singular
+from ocdl.analysis.asymptotics.stability import NONE, equation
+from ocdl.analysis.asymptotics.steady import SOURCE, Preimage
 from ocdl.analysis.findings import Finding, Hypothesis
 from ocdl.analysis.flow import Evolution, Flow
 from ocdl.analysis.operators import Complex, SingularSystem
-from ocdl.analysis.origin import Origin
-from ocdl.analysis.spectrum import Spectrum, gram_matrix, least_singular
-from ocdl.analysis.stability import NONE, equation
-from ocdl.analysis.steady import SOURCE, Preimage
 from ocdl.arrays import Array, is_real
 from ocdl.errors import InvalidInput
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from ocdl.analysis.attacks import Margins, nearest_other
-from ocdl.analysis.certificates import Deviation
+from ocdl.analysis.conditioning.attacks import Margins, nearest_other
+from ocdl.analysis.conditioning.certificates import Deviation
+from ocdl.analysis.conditioning.lipschitz import network_bound
 from ocdl.analysis.findings import Finding, Hypothesis
-from ocdl.analysis.lipschitz import network_bound
 from ocdl.arrays import Array, finite_array
 from ocdl.errors import InvalidInput, NotSupported
 from ocdl.solving.layered import LayeredNetwork

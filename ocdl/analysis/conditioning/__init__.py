@@ -1,0 +1,1 @@
+"""What perturbations become: evolution operators, Lipschitz constants, certified and attacked radii."""

@@ -1,0 +1,1 @@
+"""Densities, functions and signals carried by flows, noise and random networks."""
