@@ -7,7 +7,6 @@ and by Hamilton–Jacobi–Bellman (``solve``), and see side by side where the a
 import ast
 from functools import cache
 from importlib import import_module
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,7 @@ def __getattr__(name: str) -> Any:
     if name == "__all__":
         return sorted(_homes())
     if name == "__version__":
-        return version("ocdl")
+        return import_module("importlib.metadata").version("ocdl")  # some fifty modules, for whoever asks
     if name in _homes():
         return globals().setdefault(name, getattr(import_module(_homes()[name]), name))
     if not name.startswith("_") and find_spec(f"ocdl.{name}"):
