@@ -146,13 +146,13 @@ def population_certificate(
     reduced, S = _judged(core, depth), core.samples
     u, p = coefficients(core, depth, solution)
     w = reduced.join(u, p)
-    costs, gradients = _by_sample(reduced, w)
+    costs, gradients = _costs(reduced, w), _gradients(reduced, w)
     free = _free(reduced, w, gradients.mean(axis=0))
     errors, excess = _sandwich(reduced, w, gradients, free)
     quantile = float(scipy.special.ndtri(0.5 * (1.0 + level)))
     in_u, in_p = reduced.split(errors)
     judged, _ = discretised(problem.on(problem.population.sample(fresh, seed=seed)), grid)
-    unseen = _by_sample(ReducedCost(judged, depth), w, gradients=False)[0]
+    unseen = _costs(ReducedCost(judged, depth), w)
     return PopulationCertificate(
         samples=S,
         fresh=fresh,
@@ -188,13 +188,17 @@ def _judged(core: ControlProblem, depth: DepthScheme) -> ReducedCost:
     return reduced
 
 
-def _by_sample(reduced: ReducedCost, w: Array, gradients: bool = True) -> tuple[Array, Array]:
-    """J_s (S,) and ∇J_s (S, size) of every sample by itself."""
-    parts = [reduced.on_samples(np.array([s])) for s in range(reduced.problem.samples)]
-    if not gradients:
-        return np.array([part.value(w) for part in parts]), np.zeros(0)
-    found = [part.value_and_gradient(w) for part in parts]
-    return np.array([cost for cost, _ in found]), np.array([gradient for _, gradient in found])
+def _costs(reduced: ReducedCost, w: Array) -> Array:
+    """J_s (S,) of every sample, with the effort and penalty that all share."""
+    u, p = reduced.split(w)
+    own = reduced.sweeper.costs(reduced.sweeper.state(u, p), u, p)
+    return np.asarray(own + (reduced.value(w) - np.asarray(reduced.problem.weights) @ own))
+
+
+def _gradients(reduced: ReducedCost, w: Array) -> Array:
+    """∇J_s (S, size) of every sample by itself."""
+    samples = range(reduced.problem.samples)
+    return np.array([reduced.on_samples(np.array([s])).value_and_gradient(w)[1] for s in samples])
 
 
 def _free(reduced: ReducedCost, w: Array, gradient: Array) -> NDArray[np.bool_]:
